@@ -1,1 +1,56 @@
-export {}
+/** `@tokenkeep/core`: decides when a token is handed out, refreshed, waited for or given up. No IO, no dependencies. */
+
+// Ids, time, secrets
+export { next, parseConnectionId, parseName } from './ids.ts'
+export type {
+  AttemptId,
+  ClientId,
+  ConnectionId,
+  Fence,
+  Fingerprint,
+  Generation,
+  GrantNo,
+  OwnerId,
+  ProviderId,
+  Revision,
+  Serial,
+  Uid,
+} from './ids.ts'
+export { agedBy, fromSeconds, later, ms, perhapsElapsed, since, surelyElapsed } from './time.ts'
+export type { DurationMs, MonoMs, Moment, Now, UnixMs } from './time.ts'
+export { Secret } from './secret.ts'
+export type { AccessToken, AnswerBody, ClientSecret, RefreshToken } from './secret.ts'
+export { FULL, parseVariant, variantOf } from './variant.ts'
+export type { Variant, VariantKey } from './variant.ts'
+
+// Providers and clients
+export { NO_WORDS, TOKEN_ENDPOINT_AUTH_METHODS } from './provider.ts'
+export type {
+  Client,
+  Narrowing,
+  OpenedClient,
+  Provider,
+  ProviderWords,
+  ReusePolicy,
+  TokenEndpointAuthMethod,
+  Winner,
+} from './provider.ts'
+
+// Connections
+export type * from './connection.ts'
+
+// Rules
+export { NUMBERS, policyOf } from './policy.ts'
+export type { Numbers, Policy, Terms } from './policy.ts'
+export { schedule, dueAt } from './schedule.ts'
+export type { Facts, Schedule } from './schedule.ts'
+export { acquire, lend, maySend, openAttempt, renew, takeOver } from './lease.ts'
+export type { AcquireDecision, AcquireRequest, Lease, Presented, Ticket } from './lease.ts'
+export { formFor, judge } from './grant.ts'
+export type * from './grant.ts'
+
+// Ports, events, failures
+export type * from './ports.ts'
+export type { EventType, TokenkeepEvent } from './events.ts'
+export { FAILURE_CODES, TokenError, assertNever } from './failures.ts'
+export type { FailureCode, FailureDetails } from './failures.ts'

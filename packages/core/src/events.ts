@@ -1,0 +1,69 @@
+import type { BlockedReason, NeedsUserReason, Why } from './connection.ts'
+import type { ConnectionId, Fence, Fingerprint, Generation, ProviderId, Uid } from './ids.ts'
+import type { InDoubtBecause, UnavailableBecause } from './grant.ts'
+import type { UnixMs } from './time.ts'
+
+interface Of {
+  readonly at: UnixMs
+  readonly connection: ConnectionId
+  readonly uid: Uid
+  readonly provider: ProviderId
+}
+
+/**
+ * Everything we report, as a union. No free text and no foreign error, so that no secret can slip in; told only after
+ * what it reports is durable.
+ */
+export type TokenkeepEvent =
+  | (Of & { readonly type: 'connection_imported' })
+  | (Of & { readonly type: 'connection_reconnected' })
+  | (Of & { readonly type: 'connection_deleted'; readonly revokedUpstream: boolean })
+  | (Of & {
+      readonly type: 'refreshed'
+      readonly generation: Generation
+      readonly fence: Fence
+      readonly why: Why
+      /** The refresh token changed. */
+      readonly rotated: boolean
+      readonly accessToken: Fingerprint | null
+      readonly expiresAt: UnixMs | null
+      readonly scope: string | null
+      readonly tookMs: number
+      /** The store did not take the answer in time; it lies in a spill slot until it does. */
+      readonly spilled: boolean
+    })
+  | (Of & { readonly type: 'slow'; readonly fence: Fence; readonly waitedMs: number })
+  | (Of & {
+      readonly type: 'unavailable'
+      readonly fence: Fence
+      readonly because: UnavailableBecause
+      readonly status: number | null
+      readonly retryAt: UnixMs | null
+    })
+  | (Of & {
+      readonly type: 'in_doubt'
+      readonly fence: Fence
+      readonly because: InDoubtBecause | 'owner_dead' | 'owner_silent'
+      readonly status: number | null
+      readonly retryAt: UnixMs | null
+    })
+  | (Of & {
+      readonly type: 'suspect'
+      readonly fence: Fence
+      readonly refusals: number
+      readonly retryAt: UnixMs | null
+    })
+  | (Of & {
+      readonly type: 'blocked'
+      readonly fence: Fence
+      readonly reason: BlockedReason
+      readonly word: string | null
+      readonly retryAt: UnixMs
+    })
+  | (Of & { readonly type: 'needs_user'; readonly reason: NeedsUserReason })
+  | (Of & { readonly type: 'access_token_rejected'; readonly accessToken: Fingerprint; readonly current: boolean })
+  | (Of & { readonly type: 'answer_kept_for_history'; readonly fence: Fence })
+  | (Of & { readonly type: 'replayed'; readonly fence: Fence })
+  | { readonly type: 'store_unavailable'; readonly at: UnixMs }
+
+export type EventType = TokenkeepEvent['type']

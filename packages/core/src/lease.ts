@@ -1,0 +1,306 @@
+/**
+ * The right to present one refresh token until a moment: acquired with the intent durable, renewed, taken over.
+ *
+ * Everything here is pure: a store reads the row, calls one of these, and writes what comes back, all in one atomic
+ * durable write. Who may present when stands in `schedule.ts`.
+ */
+import type { At, Attempt, ConnectionRow, InDoubt, Presenting, Why } from './connection.ts'
+import {
+  next,
+  type AttemptId,
+  type Fence,
+  type Fingerprint,
+  type Generation,
+  type GrantNo,
+  type OwnerId,
+  type Uid,
+} from './ids.ts'
+import type { Terms } from './policy.ts'
+import type { Busy, Evidence, Gone, Moved, NotYet } from './ports.ts'
+import { dueAt, schedule, windowLeftMs } from './schedule.ts'
+import type { RefreshToken } from './secret.ts'
+import { laterMoment, ms, since, surelyElapsed, type DurationMs, type Moment, type Now, type UnixMs } from './time.ts'
+
+declare const held: unique symbol
+
+/** Proof that this process may run one attempt. Made only by a store. */
+export interface Lease {
+  readonly [held]: true
+  readonly uid: Uid
+  readonly grant: GrantNo
+  readonly generation: Generation
+  readonly attempt: AttemptId
+  readonly owner: OwnerId
+  readonly fence: Fence
+  readonly why: Why
+  /** Fingerprint of the refresh token that an answer will answer; null for client credentials. */
+  readonly answers: Fingerprint | null
+  /** This process's clocks when the verb that made or renewed it was called: all limits count from here. */
+  readonly t0: Now
+  /** The first acquire, also after renewals: the listening limit counts from here. */
+  readonly acquiredAt: Now
+  readonly heartbeat: number
+  readonly leaseMs: DurationMs
+  /** From `t0`: past this nothing is sent. */
+  readonly sendLimitMs: DurationMs
+  /** From `t0`, for a try in doubt: its window closes. Endless where none does. */
+  readonly windowMs: DurationMs
+  /** The store session that acquired it. Another session may have lost the intent. */
+  readonly session: string
+}
+
+/** What a presentation carries. */
+export type Presented =
+  { readonly kind: 'refresh_token'; readonly refreshToken: RefreshToken } | { readonly kind: 'client_credentials' }
+
+/** The refresh token, lent once. */
+export interface Ticket {
+  /**
+   * The last check, and what to present. To be called in the tick in which the first byte is written.
+   *
+   * @returns `over` past the send limit, past the window, or in another store session: nothing may be sent
+   * @throws Error taken before: a second presentation would leave
+   */
+  take(lease: Lease, now: Now): Presented | 'over'
+}
+
+/**
+ * Wraps what an acquire lends. For stores alone.
+ *
+ * @param session says the store session of now; the lease has that of its acquire
+ */
+export function lend(presented: Presented, session: () => string): Ticket {
+  let taken = false
+  return {
+    take(lease, now) {
+      if (taken) throw new Error('a ticket is taken once: this refresh token may have been presented already')
+      taken = true
+      return maySend(lease, now) && session() === lease.session ? presented : 'over'
+    },
+  }
+}
+
+/** Whether the first byte may still leave: by the monotonic and by the wall clock, each of which can stand still alone. */
+export function maySend(lease: Lease, now: Now): boolean {
+  const elapsed = Math.max(since(lease.t0.mono, now.mono), since(lease.t0.wall, now.wall))
+  return elapsed < lease.sendLimitMs && elapsed < lease.windowMs
+}
+
+export interface AcquireRequest {
+  readonly at: At
+  readonly why: Why
+  readonly attempt: AttemptId
+  readonly owner: OwnerId
+  readonly host: string
+  readonly session: string
+  readonly usedAt: UnixMs | null
+  /** This process's clocks when acquire was called. */
+  readonly t0: Now
+}
+
+export type AcquireDecision =
+  { readonly kind: 'acquired'; readonly row: ConnectionRow; readonly lease: Lease } | Busy | Moved | NotYet | Gone
+
+/**
+ * Decides an acquire.
+ *
+ * @param now store time
+ * @returns with `acquired` the row to write before anybody hears of the lease
+ */
+export function acquire(row: ConnectionRow, terms: Terms, request: AcquireRequest, now: Moment): AcquireDecision {
+  const { state } = row
+  if (state.status === 'deleting' || state.status === 'erased') return { kind: 'gone', because: state.status }
+  if (state.status === 'presenting') {
+    const mine = state.attempt.id === request.attempt && state.attempt.owner === request.owner
+    return mine ? { kind: 'acquired', row, lease: leaseFor(row, state, terms, request, now) } : busy(state.attempt, now)
+  }
+  if (state.status === 'needs_user') return { kind: 'not_yet', at: null }
+  if (row.grant !== request.at.grant || row.generation !== request.at.generation || row.fence !== request.at.fence) {
+    return { kind: 'moved' }
+  }
+  // A caller may be waiting, who tries more often than the scheduler would: the lower cap is the limit.
+  const allowed = schedule(row, terms, request.owner, now, true)
+  if (allowed.kind === 'never') return { kind: 'not_yet', at: null }
+  if (allowed.kind === 'later') return { kind: 'not_yet', at: allowed.at }
+  if (allowed.why !== request.why) return { kind: 'moved' }
+
+  const fence = next(row.fence)
+  const attempt: Attempt = {
+    id: request.attempt,
+    owner: request.owner,
+    host: request.host,
+    fence,
+    why: request.why,
+    acquiredAt: now,
+    heartbeat: 0,
+    heartbeatAt: now,
+    leaseMs: terms.policy.leaseMs,
+    blockedFailures: state.status === 'blocked' ? state.failures : 0,
+  }
+  const presenting: Presenting = {
+    status: 'presenting',
+    from: state.status === 'blocked' ? state.from : state,
+    attempt,
+  }
+  const acquired = {
+    ...row,
+    fence,
+    state: presenting,
+    refreshToken: row.refreshToken && { ...row.refreshToken, presentations: row.refreshToken.presentations + 1 },
+    usedAt: request.usedAt ?? row.usedAt,
+  }
+  return {
+    kind: 'acquired',
+    row: written(acquired, terms, request.owner, now),
+    lease: leaseFor(acquired, presenting, terms, request, now),
+  }
+}
+
+function leaseFor(row: ConnectionRow, state: Presenting, terms: Terms, request: AcquireRequest, now: Moment): Lease {
+  const window =
+    state.from.status === 'in_doubt' ? windowLeftMs(state.from, terms.policy, now) : ms(Number.POSITIVE_INFINITY)
+  return {
+    uid: row.uid,
+    grant: row.grant,
+    generation: row.generation,
+    attempt: state.attempt.id,
+    owner: state.attempt.owner,
+    fence: state.attempt.fence,
+    why: state.attempt.why,
+    answers: row.refreshToken?.fingerprint ?? null,
+    t0: request.t0,
+    acquiredAt: request.t0,
+    heartbeat: state.attempt.heartbeat,
+    leaseMs: state.attempt.leaseMs,
+    sendLimitMs: terms.policy.sendLimitMs,
+    // A closed window does not forbid a try that strict rules allow afterwards: then it no longer counts.
+    windowMs: window > 0 ? window : ms(Number.POSITIVE_INFINITY),
+    session: request.session,
+  } as Lease
+}
+
+const busy = (attempt: Attempt, now: Moment): Busy => ({
+  kind: 'busy',
+  owner: attempt.owner,
+  fence: attempt.fence,
+  heartbeat: attempt.heartbeat,
+  leaseMs: attempt.leaseMs,
+  over: isOver(attempt, now),
+})
+
+/** The open attempt as a watcher needs to see it; null where none is open. */
+export function openAttempt(row: Pick<ConnectionRow, 'state'>, now: Moment): Busy | null {
+  const { state } = row
+  if (state.status === 'presenting') return busy(state.attempt, now)
+  return state.status === 'deleting' && state.attempt !== null ? busy(state.attempt, now) : null
+}
+
+const isOver = (attempt: Attempt, now: Moment): boolean => surelyElapsed(attempt.heartbeatAt, now) >= attempt.leaseMs
+
+/** The attempt of this lease, if it is the open one. */
+function holds(row: ConnectionRow, lease: Pick<Lease, 'attempt' | 'fence'>): Attempt | null {
+  const { state } = row
+  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
+  return attempt?.id === lease.attempt && attempt.fence === lease.fence ? attempt : null
+}
+
+/** A heartbeat: the lease begins anew at `now`. */
+export function renew(
+  row: ConnectionRow,
+  terms: Terms,
+  lease: Lease,
+  t0: Now,
+  now: Moment,
+): { readonly row: ConnectionRow; readonly lease: Lease } | 'lost' {
+  const attempt = holds(row, lease)
+  const { state } = row
+  if (attempt === null || state.status !== 'presenting' || row.uid !== lease.uid) return 'lost'
+  const renewed: Attempt = { ...attempt, heartbeat: attempt.heartbeat + 1, heartbeatAt: now }
+  const passed = Math.max(since(lease.t0.mono, t0.mono), since(lease.t0.wall, t0.wall))
+  return {
+    row: written({ ...row, state: { ...state, attempt: renewed } }, terms, lease.owner, now),
+    lease: { ...lease, t0, heartbeat: renewed.heartbeat, windowMs: ms(Math.max(0, lease.windowMs - passed)) },
+  }
+}
+
+/**
+ * Ends an open attempt whose owner is dead, or has been silent for one whole lease. It becomes `in_doubt`, never free:
+ * the refresh token may have left.
+ *
+ * @param draw for the back-off, from 0 to 1
+ */
+export function takeOver(
+  row: ConnectionRow,
+  terms: Terms,
+  evidence: Evidence,
+  owner: OwnerId,
+  draw: number,
+  now: Moment,
+): ConnectionRow | 'moved' {
+  const { state } = row
+  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
+  if (attempt === null || !proves(evidence, attempt, now)) return 'moved'
+  if (state.status === 'deleting') return written({ ...row, state: { ...state, attempt: null } }, terms, owner, now)
+  if (state.status !== 'presenting') return 'moved'
+  const dead = evidence.kind === 'dead'
+  return written(
+    doubted(row, state, terms, {
+      by: owner,
+      endSeen: dead,
+      silentSince: dead ? null : { heartbeatAt: attempt.heartbeatAt, leaseMs: attempt.leaseMs },
+      notBefore: null,
+      draw,
+      now,
+    }),
+    terms,
+    owner,
+    now,
+  )
+}
+
+function proves(evidence: Evidence, attempt: Attempt, now: Moment): boolean {
+  if (evidence.kind === 'dead') return evidence.owner === attempt.owner
+  return (
+    evidence.fence === attempt.fence &&
+    evidence.heartbeat === attempt.heartbeat &&
+    evidence.watchedMs >= attempt.leaseMs &&
+    isOver(attempt, now)
+  )
+}
+
+/** The row after an attempt without an answer. */
+export function doubted(
+  row: ConnectionRow,
+  state: Presenting,
+  terms: Terms,
+  end: {
+    readonly by: OwnerId
+    readonly endSeen: boolean
+    readonly silentSince: InDoubt['silentSince']
+    readonly notBefore: UnixMs | null
+    readonly draw: number
+    readonly now: Moment
+  },
+): ConnectionRow {
+  const { from } = state
+  // One prompt retry for a doubt, wherever it is made: a doubt that comes from a doubt has none left.
+  const prompt = terms.policy.reuse.kind === 'unknown' && end.endSeen && from.status !== 'in_doubt'
+  const doubt: InDoubt = {
+    status: 'in_doubt',
+    since: from.status === 'in_doubt' ? from.since : state.attempt.acquiredAt,
+    promptRetry: prompt ? { by: end.by, from: laterMoment(end.now, terms.policy.promptRetryAfterMs) } : null,
+    silentSince: end.silentSince,
+    backOff: {
+      failures: (from.backOff?.failures ?? 0) + 1,
+      failedAt: end.now,
+      draw: end.draw,
+      notBefore: end.notBefore,
+    },
+  }
+  return { ...row, state: doubt }
+}
+
+/** What every write does: raise the revision, and say when something has to happen by itself. */
+export function written(row: ConnectionRow, terms: Terms, owner: OwnerId, now: Moment): ConnectionRow {
+  return { ...row, revision: next(row.revision), dueAt: dueAt(row, terms, owner, now), updatedAt: now.wall }
+}

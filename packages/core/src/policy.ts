@@ -1,0 +1,220 @@
+/**
+ * Every number, with its unit, its reason, and the relations between them, which are asserted when this file loads.
+ *
+ * The source is `PROTOCOL.md` section 10. What depends on a provider's reuse policy is derived in `policyOf`.
+ */
+import type { GrantType } from './connection.ts'
+import type { Client, Provider, ReusePolicy } from './provider.ts'
+import { fromSeconds, longer, ms, shorter, type DurationMs } from './time.ts'
+
+const seconds = fromSeconds
+const minutes = (count: number): DurationMs => seconds(count * 60)
+const hours = (count: number): DurationMs => minutes(count * 60)
+const days = (count: number): DurationMs => hours(count * 24)
+
+/** The numbers that no provider changes. Handed in, so that a test can run the same rules on shorter ones. */
+export interface Numbers {
+  readonly leaseMs: DurationMs
+  readonly grantDeadlineMs: DurationMs
+  readonly commitDeadlineMs: DurationMs
+  readonly connectDeadlineMs: DurationMs
+  readonly listeningLimitMs: DurationMs
+  readonly patienceMs: DurationMs
+  readonly spillAfterMs: DurationMs
+  readonly promptRetryAfterMs: DurationMs
+  readonly confirmAfterMs: readonly [DurationMs, DurationMs]
+  readonly backOffFirstMs: DurationMs
+  readonly backOffCapWithCallerMs: DurationMs
+  readonly backOffCapMs: DurationMs
+  readonly blockedFirstMs: DurationMs
+  readonly blockedCapMs: DurationMs
+  readonly callerDeadlineMs: DurationMs
+  readonly pollFirstMs: DurationMs
+  readonly pollCapMs: DurationMs
+  readonly aheadLeastMs: DurationMs
+  readonly aheadMostMs: DurationMs
+  readonly minTtlUnaskedMs: DurationMs
+  readonly floorLeastMs: DurationMs
+  readonly lifetimeUnknownMs: DurationMs
+  readonly endMarginMostMs: DurationMs
+  readonly keepAliveLeadMostMs: DurationMs
+  readonly usedLatelyLeastMs: DurationMs
+  readonly usedLatelyMostMs: DurationMs
+  readonly forcedRefreshApartMs: DurationMs
+  readonly cacheWithoutStoreMs: DurationMs
+  readonly revokeTriedMs: DurationMs
+  readonly tombstoneMs: DurationMs
+}
+
+export const NUMBERS: Numbers = {
+  leaseMs: seconds(30), // Must outlive grant and commit; nobody else presents before it is over.
+  grantDeadlineMs: seconds(10), // Counted from sending; callers are told "slow" then, the answer is still awaited.
+  commitDeadlineMs: seconds(2), // A store slower than this is treated as down: the answer lies in its slot.
+  connectDeadlineMs: seconds(5), // Before the first byte nothing is lost by giving up.
+  listeningLimitMs: seconds(90), // From acquire. A strict provider's answer is worth waiting for that long.
+  patienceMs: seconds(60), // After a silent owner: it may be frozen with the answer in its socket.
+  spillAfterMs: ms(250), // An answer is in memory alone for no longer than this.
+  promptRetryAfterMs: ms(200), // Inside any grace window that exists, after a connection that surely ended.
+  confirmAfterMs: [seconds(15), seconds(60)], // After the first refusal; spurious refusals are over by then.
+  backOffFirstMs: ms(200),
+  backOffCapWithCallerMs: seconds(30), // Somebody waits: try more often than
+  backOffCapMs: minutes(10), // when nobody does.
+  blockedFirstMs: minutes(1), // Only a person mends it, so asking often helps nobody,
+  blockedCapMs: hours(1), // but a mended registration should be noticed within the hour.
+  callerDeadlineMs: seconds(20), // One whole refresh and a confirmation fit; shorter than a lease.
+  pollFirstMs: ms(10), // For a holder in another process, doubling to
+  pollCapMs: ms(250),
+  aheadLeastMs: seconds(30), // The refresh-ahead window: a tenth of the lifetime within these two,
+  aheadMostMs: minutes(10), // never over half of the lifetime.
+  minTtlUnaskedMs: seconds(10), // What a caller gets who does not say; at most a quarter of the lifetime.
+  floorLeastMs: seconds(1), // Between two refreshes: a provider with tiny lifetimes is not stormed.
+  lifetimeUnknownMs: minutes(5), // No answer, no provider data and no earlier token says it.
+  endMarginMostMs: seconds(30), // Before the refresh token's known end: the last moment to use it.
+  keepAliveLeadMostMs: days(3), // Before idle death: room for an outage over a weekend.
+  usedLatelyLeastMs: minutes(10), // Only what was used so lately is refreshed ahead.
+  usedLatelyMostMs: days(1),
+  forcedRefreshApartMs: seconds(10), // An API that refuses everything must not cause a storm of refreshes.
+  cacheWithoutStoreMs: minutes(5), // Cached tokens are handed out while the store is away, for so long.
+  revokeTriedMs: days(3), // Then a deleted connection is erased, revoked or not.
+  tombstoneMs: days(30), // A late answer to a deleted connection is still recognised.
+}
+
+const check = (relation: boolean, sentence: string): void => {
+  if (!relation) throw new Error(`policy: ${sentence}`)
+}
+
+/** A window that the refusal of late answers cannot protect: shorter ones are treated as strict. */
+const GRACE_LEAST_MS = seconds(3)
+/** `grace until the successor is used` has no length of its own; deadlines are derived as for this one. */
+const GRACE_UNTIL_USED_MS = seconds(30)
+
+/** The numbers as one provider's reuse policy makes them. */
+export interface Policy extends Numbers {
+  readonly reuse: ReusePolicy
+  /** From acquire, by monotonic and by wall clock: past this nothing is sent. */
+  readonly sendLimitMs: DurationMs
+  /** After the first unanswered acquire: past this no retry in doubt is sent. Null: no window closes. */
+  readonly windowMs: DurationMs | null
+  /** In all, for one generation. Null: not limited. */
+  readonly presentationsMost: number | null
+  /** An unanswered connection is still listened to after the grant deadline, because a second presentation can kill. */
+  readonly listensOn: boolean
+}
+
+function reuseOf(provider: Pick<Provider, 'reuse'>, grantType: GrantType): ReusePolicy {
+  if (grantType === 'client_credentials') return { kind: 'reusable' }
+  const { reuse } = provider
+  if (reuse.kind === 'grace' && 'seconds' in reuse && seconds(reuse.seconds) < GRACE_LEAST_MS) return { kind: 'strict' }
+  return reuse
+}
+
+/**
+ * The numbers for one connection.
+ *
+ * @param grantType client credentials can always be presented again
+ */
+export function policyOf(provider: Pick<Provider, 'reuse'>, grantType: GrantType, numbers: Numbers = NUMBERS): Policy {
+  const reuse = reuseOf(provider, grantType)
+  const graceMs = reuse.kind === 'grace' ? ('seconds' in reuse ? seconds(reuse.seconds) : GRACE_UNTIL_USED_MS) : null
+  const within = (value: DurationMs, part: number): DurationMs =>
+    graceMs === null ? value : shorter(value, ms(graceMs / part))
+  const leaseMs = within(numbers.leaseMs, 2)
+  const policy: Policy = {
+    ...numbers,
+    reuse,
+    leaseMs,
+    grantDeadlineMs: within(numbers.grantDeadlineMs, 3),
+    commitDeadlineMs: within(numbers.commitDeadlineMs, 8),
+    connectDeadlineMs: within(numbers.connectDeadlineMs, 4),
+    sendLimitMs: ms(leaseMs / 2),
+    windowMs: reuse.kind === 'grace' && 'seconds' in reuse ? ms(seconds(reuse.seconds) * 0.75) : null,
+    presentationsMost: reuse.kind === 'counted' ? 1 + reuse.n : null,
+    listensOn: reuse.kind === 'strict' || reuse.kind === 'unknown',
+  }
+  assertRelations(policy)
+  return policy
+}
+
+function assertRelations(policy: Policy): void {
+  check(
+    policy.grantDeadlineMs + policy.commitDeadlineMs < policy.leaseMs,
+    'a lease must outlive the grant and the commit that it protects',
+  )
+  check(policy.connectDeadlineMs <= policy.leaseMs / 2, 'connecting must end before the send limit')
+  check(
+    policy.spillAfterMs < policy.commitDeadlineMs || policy.windowMs !== null,
+    'an answer spills before its commit is given up',
+  )
+  check(
+    policy.grantDeadlineMs + policy.commitDeadlineMs < policy.callerDeadlineMs &&
+      policy.callerDeadlineMs < policy.leaseMs + policy.patienceMs,
+    "a caller's deadline holds one whole refresh",
+  )
+  check(policy.confirmAfterMs[0] < policy.callerDeadlineMs, 'the first confirmation comes before a caller gives up')
+  if (policy.windowMs !== null) {
+    check(policy.leaseMs < policy.windowMs, 'the timer alone must come inside the window')
+  } else {
+    check(
+      policy.sendLimitMs + policy.grantDeadlineMs + policy.commitDeadlineMs < policy.leaseMs,
+      'sending at the last moment, the answer and its commit fit into the lease',
+    )
+  }
+  if (policy.listensOn) {
+    check(
+      policy.listeningLimitMs <= policy.leaseMs + policy.patienceMs,
+      'no one presents while a holder may still listen',
+    )
+  }
+}
+
+// A wrong edit of this file fails at start, not on the day when two deadlines cross.
+for (const reuse of [
+  { kind: 'reusable' },
+  { kind: 'grace', seconds: 3, winner: 'any' },
+  { kind: 'grace', seconds: 3600, winner: 'any' },
+  { kind: 'grace', until: 'successor_used', winner: 'any' },
+  { kind: 'counted', n: 1 },
+  { kind: 'strict' },
+  { kind: 'unknown' },
+] as const satisfies readonly ReusePolicy[]) {
+  policyOf({ reuse }, 'refresh_token')
+}
+
+/** What a connection is judged by: its provider and client as they are now, and the numbers that follow. */
+export interface Terms {
+  readonly provider: Provider
+  readonly client: Client
+  readonly policy: Policy
+}
+
+/** How long before its end an access token of this lifetime is refreshed ahead. */
+export const aheadWindowMs = (lifetimeMs: DurationMs, numbers: Numbers): DurationMs =>
+  shorter(shorter(longer(ms(lifetimeMs / 10), numbers.aheadLeastMs), numbers.aheadMostMs), ms(lifetimeMs / 2))
+
+/** The life left that a caller is owed: never more than half of the lifetime, or every request would refresh. */
+export const owedTtlMs = (askedMs: DurationMs | null, lifetimeMs: DurationMs, numbers: Numbers): DurationMs =>
+  askedMs === null ? shorter(numbers.minTtlUnaskedMs, ms(lifetimeMs / 4)) : shorter(askedMs, ms(lifetimeMs / 2))
+
+/** The least time between a granted answer and the next refresh of the same connection. */
+export const floorMs = (lifetimeMs: DurationMs, numbers: Numbers): DurationMs =>
+  longer(numbers.floorLeastMs, ms(lifetimeMs / 10))
+
+/** How long before its known end a refresh token is used for the last time. */
+export const endMarginMs = (lifetimeMs: DurationMs, numbers: Numbers): DurationMs =>
+  shorter(numbers.endMarginMostMs, ms(lifetimeMs / 4))
+
+/** How long before idle death a quiet connection is refreshed. */
+export const keepAliveLeadMs = (idleMs: DurationMs, numbers: Numbers): DurationMs =>
+  shorter(ms(idleMs / 4), numbers.keepAliveLeadMostMs)
+
+/** How long after its last use a connection is still refreshed ahead. */
+export const usedLatelyMs = (lifetimeMs: DurationMs, numbers: Numbers): DurationMs =>
+  shorter(longer(lifetimeMs, numbers.usedLatelyLeastMs), numbers.usedLatelyMostMs)
+
+/** Exponential back-off with full jitter: the wait after the given number of failures. */
+export const backOffMs = (failures: number, draw: number, capMs: DurationMs, numbers: Numbers): DurationMs =>
+  ms(draw * Math.min(capMs, numbers.backOffFirstMs * 2 ** Math.min(failures - 1, 30)))
+
+/** The wait after the given number of answers that blame the registration. */
+export const blockedMs = (failures: number, numbers: Numbers): DurationMs =>
+  ms(Math.min(numbers.blockedCapMs, numbers.blockedFirstMs * 2 ** Math.min(failures - 1, 30)))

@@ -1,0 +1,348 @@
+/**
+ * What the core needs from the world. Every verb is idempotent, by attempt or by revision; none is optional.
+ *
+ * They arrive as one {@link Ports} object; the real ones are chosen in one place (`@tokenkeep/node`, `open-tokenkeep.ts`).
+ */
+import type { At, ConnectionRow, SealedGrant, View, Why } from './connection.ts'
+import type { TokenkeepEvent } from './events.ts'
+import type { Answer, End, Form, NotSent } from './grant.ts'
+import type {
+  AttemptId,
+  ClientId,
+  ConnectionId,
+  Fence,
+  Fingerprint,
+  Generation,
+  GrantNo,
+  OwnerId,
+  ProviderId,
+  Revision,
+  Serial,
+  Uid,
+} from './ids.ts'
+import type { Lease, Ticket } from './lease.ts'
+import type { Client, OpenedClient, Provider } from './provider.ts'
+import type { Secret } from './secret.ts'
+import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
+
+export interface Ports {
+  readonly store: ConnectionStore
+  readonly registry: Registry
+  readonly endpoint: TokenEndpoint
+  readonly spill: Spill
+  readonly liveness: Liveness
+  readonly cipher: Cipher
+  readonly clock: Clock
+  readonly random: Random
+  readonly events: EventSink
+}
+
+export interface Clock {
+  now(): Now
+  /** Resolves after 50 ms in which the event loop ran: a frozen process counts no tick, so an answer that came is read first. */
+  tick(): Promise<void>
+  /** Rings once after `afterMs`, unless cancelled. */
+  alarm(afterMs: DurationMs): Alarm
+}
+
+export interface Alarm {
+  readonly rung: Promise<void>
+  cancel(): void
+}
+
+export interface Random {
+  /** A random UUID (RFC 9562 version 4 or 7). */
+  uuid(): string
+  /** A number from 0 (inclusive) to 1 (exclusive). */
+  fraction(): number
+}
+
+export interface EventSink {
+  /** Never throws, never blocks; what it tells is durable already. */
+  tell(event: TokenkeepEvent): void
+}
+
+declare const sealed: unique symbol
+/** A ciphertext with the name of its key, nonce and tag: opens only in the {@link Place} it was made for. */
+export type Sealed = Uint8Array & { readonly [sealed]: true }
+
+/** Where a ciphertext belongs. The installation is added by the cipher. */
+export interface Place {
+  /** A connection's uid, or `client:<id>` for a client's secret. */
+  readonly owner: Uid | `client:${string}`
+  /** `rt`, `at:<variant>`, `client-secret`. */
+  readonly purpose: string
+  readonly serial: Serial
+}
+
+/** A sealing key in memory: whoever holds it can keep an answer, whatever happens to the key service meanwhile. */
+export interface Sealer {
+  seal(secret: Secret<string>, place: Place): Sealed
+  fingerprint(secret: Secret<string>): Fingerprint
+}
+
+export interface Cipher {
+  /** @throws TokenError `key_missing` where no key can be had */
+  sealer(): Promise<Sealer>
+  /** Synchronous, because a key that is not in memory cannot open anything: `no_key` names that case. */
+  open<Kind extends string>(kind: Kind, sealed: Sealed, place: Place): Secret<Kind> | 'no_key' | 'tampered'
+}
+
+// ---- spill ---------------------------------------------------------------------------------------------------------
+
+/** Room for one answer: a free slot on disk and a sealing key in memory. An argument of acquire: no room, no request. */
+export interface Room {
+  readonly sealer: Sealer
+  /** Gives the room back unused or after the answer is safe elsewhere; repeating it does nothing. */
+  release(): void
+}
+
+export interface NoRoom {
+  readonly kind: 'no_room'
+  readonly because: 'slots_in_use' | 'disk' | 'no_key'
+}
+
+/** A granted answer with everything needed to commit it, also by another process, also after its sender's death. */
+export interface Kept {
+  readonly uid: Uid
+  readonly grant: GrantNo
+  /** Fingerprint of the refresh token that it answers; null for client credentials. */
+  readonly answers: Fingerprint | null
+  readonly fence: Fence
+  readonly attempt: AttemptId
+  readonly granted: SealedGrant
+}
+
+declare const spilled: unique symbol
+/** Proof that an answer is durable on local disk. Made only by {@link Spill.keep} and {@link Spill.pending}. */
+export interface Spilled extends Kept {
+  readonly [spilled]: true
+}
+
+export interface Spill {
+  reserve(sealer: Sealer): Promise<Room | NoRoom>
+  /** Writes the answer into the room's slot and syncs it. */
+  keep(room: Room, kept: Kept): Promise<Spilled>
+  /** Only after the store acknowledged the answer. */
+  clear(entry: Spilled): Promise<void>
+  /** What a dead owner left; torn entries are skipped. */
+  pending(proof: ProofOfDeath): AsyncIterable<Spilled>
+}
+
+// ---- liveness ------------------------------------------------------------------------------------------------------
+
+declare const proof: unique symbol
+/** The kernel freed the owner's lock: it is gone. Made only by {@link Liveness}. */
+export interface ProofOfDeath {
+  readonly [proof]: true
+  readonly kind: 'dead'
+  readonly owner: OwnerId
+  /** Gives the dead owner's lock back after its slots are replayed, and forgets its files when `done`. */
+  release(done: boolean): void
+}
+
+export interface Liveness {
+  judge(owner: OwnerId): Promise<ProofOfDeath | 'alive' | 'unknown'>
+  /** Every owner that ever left a file here, but this one. */
+  others(): Promise<readonly OwnerId[]>
+}
+
+// ---- token endpoint ------------------------------------------------------------------------------------------------
+
+declare const line: unique symbol
+/** A fresh connection to a token endpoint, over which nothing was sent. */
+export interface Line {
+  readonly [line]: true
+  /** Ends it without sending anything. */
+  close(): void
+}
+
+export interface TokenEndpoint {
+  /** No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one attempt alone. */
+  connect(provider: Provider, client: OpenedClient, withinMs: DurationMs): Promise<Line | NotSent>
+  /** Takes the ticket and writes the whole request in one tick. */
+  present(line: Line, lease: Lease, ticket: Ticket, form: Form): Presentation
+  /** RFC 7009, once. A 200 proves nothing about unknown tokens; `unavailable` means: assume it lives. */
+  revoke(
+    provider: Provider,
+    client: OpenedClient,
+    token: Secret<'refresh_token'>,
+  ): Promise<'revoked' | 'unsupported' | 'unavailable'>
+  /** RFC 7662. */
+  introspect(
+    provider: Provider,
+    client: OpenedClient,
+    token: Secret<'access_token'>,
+  ): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
+}
+
+export interface Presentation {
+  /** Never rejects; resolves when an answer is complete, the connection ended, or after `abandon`. No deadline of its own. */
+  readonly ever: Promise<Answer | NotSent>
+  /** Resets the socket. Never a polite close, which would still deliver what is on its way. */
+  abandon(): void
+}
+
+// ---- registry ------------------------------------------------------------------------------------------------------
+
+/** Providers and clients, in the same database as the connections. */
+export interface Registry {
+  provider(id: ProviderId): Promise<Provider | null>
+  providers(): Promise<readonly Provider[]>
+  putProvider(provider: Omit<Provider, 'revision'>): Promise<Provider>
+  /** The client, its secret opened. */
+  client(id: ClientId): Promise<OpenedClient | null | 'no_key' | 'tampered'>
+  clients(): Promise<readonly Client[]>
+  putClient(client: Omit<OpenedClient, 'revision'>): Promise<Client>
+}
+
+// ---- connection store ----------------------------------------------------------------------------------------------
+
+/** A connection as it is first written. Its secrets are sealed for its `uid` already. */
+export interface Draft {
+  readonly uid: Uid
+  readonly id: ConnectionId
+  readonly client: ClientId
+  readonly grantType: ConnectionRow['grantType']
+  readonly subject: string | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly granted: SealedGrant
+}
+
+export interface Gone {
+  readonly kind: 'gone'
+  readonly because: 'unknown' | 'deleting' | 'erased'
+}
+/** Another attempt is open; its lease as it was read, for whoever watches it. */
+export interface Busy {
+  readonly kind: 'busy'
+  readonly owner: OwnerId
+  readonly fence: Fence
+  readonly heartbeat: number
+  readonly leaseMs: DurationMs
+  /** The store's clock says that the lease is over. Not enough: a watcher must have seen it for one lease, too. */
+  readonly over: boolean
+}
+export interface Moved {
+  readonly kind: 'moved'
+}
+export interface NotYet {
+  readonly kind: 'not_yet'
+  readonly at: UnixMs | null
+}
+export interface Unreadable {
+  readonly kind: 'unreadable'
+  readonly because: 'tampered' | 'no_key'
+}
+export interface Acquired {
+  readonly kind: 'acquired'
+  readonly lease: Lease
+  readonly ticket: Ticket
+}
+
+/** What watching proved about an open attempt. */
+export type Evidence =
+  | {
+      readonly kind: 'lease_over'
+      readonly fence: Fence
+      readonly heartbeat: number
+      /** How long this fence and heartbeat were seen by the watcher's own monotonic clock. */
+      readonly watchedMs: DurationMs
+    }
+  | ProofOfDeath
+
+export interface CommitResult {
+  /**
+   * `committed`: the row has it. `again`: it had it already. `successor`: held until the later attempt ends.
+   * `history`: noted, nothing changed. `revoke`: belongs to nobody any more and should be revoked upstream.
+   */
+  readonly kind: 'committed' | 'again' | 'successor' | 'history' | 'revoke'
+  /** Null where the row is erased. */
+  readonly view: View | null
+}
+
+export interface ListQuery {
+  readonly provider?: ProviderId | undefined
+  readonly status?: ConnectionRow['state']['status'] | undefined
+  /** Every given label must be there with that value. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly limit: number
+  /** Ids after this one, in the order of their code units. */
+  readonly after?: ConnectionId | undefined
+}
+
+/** One presentation, as the history keeps it. */
+export interface HistoryEntry {
+  readonly fence: Fence
+  readonly attempt: AttemptId
+  readonly grant: GrantNo
+  readonly generation: Generation
+  readonly presented: Fingerprint | null
+  readonly owner: OwnerId
+  readonly host: string
+  readonly why: Why
+  readonly acquiredAt: UnixMs
+  readonly endedAt: UnixMs | null
+  readonly outcome: string | null
+}
+
+export interface ConnectionStore {
+  read(id: ConnectionId): Promise<View | Gone>
+  list(query: ListQuery): Promise<readonly View[]>
+  /** Creates or fails: `exists` for a living id, `twin` where another living connection of the client holds this refresh token. */
+  create(
+    draft: Draft,
+  ): Promise<View | { readonly kind: 'exists' } | { readonly kind: 'twin'; readonly id: ConnectionId }>
+  /**
+   * Makes the intent to present durable, and lends the refresh token once.
+   *
+   * One atomic durable write; refuses unless no attempt is open, `at` is unchanged, and state and policy allow `why` now.
+   *
+   * @param usedAt when a caller last wanted this connection; null: not known
+   */
+  acquire(
+    at: At,
+    why: Why,
+    attempt: AttemptId,
+    room: Room,
+    usedAt: UnixMs | null,
+  ): Promise<Acquired | Busy | Moved | NotYet | Gone | Unreadable>
+  renew(lease: Lease): Promise<Lease | 'lost'>
+  /** Ends an attempt. Repeating it with the same end changes nothing. */
+  commit(lease: Lease, end: End): Promise<CommitResult>
+  /** The same for a granted answer, from a slot or memory, without the lease. */
+  replay(entry: Kept): Promise<CommitResult>
+  /** Makes an open attempt `in_doubt`. Lends no ticket: whoever takes over must acquire like everybody. */
+  takeOver(at: At, evidence: Evidence): Promise<{ readonly kind: 'in_doubt'; readonly view: View } | Moved>
+  /** Reconnect: one write, grant + 1; ends attempt, doubt, suspicion and successor. */
+  replaceGrant(
+    at: At,
+    granted: SealedGrant,
+    subject: string | null,
+  ): Promise<View | Moved | Gone | { readonly kind: 'twin'; readonly id: ConnectionId }>
+  /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
+  reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
+  beginDelete(at: At): Promise<Deleting | Gone>
+  finishDelete(deleting: Deleting): Promise<void>
+  /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. */
+  due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
+  /** The rows among these that were written since. */
+  changes(uids: readonly (readonly [Uid, Revision])[]): Promise<readonly View[]>
+  /** Open attempts of an owner that is proven dead. */
+  openAttempts(owner: OwnerId): Promise<readonly View[]>
+  history(id: ConnectionId, limit: number): Promise<readonly HistoryEntry[]>
+}
+
+/** A connection on its way out: what must still be revoked upstream. */
+export interface Deleting {
+  readonly kind: 'deleting'
+  readonly uid: Uid
+  readonly view: View
+  /** The newest refresh token and held spares, opened; the caller revokes them. */
+  readonly toRevoke: readonly Secret<'refresh_token'>[]
+  /** An attempt is still open: wait, then begin again. */
+  readonly open: Busy | null
+}
+
+/** Store time, for those who only hold a {@link View}. */
+export type StoreTime = Moment

@@ -1,0 +1,285 @@
+/**
+ * When may this refresh token be presented, and for which reason? The one place where the rules of `PROTOCOL.md`
+ * sections 6, 8 and 10 about time stand: decide reads it, acquire enforces it, and `dueAt` comes from it.
+ */
+import type {
+  BackOff,
+  Blocked,
+  ConnectionRow,
+  InDoubt,
+  Ready,
+  State,
+  StoredAccessToken,
+  StoredRefreshToken,
+  Suspect,
+  Why,
+} from './connection.ts'
+import { assertNever } from './failures.ts'
+import type { OwnerId, Uid } from './ids.ts'
+import {
+  aheadWindowMs,
+  backOffMs,
+  endMarginMs,
+  keepAliveLeadMs,
+  usedLatelyMs,
+  type Policy,
+  type Terms,
+} from './policy.ts'
+import {
+  earliest,
+  later,
+  latest,
+  ms,
+  perhapsElapsed,
+  surelyElapsed,
+  type DurationMs,
+  type Moment,
+  type UnixMs,
+} from './time.ts'
+
+/** The part of a row that time is decided by. A view has it, too. */
+export interface Facts {
+  readonly uid: Uid
+  readonly grantType: ConnectionRow['grantType']
+  readonly state: State
+  readonly refreshToken: Pick<StoredRefreshToken, 'endsAt' | 'lifetimeMs' | 'presentations' | 'receivedAt'> | null
+  readonly accessTokens: readonly Pick<StoredAccessToken, 'expiresAt' | 'refusedAt' | 'variant' | 'lifetimeMs'>[]
+  readonly signedOutAt: Moment | null
+  readonly usedAt: UnixMs | null
+  readonly lastGrant: ConnectionRow['lastGrant']
+}
+
+export type Schedule =
+  | { readonly kind: 'now'; readonly why: Why }
+  | { readonly kind: 'later'; readonly why: Why; readonly at: UnixMs }
+  | { readonly kind: 'never'; readonly because: 'presenting' | 'needs_user' | 'no_refresh_token' | 'gone' }
+
+/**
+ * @param owner who asks: the prompt retry belongs to the one who saw the end
+ * @param waited a caller waits: back-off is capped lower
+ */
+export function schedule(facts: Facts, terms: Terms, owner: OwnerId, now: Moment, waited: boolean): Schedule {
+  const { state } = facts
+  switch (state.status) {
+    case 'presenting':
+      return { kind: 'never', because: 'presenting' }
+    case 'needs_user':
+      return { kind: 'never', because: 'needs_user' }
+    case 'deleting':
+    case 'erased':
+      return { kind: 'never', because: 'gone' }
+    case 'blocked':
+      return blockedSchedule(facts, state, terms, owner, now, waited)
+    case 'ready':
+    case 'in_doubt':
+    case 'suspect':
+      return restingSchedule(facts, state, terms, owner, now, waited)
+    default:
+      return assertNever(state)
+  }
+}
+
+function blockedSchedule(
+  facts: Facts,
+  state: Blocked,
+  terms: Terms,
+  owner: OwnerId,
+  now: Moment,
+  waited: boolean,
+): Schedule {
+  const resting = restingSchedule(facts, state.from, terms, owner, now, waited)
+  const changed = state.clientRevision !== terms.client.revision || state.providerRevision !== terms.provider.revision
+  if (changed || now.wall >= state.retryAt || resting.kind === 'never') return resting
+  return {
+    kind: 'later',
+    why: resting.why,
+    at: resting.kind === 'later' ? latest(resting.at, state.retryAt) : state.retryAt,
+  }
+}
+
+function restingSchedule(
+  facts: Facts,
+  state: Ready | InDoubt | Suspect,
+  terms: Terms,
+  owner: OwnerId,
+  now: Moment,
+  waited: boolean,
+): Schedule {
+  if (facts.grantType === 'refresh_token' && facts.refreshToken === null) {
+    return { kind: 'never', because: 'no_refresh_token' }
+  }
+  const { policy } = terms
+  const free = whenBackOffEnds(state.backOff, policy, now, waited)
+  const notBefore = state.backOff?.notBefore ?? null
+  switch (state.status) {
+    case 'ready':
+      return when(pastKnownEnd(facts, now.wall) ? 'last' : 'fresh', free, now)
+    case 'in_doubt': {
+      const allowed = whenDoubtAllows(facts, state, terms, owner, now)
+      const why = pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt'
+      // The prompt retry is not a try after a failure of its own, so only Retry-After holds it back.
+      const from = allowed.prompt ? (notBefore ?? now.wall) : free
+      return when(why, latest(allowed.at, from), now)
+    }
+    case 'suspect': {
+      if (pastKnownEnd(facts, now.wall)) return when('last', free, now)
+      const confirmAt = whenToConfirm(state, policy, now)
+      const end = knownEndWithMargin(facts, policy)
+      return when('confirm', latest(end === null ? confirmAt : earliest(end, confirmAt), free), now)
+    }
+    default:
+      return assertNever(state)
+  }
+}
+
+const when = (why: Why, at: UnixMs, now: Moment): Schedule =>
+  at <= now.wall ? { kind: 'now', why } : { kind: 'later', why, at }
+
+/** The wall time at which `wait` will surely have passed since `from`. */
+const surelyAfter = (from: Moment, wait: DurationMs, now: Moment): UnixMs =>
+  later(now.wall, ms(Math.max(0, wait - surelyElapsed(from, now))))
+
+function whenBackOffEnds(backOff: BackOff | null, policy: Policy, now: Moment, waited: boolean): UnixMs {
+  if (backOff === null) return now.wall
+  const capMs = waited ? policy.backOffCapWithCallerMs : policy.backOffCapMs
+  const drawn = surelyAfter(backOff.failedAt, backOffMs(backOff.failures, backOff.draw, capMs, policy), now)
+  return backOff.notBefore === null ? drawn : latest(drawn, backOff.notBefore)
+}
+
+function whenToConfirm(state: Suspect, policy: Policy, now: Moment): UnixMs {
+  if (state.refusals === 0) return now.wall
+  return surelyAfter(state.firstRefusedAt, policy.confirmAfterMs[state.refusals - 1] ?? ms(0), now)
+}
+
+function whenDoubtAllows(
+  facts: Facts,
+  state: InDoubt,
+  terms: Terms,
+  owner: OwnerId,
+  now: Moment,
+): { at: UnixMs; prompt: boolean } {
+  const { policy } = terms
+  const asStrict = (): { at: UnixMs; prompt: boolean } => ({
+    at: whenStrictAllows(facts, state, policy, now),
+    prompt: false,
+  })
+  switch (policy.reuse.kind) {
+    case 'reusable':
+      return { at: now.wall, prompt: false }
+    case 'grace':
+      return windowLeftMs(state, policy, now) > 0 ? { at: now.wall, prompt: false } : asStrict()
+    case 'counted':
+      return (facts.refreshToken?.presentations ?? 0) < (policy.presentationsMost ?? 1)
+        ? { at: now.wall, prompt: false }
+        : asStrict()
+    case 'strict':
+      return asStrict()
+    case 'unknown': {
+      const strict = asStrict()
+      if (state.promptRetry?.by !== owner) return strict
+      const at = surelyAfter(state.promptRetry.from, ms(0), now)
+      const prompt =
+        state.promptRetry.from.boot === now.boot
+          ? later(now.wall, ms(Math.max(0, state.promptRetry.from.at - now.at)))
+          : at
+      return prompt <= strict.at ? { at: prompt, prompt: true } : strict
+    }
+    default:
+      return assertNever(policy.reuse)
+  }
+}
+
+/** How long a retry in doubt may still be sent. Endless where no window closes. */
+export function windowLeftMs(state: InDoubt, policy: Policy, now: Moment): DurationMs {
+  if (policy.windowMs === null) return ms(Number.POSITIVE_INFINITY)
+  return ms(Math.max(0, policy.windowMs - perhapsElapsed(state.since, now)))
+}
+
+function whenStrictAllows(facts: Facts, state: InDoubt, policy: Policy, now: Moment): UnixMs {
+  const end = itsEnd(facts, policy, now.wall)
+  if (state.silentSince === null) return end
+  // A frozen owner may hold the answer in its socket: it gets its lease and our patience to wake up and commit.
+  const patient = surelyAfter(state.silentSince.heartbeatAt, ms(state.silentSince.leaseMs + policy.patienceMs), now)
+  return latest(end, patient)
+}
+
+/**
+ * The moment when waiting has nothing left to protect: the end of the longest living access token, or now where none
+ * lives or the sign-in is said to be over, and never past the last moment of the refresh token itself.
+ */
+export function itsEnd(facts: Facts, policy: Policy, now: UnixMs): UnixMs {
+  if (facts.signedOutAt !== null) return now
+  const ends = facts.accessTokens.filter((at) => at.refusedAt === null && at.expiresAt > now).map((at) => at.expiresAt)
+  const end = ends.length === 0 ? now : latest(...ends)
+  const known = knownEndWithMargin(facts, policy)
+  return known === null ? end : latest(now, earliest(end, known))
+}
+
+export const pastKnownEnd = (facts: Facts, now: UnixMs): boolean =>
+  facts.refreshToken?.endsAt != null && facts.refreshToken.endsAt <= now
+
+/** The last moment to use a refresh token whose end was announced. */
+export function knownEndWithMargin(facts: Facts, policy: Policy): UnixMs | null {
+  const token = facts.refreshToken
+  if (token?.endsAt == null) return null
+  const lifeMs = token.lifetimeMs ?? ms(token.endsAt - token.receivedAt)
+  return later(token.endsAt, ms(-endMarginMs(lifeMs, policy)))
+}
+
+/** Stable for a uid, from 0 to 1: spreads the refreshes of tokens that were granted together. */
+export const jitterOf = (uid: Uid): number => Number.parseInt(uid.replaceAll('-', '').slice(-8), 16) / 2 ** 32
+
+/** When an access token enters its refresh-ahead window. */
+export function aheadAt(uid: Uid, token: { expiresAt: UnixMs; lifetimeMs: DurationMs }, policy: Policy): UnixMs {
+  const window = aheadWindowMs(token.lifetimeMs, policy)
+  return later(token.expiresAt, ms(-window * (1 - jitterOf(uid) / 5)))
+}
+
+/**
+ * When something has to happen by itself. Never null for a state that waits for something (invariant 14).
+ */
+export function dueAt(facts: Facts, terms: Terms, owner: OwnerId, now: Moment): UnixMs | null {
+  const { state } = facts
+  const { policy } = terms
+  switch (state.status) {
+    case 'ready': {
+      const ahead = readyDueAt(facts, policy, terms.provider.refreshTokenIdleMs)
+      if (ahead === null) return null
+      const free = schedule(facts, terms, owner, now, false)
+      return free.kind === 'later' ? latest(free.at, ahead) : free.kind === 'now' ? ahead : null
+    }
+    case 'presenting':
+      // Looked at when the lease is over by the store's clock; whoever looks must still have watched it.
+      return later(state.attempt.heartbeatAt.wall, state.attempt.leaseMs)
+    case 'in_doubt':
+    case 'suspect':
+    case 'blocked': {
+      const at = schedule(facts, terms, owner, now, false)
+      return at.kind === 'later' ? at.at : now.wall
+    }
+    case 'deleting':
+      return state.attempt === null ? now.wall : later(state.attempt.heartbeatAt.wall, state.attempt.leaseMs)
+    case 'needs_user':
+    case 'erased':
+      return null
+    default:
+      return assertNever(state)
+  }
+}
+
+function readyDueAt(facts: Facts, policy: Policy, idleMs: DurationMs | null): UnixMs | null {
+  if (facts.grantType === 'refresh_token' && facts.refreshToken === null) return null
+  const moments: UnixMs[] = []
+  const full = facts.accessTokens.find((at) => at.variant === '')
+  if (full !== undefined && facts.usedAt !== null) {
+    const ahead = aheadAt(facts.uid, full, policy)
+    if (ahead - facts.usedAt <= usedLatelyMs(full.lifetimeMs, policy)) moments.push(ahead)
+  }
+  const known = knownEndWithMargin(facts, policy)
+  if (known !== null) moments.push(known)
+  if (idleMs !== null && facts.refreshToken !== null) {
+    const usedAt = facts.lastGrant?.at ?? facts.refreshToken.receivedAt
+    moments.push(later(usedAt, ms(idleMs - keepAliveLeadMs(idleMs, policy))))
+  }
+  return moments.length === 0 ? null : earliest(...moments)
+}
