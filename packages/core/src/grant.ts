@@ -100,7 +100,7 @@ export interface Misconfigured {
   readonly reason: BlockedReason | 'asked'
   readonly word: string | null
 }
-export interface InDoubt {
+export interface LeftInDoubt {
   readonly kind: 'in_doubt'
   readonly because: InDoubtBecause
   readonly status: number | null
@@ -109,7 +109,7 @@ export interface InDoubt {
   readonly retryAfterMs: DurationMs | null
 }
 
-export type Outcome = GrantedTokens | Rejected | Unavailable | NotSent | Misconfigured | InDoubt
+export type Outcome = GrantedTokens | Rejected | Unavailable | NotSent | Misconfigured | LeftInDoubt
 /** What a commit takes: an outcome whose tokens are sealed. */
 export type End = { readonly kind: 'granted'; readonly granted: SealedGrant } | Exclude<Outcome, GrantedTokens>
 
@@ -215,7 +215,7 @@ const inDoubt = (
   status: number | null,
   endSeen: boolean,
   retryAfterMs: DurationMs | null,
-): InDoubt => ({ kind: 'in_doubt', because, status, endSeen, retryAfterMs })
+): LeftInDoubt => ({ kind: 'in_doubt', because, status, endSeen, retryAfterMs })
 
 const withoutAccessToken = (refreshToken: RefreshToken): GrantedTokens => ({
   kind: 'granted',

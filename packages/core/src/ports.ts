@@ -322,8 +322,8 @@ export interface ConnectionStore {
   ): Promise<View | Moved | Gone | { readonly kind: 'twin'; readonly id: ConnectionId }>
   /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
   reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
-  beginDelete(at: At): Promise<Deleting | Gone>
-  finishDelete(deleting: Deleting): Promise<void>
+  beginDelete(at: At): Promise<Deletion | Gone>
+  finishDelete(deletion: Deletion): Promise<void>
   /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. */
   due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
   /** The rows among these that were written since. */
@@ -334,7 +334,7 @@ export interface ConnectionStore {
 }
 
 /** A connection on its way out: what must still be revoked upstream. */
-export interface Deleting {
+export interface Deletion {
   readonly kind: 'deleting'
   readonly uid: Uid
   readonly view: View
