@@ -16,7 +16,7 @@ import {
   type Uid,
 } from './ids.ts'
 import type { Terms } from './policy.ts'
-import type { Busy, Evidence, Gone, Moved, NotYet } from './ports.ts'
+import type { Busy, Gone, Moved, NotYet } from './ports.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
 import { laterMoment, ms, since, surelyElapsed, type DurationMs, type Moment, type Now, type UnixMs } from './time.ts'
@@ -195,7 +195,9 @@ export function openAttempt(row: Pick<ConnectionRow, 'state'>, now: Moment): Bus
   return state.status === 'deleting' && state.attempt !== null ? busy(state.attempt, now) : null
 }
 
-const isOver = (attempt: Attempt, now: Moment): boolean => surelyElapsed(attempt.heartbeatAt, now) >= attempt.leaseMs
+/** By the store's clock alone: whoever acts on it must have watched the lease, too. */
+export const isOver = (attempt: Attempt, now: Moment): boolean =>
+  surelyElapsed(attempt.heartbeatAt, now) >= attempt.leaseMs
 
 /** The attempt of this lease, if it is the open one. */
 function holds(row: ConnectionRow, lease: Pick<Lease, 'attempt' | 'fence'>): Attempt | null {
@@ -221,51 +223,6 @@ export function renew(
     row: written({ ...row, state: { ...state, attempt: renewed } }, terms, lease.owner, now),
     lease: { ...lease, t0, heartbeat: renewed.heartbeat, windowMs: ms(Math.max(0, lease.windowMs - passed)) },
   }
-}
-
-/**
- * Ends an open attempt whose owner is dead, or has been silent for one whole lease. It becomes `in_doubt`, never free:
- * the refresh token may have left.
- *
- * @param draw for the back-off, from 0 to 1
- */
-export function takeOver(
-  row: ConnectionRow,
-  terms: Terms,
-  evidence: Evidence,
-  owner: OwnerId,
-  draw: number,
-  now: Moment,
-): ConnectionRow | 'moved' {
-  const { state } = row
-  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
-  if (attempt === null || !proves(evidence, attempt, now)) return 'moved'
-  if (state.status === 'deleting') return written({ ...row, state: { ...state, attempt: null } }, terms, owner, now)
-  if (state.status !== 'presenting') return 'moved'
-  const dead = evidence.kind === 'dead'
-  return written(
-    doubted(row, state, terms, {
-      by: owner,
-      endSeen: dead,
-      silentSince: dead ? null : { heartbeatAt: attempt.heartbeatAt, leaseMs: attempt.leaseMs },
-      notBefore: null,
-      draw,
-      now,
-    }),
-    terms,
-    owner,
-    now,
-  )
-}
-
-function proves(evidence: Evidence, attempt: Attempt, now: Moment): boolean {
-  if (evidence.kind === 'dead') return evidence.owner === attempt.owner
-  return (
-    evidence.fence === attempt.fence &&
-    evidence.heartbeat === attempt.heartbeat &&
-    evidence.watchedMs >= attempt.leaseMs &&
-    isOver(attempt, now)
-  )
 }
 
 /** The row after an attempt without an answer. */

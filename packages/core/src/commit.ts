@@ -1,0 +1,350 @@
+/**
+ * The next state from an outcome and its ancestry (`PROTOCOL.md` sections 4.9, 6 and 8).
+ *
+ * A granted answer is accepted by what it answers: the current refresh token, its parent, or an older one. Every other
+ * outcome counts only under the current fence. Pure, like `lease.ts`.
+ */
+import type {
+  Attempt,
+  ConnectionRow,
+  NeedsUserReason,
+  Presenting,
+  Ready,
+  SealedGrant,
+  StoredAccessToken,
+  Suspect,
+} from './connection.ts'
+import { assertNever } from './failures.ts'
+import type { End, LeftInDoubt, Misconfigured, Rejected, Unavailable } from './grant.ts'
+import { next, type AttemptId, type Fence, type OwnerId } from './ids.ts'
+import { doubted, written, type Lease } from './lease.ts'
+import { blockedMs, type Terms } from './policy.ts'
+import type { CommitResult, Kept } from './ports.ts'
+import { later, type Moment, type UnixMs } from './time.ts'
+
+export interface Concluded {
+  readonly kind: CommitResult['kind']
+  /** The row to write; the same object as before where nothing changes. */
+  readonly row: ConnectionRow
+}
+
+/** Who writes, when by store time, and one random draw for a back-off. */
+export interface Writing {
+  readonly owner: OwnerId
+  readonly now: Moment
+  readonly draw: number
+}
+
+/** Ends the attempt of `lease` with `end`. */
+export function commit(row: ConnectionRow, terms: Terms, lease: Lease, end: End, writing: Writing): Concluded {
+  if (end.kind === 'granted') return accept(row, terms, keptFrom(lease, end.granted), writing)
+  const attempt = openAttemptOf(row, lease)
+  if (attempt === null) {
+    const again = row.lastEnd?.attempt === lease.attempt && row.lastEnd.kind === end.kind
+    return { kind: again ? 'again' : 'history', row }
+  }
+  const ended: ConnectionRow = { ...row, lastEnd: { attempt: lease.attempt, kind: end.kind } }
+  const after =
+    row.state.status === 'presenting' ? conclude(ended, row.state, terms, end, writing) : endedWhileDeleting(ended)
+  return { kind: 'committed', row: written(after, terms, writing.owner, writing.now) }
+}
+
+/** What identifies a granted answer, with or without the lease that brought it. */
+export const keptFrom = (lease: Lease, granted: SealedGrant): Kept => ({
+  uid: lease.uid,
+  grant: lease.grant,
+  answers: lease.answers,
+  fence: lease.fence,
+  attempt: lease.attempt,
+  granted,
+})
+
+function openAttemptOf(row: ConnectionRow, of: { attempt: AttemptId; fence: Fence }): Attempt | null {
+  const { state } = row
+  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
+  return attempt?.id === of.attempt && attempt.fence === of.fence ? attempt : null
+}
+
+const endedWhileDeleting = (row: ConnectionRow): ConnectionRow =>
+  row.state.status === 'deleting' ? { ...row, state: { ...row.state, attempt: null } } : row
+
+// ---- granted: by ancestry ------------------------------------------------------------------------------------------
+
+/** Takes a granted answer, from a lease, a slot or memory, at any time after it was sent. */
+export function accept(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
+  const { status } = row.state
+  const dying = status === 'deleting' || status === 'erased'
+  const nobodys: Concluded = { kind: dying ? 'revoke' : 'history', row }
+  if (row.uid !== kept.uid) return nobodys
+  if (isRecorded(row, kept)) return { kind: 'again', row }
+  if (status === 'erased' || row.grant !== kept.grant) return nobodys
+
+  const current = row.refreshToken?.fingerprint ?? null
+  const different = kept.granted.refreshToken !== null && kept.granted.refreshToken.fingerprint !== current
+  if (kept.answers === current) {
+    if (!different) return refreshedInPlace(row, terms, kept, writing)
+    return laterAttemptOpen(row, kept) ? hold(row, terms, kept, writing) : replace(row, terms, kept, writing)
+  }
+  const neverPresented = row.refreshToken?.presentations === 0
+  const laterThanCurrent = row.lastGrant === null || kept.fence > row.lastGrant.fence
+  if (
+    !dying &&
+    different &&
+    kept.answers !== null &&
+    kept.answers === row.parent &&
+    neverPresented &&
+    laterThanCurrent
+  ) {
+    return replace(row, terms, kept, writing)
+  }
+  return nobodys
+}
+
+function isRecorded(row: ConnectionRow, kept: Kept): boolean {
+  if (row.lastGrant?.attempt === kept.attempt) return true
+  if (row.successor?.attempt === kept.attempt) return true
+  // The pair of this answer stands in the row already, brought by an earlier commit of the same answer.
+  const { refreshToken } = kept.granted
+  return (
+    refreshToken !== null &&
+    kept.answers !== null &&
+    kept.answers === row.parent &&
+    refreshToken.fingerprint === row.refreshToken?.fingerprint
+  )
+}
+
+function laterAttemptOpen(row: ConnectionRow, kept: Kept): boolean {
+  return row.state.status === 'presenting' && row.state.attempt.fence > kept.fence
+}
+
+/** An attempt for the same refresh token is open that was sent later: its answer would win, so this one waits for it. */
+function hold(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
+  if (row.successor !== null && row.successor.fence > kept.fence) return { kind: 'history', row }
+  const successor = { attempt: kept.attempt, fence: kept.fence, grant: kept.granted }
+  return { kind: 'successor', row: written({ ...row, successor }, terms, writing.owner, writing.now) }
+}
+
+/** A different refresh token: a new generation, from whatever state. */
+function replace(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
+  return {
+    kind: 'committed',
+    row: written(withGrant(row, terms, kept, writing.now), terms, writing.owner, writing.now),
+  }
+}
+
+function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): ConnectionRow {
+  const { refreshToken, scope } = kept.granted
+  const replaced = {
+    ...row,
+    generation: next(row.generation),
+    parent: kept.answers,
+    refreshToken: refreshToken && { ...refreshToken, presentations: 0 },
+    accessTokens: withAccessToken(row, terms, kept),
+    scope: scope ?? row.scope,
+    successor: null,
+  }
+  return { ...replaced, ...afterGrant(row, kept, now) }
+}
+
+/** The refresh token stays: its count begins anew, and an access token replaces one of its variant by a later fence. */
+function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
+  const overtaken = row.lastGrant !== null && row.lastGrant.fence > kept.fence
+  const open = laterAttemptOpen(row, kept)
+  if (overtaken || open) {
+    const accessTokens = withAccessToken(row, terms, kept)
+    if (accessTokens === row.accessTokens) return { kind: 'history', row }
+    return { kind: 'committed', row: written({ ...row, accessTokens }, terms, writing.owner, writing.now) }
+  }
+  const known = kept.granted.refreshToken
+  const standing = row.refreshToken
+  const updated: ConnectionRow = {
+    ...row,
+    refreshToken:
+      standing === null
+        ? null
+        : {
+            ...standing,
+            presentations: 0,
+            // The same token again may come with a later end.
+            ...(known === null
+              ? {}
+              : { endsAt: known.endsAt, lifetimeMs: known.lifetimeMs, receivedAt: known.receivedAt }),
+          },
+    accessTokens: withAccessToken(row, terms, kept),
+    scope: kept.granted.scope ?? row.scope,
+    ...afterGrant(row, kept, writing.now),
+  }
+  return { kind: 'committed', row: written(updated, terms, writing.owner, writing.now) }
+}
+
+/** What every granted answer does to the state. */
+function afterGrant(
+  row: ConnectionRow,
+  kept: Kept,
+  now: Moment,
+): Pick<ConnectionRow, 'state' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
+  const attempt = openAttemptOf(row, kept)
+  // A sign-out that was announced after this attempt was acquired is not answered by it.
+  const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
+  const ready: Ready = { status: 'ready', backOff: null }
+  const marked: Suspect = { status: 'suspect', firstRefusedAt: now, refusals: 0, backOff: null }
+  return {
+    state:
+      row.state.status === 'deleting'
+        ? { ...row.state, attempt: attempt === null ? row.state.attempt : null }
+        : clears
+          ? ready
+          : marked,
+    signedOutAt: clears ? null : row.signedOutAt,
+    lastGrant: { at: now.wall, attempt: kept.attempt, fence: kept.fence },
+    lastEnd: { attempt: kept.attempt, kind: 'granted' },
+    // A refresh that no 401 had asked for shows that the storm is over.
+    forced: row.accessTokens.some((token) => token.refusedAt !== null) ? row.forced : null,
+  }
+}
+
+function withAccessToken(row: ConnectionRow, terms: Terms, kept: Kept): readonly StoredAccessToken[] {
+  const arrived = kept.granted.accessToken
+  const old = terms.provider.refreshKillsAccessToken ? [] : row.accessTokens
+  if (arrived === null) return old.length === row.accessTokens.length ? row.accessTokens : old
+  const same = row.accessTokens.find((token) => token.variant === arrived.variant)
+  if (same !== undefined && same.fence >= kept.fence) return row.accessTokens
+  return [
+    ...old.filter((token) => token.variant !== arrived.variant),
+    { ...arrived, fence: kept.fence, refusedAt: null },
+  ]
+}
+
+// ---- everything else: under the current fence ----------------------------------------------------------------------
+
+function conclude(
+  row: ConnectionRow,
+  state: Presenting,
+  terms: Terms,
+  end: Exclude<End, { kind: 'granted' }>,
+  writing: Writing,
+): ConnectionRow {
+  // A good answer to this refresh token is already here. Whatever the later attempt was told, that one wins.
+  if (row.successor !== null) return promoted(row, terms, writing.now)
+  switch (end.kind) {
+    case 'rejected':
+      return rejected(row, state, terms, end, writing)
+    case 'unavailable':
+      return { ...row, state: backedOff(state, end, writing) }
+    case 'not_sent':
+      return {
+        ...row,
+        refreshToken: row.refreshToken && { ...row.refreshToken, presentations: row.refreshToken.presentations - 1 },
+        state: backedOff(state, { retryAfterMs: null }, writing),
+      }
+    case 'misconfigured':
+      return misconfigured(row, state, terms, end, writing)
+    case 'in_doubt':
+      return inDoubt(row, state, terms, end, writing)
+    default:
+      return assertNever(end)
+  }
+}
+
+/** The row once the held answer is its current pair. */
+export function promoted(row: ConnectionRow, terms: Terms, now: Moment): ConnectionRow {
+  const { successor } = row
+  if (successor === null) return row
+  const kept: Kept = {
+    uid: row.uid,
+    grant: row.grant,
+    answers: row.refreshToken?.fingerprint ?? null,
+    fence: successor.fence,
+    attempt: successor.attempt,
+    granted: successor.grant,
+  }
+  return withGrant(row, terms, kept, now)
+}
+
+function backedOff(state: Presenting, end: Pick<Unavailable, 'retryAfterMs'>, writing: Writing): Presenting['from'] {
+  const { from } = state
+  return {
+    ...from,
+    backOff: {
+      failures: (from.backOff?.failures ?? 0) + 1,
+      failedAt: writing.now,
+      draw: writing.draw,
+      notBefore: notBefore(end, writing),
+    },
+  }
+}
+
+const notBefore = (end: Pick<Unavailable, 'retryAfterMs'>, { now }: Writing): UnixMs | null =>
+  end.retryAfterMs === null ? null : later(now.wall, end.retryAfterMs)
+
+function inDoubt(
+  row: ConnectionRow,
+  state: Presenting,
+  terms: Terms,
+  end: LeftInDoubt,
+  writing: Writing,
+): ConnectionRow {
+  return doubted(row, state, terms, {
+    by: writing.owner,
+    endSeen: end.endSeen,
+    silentSince: null,
+    notBefore: notBefore(end, writing),
+    draw: writing.draw,
+    now: writing.now,
+  })
+}
+
+function rejected(row: ConnectionRow, state: Presenting, terms: Terms, end: Rejected, writing: Writing): ConnectionRow {
+  const { now } = writing
+  if (row.grantType === 'client_credentials') {
+    // There is no sign-in that could be over: the provider refuses the client.
+    return misconfigured(row, state, terms, { kind: 'misconfigured', reason: 'client', word: end.word }, writing)
+  }
+  const reason = believedReason(row, state, end)
+  if (reason !== null) return { ...row, state: { status: 'needs_user', reason, since: now.wall } }
+  const { from } = state
+  const refusals = from.status === 'suspect' ? from.refusals : 0
+  const suspect: Suspect = {
+    status: 'suspect',
+    firstRefusedAt: refusals === 0 || from.status !== 'suspect' ? now : from.firstRefusedAt,
+    refusals: refusals === 0 ? 1 : 2,
+    backOff: null,
+  }
+  return { ...row, state: suspect }
+}
+
+/** Why a refusal is believed at once; null: it is confirmed first. */
+function believedReason(row: ConnectionRow, state: Presenting, end: Rejected): NeedsUserReason | null {
+  if (end.word === 'interaction_required') return 'interaction_required'
+  // Refused after a presentation without an answer: probably that one was granted. Never called revoked.
+  if (state.from.status === 'in_doubt') return 'answer_lost'
+  if (end.word === 'reused') return 'reused'
+  if (row.signedOutAt !== null) return 'signed_out'
+  if (state.attempt.why === 'last') return 'expired'
+  return state.from.status === 'suspect' && state.from.refusals === 2 ? 'revoked' : null
+}
+
+function misconfigured(
+  row: ConnectionRow,
+  state: Presenting,
+  terms: Terms,
+  end: Misconfigured,
+  writing: Writing,
+): ConnectionRow {
+  // What one caller asked for hurts nobody else.
+  if (end.reason === 'asked') return { ...row, state: state.from }
+  const failures = state.attempt.blockedFailures + 1
+  return {
+    ...row,
+    state: {
+      status: 'blocked',
+      from: state.from,
+      reason: end.reason,
+      word: end.word,
+      failures,
+      retryAt: later(writing.now.wall, blockedMs(failures, terms.policy)),
+      clientRevision: terms.client.revision,
+      providerRevision: terms.provider.revision,
+    },
+  }
+}

@@ -1,0 +1,55 @@
+/** How an attempt ends whose owner does not end it (`PROTOCOL.md` sections 6 and 7). Pure, like `lease.ts`. */
+import { promoted } from './commit.ts'
+import type { Attempt, ConnectionRow } from './connection.ts'
+import type { OwnerId } from './ids.ts'
+import { doubted, isOver, written } from './lease.ts'
+import type { Terms } from './policy.ts'
+import type { Evidence } from './ports.ts'
+import type { Moment } from './time.ts'
+
+/**
+ * Ends an open attempt whose owner is dead, or has been silent for one whole lease. It becomes `in_doubt`, never free:
+ * the refresh token may have left.
+ *
+ * @param draw for the back-off, from 0 to 1
+ */
+export function takeOver(
+  row: ConnectionRow,
+  terms: Terms,
+  evidence: Evidence,
+  owner: OwnerId,
+  draw: number,
+  now: Moment,
+): ConnectionRow | 'moved' {
+  const { state } = row
+  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
+  if (attempt === null || !proves(evidence, attempt, now)) return 'moved'
+  if (state.status === 'deleting') return written({ ...row, state: { ...state, attempt: null } }, terms, owner, now)
+  if (state.status !== 'presenting') return 'moved'
+  // A good answer to this refresh token is held already: the end of the later attempt commits it.
+  if (row.successor !== null) return written(promoted(row, terms, now), terms, owner, now)
+  const dead = evidence.kind === 'dead'
+  return written(
+    doubted(row, state, terms, {
+      by: owner,
+      endSeen: dead,
+      silentSince: dead ? null : { heartbeatAt: attempt.heartbeatAt, leaseMs: attempt.leaseMs },
+      notBefore: null,
+      draw,
+      now,
+    }),
+    terms,
+    owner,
+    now,
+  )
+}
+
+function proves(evidence: Evidence, attempt: Attempt, now: Moment): boolean {
+  if (evidence.kind === 'dead') return evidence.owner === attempt.owner
+  return (
+    evidence.fence === attempt.fence &&
+    evidence.heartbeat === attempt.heartbeat &&
+    evidence.watchedMs >= attempt.leaseMs &&
+    isOver(attempt, now)
+  )
+}

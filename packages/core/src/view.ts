@@ -1,0 +1,52 @@
+/** What readers see of a row: opened access tokens, no refresh token, and the state as it is at the moment of reading. */
+import type { At, ConnectionRow, OpenedAccessToken, State, View } from './connection.ts'
+import type { Terms } from './policy.ts'
+import type { Cipher } from './ports.ts'
+import type { Moment, Now, UnixMs } from './time.ts'
+
+/**
+ * Opens a row for reading. For stores alone.
+ *
+ * An access token that does not open in its own place is left out and named by `unreadable`; the rest works.
+ */
+export function viewOf(
+  row: ConnectionRow,
+  terms: Terms,
+  cipher: Pick<Cipher, 'open'>,
+  readAt: { readonly store: Moment; readonly local: Now },
+): View {
+  const { refreshToken, accessTokens, successor, ...rest } = row
+  const opened: OpenedAccessToken[] = []
+  let unreadable: View['unreadable'] = null
+  for (const { sealed, serial, ...token } of accessTokens) {
+    const secret = cipher.open('access_token', sealed, { owner: row.uid, purpose: `at:${token.variant}`, serial })
+    if (typeof secret === 'string') unreadable = secret
+    else opened.push({ ...token, token: secret })
+  }
+  return {
+    at: { uid: row.uid, grant: row.grant, generation: row.generation, fence: row.fence } as At,
+    row: { ...rest, state: stateNow(row, readAt.store.wall) },
+    refreshToken: refreshToken && {
+      fingerprint: refreshToken.fingerprint,
+      receivedAt: refreshToken.receivedAt,
+      endsAt: refreshToken.endsAt,
+      lifetimeMs: refreshToken.lifetimeMs,
+      presentations: refreshToken.presentations,
+    },
+    hasSuccessor: successor !== null,
+    accessTokens: opened,
+    terms,
+    unreadable,
+    readAt,
+  }
+}
+
+/** A connection that never had a refresh token needs its user when its access token has ended: no write says so. */
+function stateNow(row: ConnectionRow, now: UnixMs): State {
+  const { state } = row
+  if (state.status !== 'ready' || row.grantType !== 'refresh_token' || row.refreshToken !== null) return state
+  const living = row.accessTokens.some((token) => token.expiresAt > now && token.refusedAt === null)
+  if (living) return state
+  const ends = row.accessTokens.map((token) => token.refusedAt ?? token.expiresAt)
+  return { status: 'needs_user', reason: 'no_refresh_token', since: Math.max(row.createdAt, ...ends) as UnixMs }
+}
