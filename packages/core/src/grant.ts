@@ -370,7 +370,7 @@ function readRetryAfter(answer: ResponseSeen): DurationMs | null {
 declare const atob: (base64: string) => string
 
 /** `exp - iat` of a JWT access token (RFC 9068), unverified: a hint about lifetime, nothing else. */
-function jwtLifetime(accessToken: string): DurationMs | null {
+export function jwtLifetime(accessToken: string): DurationMs | null {
   const payload = accessToken.split('.')[1]
   if (payload === undefined || accessToken.split('.').length !== 3) return null
   try {

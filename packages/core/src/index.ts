@@ -54,6 +54,15 @@ export { viewOf } from './view.ts'
 export { formFor, judge } from './grant.ts'
 export type * from './grant.ts'
 
+// The manager and what it awaits
+export { createManager } from './manager.ts'
+export type { Manager, ManagerOptions, TokenOptions } from './manager.ts'
+export { createConnections, infoOf } from './connections.ts'
+export type { ConnectionInfo, ConnectionInput, Connections, Custody, ListOptions } from './connections.ts'
+export { startScheduler } from './scheduler.ts'
+export type { Scheduler } from './scheduler.ts'
+export type { HandOut } from './handout.ts'
+
 // Ports, events, failures
 export type * from './ports.ts'
 export type { EventType, TokenkeepEvent } from './events.ts'

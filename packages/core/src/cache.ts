@@ -1,0 +1,184 @@
+/**
+ * The hand-outs that this process remembers, bounded by bytes and forgotten by the CLOCK algorithm: one ring, one
+ * number an entry, so that a hit writes nothing else.
+ */
+import type { OpenedAccessToken, View } from './connection.ts'
+import { handOut, type HandOut } from './handout.ts'
+import type { ConnectionId, Fence, Revision, Uid } from './ids.ts'
+import { owedTtlMs, type Numbers } from './policy.ts'
+import { aheadAt } from './schedule.ts'
+import { later, ms, since, type DurationMs, type Now, type UnixMs } from './time.ts'
+import type { VariantKey } from './variant.ts'
+
+export interface Entry {
+  readonly key: string
+  readonly uid: Uid
+  readonly id: ConnectionId
+  readonly variant: VariantKey
+  readonly revision: Revision
+  readonly fence: Fence
+  readonly handOut: HandOut
+  readonly lifetimeMs: DurationMs
+  readonly expiresAt: UnixMs
+  /** Until then a caller who does not say how much life it wants is served without a look at the store. */
+  readonly freshUntil: UnixMs
+  /** When it was put, by both clocks: the larger of the two spans is its age. */
+  readonly putAt: Now
+  readonly freshForMs: DurationMs
+  readonly bytes: number
+  /** Seconds for which a use still counts as recent: set by a hit, counted down by the poll; 0 for CLOCK means forget. */
+  recent: number
+  /** Where it stands in the ring. */
+  place: number
+  /** Handed out since it was put. */
+  used: boolean
+}
+
+// A connection used so lately is asked for among others' writes.
+const RECENT_SECONDS = 60
+// Measured: an entry with a 1.1 kB token takes about 1.4 kB of heap; the rest beside the token is about 400 bytes.
+const ENTRY_OVERHEAD_BYTES = 400
+
+export interface Cache {
+  /** The hand-out for a caller who wants `minTtlMs` of life (null: did not say), if the remembered one is fresh enough. */
+  fresh(key: string, minTtlMs: DurationMs | null, now: Now): HandOut | undefined
+  /** Fresh or not, as long as it lives: for callers while the store is away. */
+  living(key: string, now: Now, putWithinMs: DurationMs): HandOut | undefined
+  put(view: View, token: OpenedAccessToken, now: Now): HandOut
+  drop(uid: Uid): void
+  /** Uids used within the last minute with the revision remembered; to be called once a second. */
+  usedLately(): readonly (readonly [Uid, Revision])[]
+  /** Whether the connection was handed out since its entry was put. */
+  wasUsed(uid: Uid): boolean
+  clear(): void
+}
+
+/** The key of a cache entry; the id alone where no scope or resource is asked for. */
+export const cacheKey = (id: string, variant: VariantKey): string => (variant === '' ? id : `${id}\n${variant}`)
+
+export function createCache(maxBytes: number, numbers: Numbers): Cache {
+  const entries = new Map<string, Entry>()
+  const keysOf = new Map<Uid, Set<string>>()
+  let ring: (Entry | null)[] = []
+  let hand = 0
+  let bytes = 0
+  let free = 0
+
+  const remove = (entry: Entry): void => {
+    if (entries.get(entry.key) !== entry) return
+    entries.delete(entry.key)
+    const keys = keysOf.get(entry.uid)
+    keys?.delete(entry.key)
+    if (keys?.size === 0) keysOf.delete(entry.uid)
+    bytes -= entry.bytes
+    ring[entry.place] = null
+    free += 1
+  }
+
+  const makeRoom = (): void => {
+    while (bytes > maxBytes && entries.size > 0) {
+      const entry = ring[hand] ?? null
+      if (entry !== null && entry.recent > 0) entry.recent = 0
+      else if (entry !== null) remove(entry)
+      hand = (hand + 1) % ring.length
+    }
+    if (free > 64 && free > ring.length / 2) {
+      ring = ring.filter((entry) => entry !== null)
+      ring.forEach((entry, place) => {
+        if (entry !== null) entry.place = place
+      })
+      free = 0
+      hand = 0
+    }
+  }
+
+  return {
+    fresh(key, minTtlMs, now) {
+      const entry = entries.get(key)
+      if (entry === undefined) return undefined
+      const aged = since(entry.putAt.mono, now.mono)
+      if (minTtlMs === null) {
+        if (aged >= entry.freshForMs || now.wall >= entry.freshUntil) return undefined
+      } else {
+        const owed = owedTtlMs(minTtlMs, entry.lifetimeMs, numbers)
+        const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
+        if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined
+      }
+      entry.recent = RECENT_SECONDS
+      entry.used = true
+      return entry.handOut
+    },
+    living(key, now, putWithinMs) {
+      const entry = entries.get(key)
+      if (entry === undefined) return undefined
+      const aged = since(entry.putAt.mono, now.mono)
+      const dead = now.wall >= entry.expiresAt || aged >= entry.expiresAt - entry.putAt.wall || aged >= putWithinMs
+      return dead ? undefined : entry.handOut
+    },
+    put(view, token, now) {
+      const { uid, id, revision, scope } = view.row
+      const key = cacheKey(id, token.variant)
+      const old = entries.get(key)
+      // A lower revision never replaces a higher one: two reads can come back in the wrong order.
+      if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
+      if (old !== undefined) remove(old)
+      const freshUntil = Math.min(
+        aheadAt(uid, token, view.terms.policy),
+        later(token.expiresAt, ms(-owedTtlMs(null, token.lifetimeMs, numbers))),
+      ) as UnixMs
+      const entry: Entry = {
+        key,
+        uid,
+        id,
+        variant: token.variant,
+        revision,
+        fence: token.fence,
+        handOut: handOut(token, scope),
+        lifetimeMs: token.lifetimeMs,
+        expiresAt: token.expiresAt,
+        freshUntil,
+        putAt: now,
+        freshForMs: ms(freshUntil - now.wall),
+        bytes: ENTRY_OVERHEAD_BYTES + key.length + token.token.reveal().length,
+        recent: RECENT_SECONDS,
+        place: ring.length,
+        used: true,
+      }
+      entries.set(key, entry)
+      const keys = keysOf.get(uid)
+      if (keys === undefined) keysOf.set(uid, new Set([key]))
+      else keys.add(key)
+      bytes += entry.bytes
+      ring.push(entry)
+      makeRoom()
+      return entry.handOut
+    },
+    drop(uid) {
+      for (const key of keysOf.get(uid) ?? []) {
+        const entry = entries.get(key)
+        if (entry !== undefined) remove(entry)
+      }
+    },
+    usedLately() {
+      const used = new Map<Uid, Revision>()
+      for (const entry of entries.values()) {
+        if (entry.recent === 0) continue
+        entry.recent -= 1
+        used.set(entry.uid, entry.revision)
+      }
+      return [...used]
+    },
+    wasUsed(uid) {
+      for (const key of keysOf.get(uid) ?? []) if (entries.get(key)?.used === true) return true
+      return false
+    },
+    clear() {
+      entries.clear()
+      keysOf.clear()
+      ring = []
+      hand = 0
+      bytes = 0
+      free = 0
+    },
+  }
+}

@@ -1,0 +1,130 @@
+/** What the caller receives: a token, its type, its end and its scope, or an error that says what to do. */
+import type { NeedsUserReason, OpenedAccessToken } from './connection.ts'
+import type { Refusal } from './decide.ts'
+import { assertNever, TokenError } from './failures.ts'
+import type { Gone } from './ports.ts'
+import type { UnixMs } from './time.ts'
+
+export interface HandOut {
+  readonly accessToken: string
+  /** As the provider wrote it, mostly `Bearer`; compare without regard to case (RFC 6749 section 7.1). */
+  readonly tokenType: string
+  /** Epoch milliseconds; counted from the moment when our request left. */
+  readonly expiresAt: number
+  /** The scope granted, where it is known. */
+  readonly scope: string | null
+}
+
+/** Opens the access token: the one place where it leaves us. The object is frozen, for it is shared between callers. */
+export const handOut = (token: OpenedAccessToken, scope: string | null): HandOut =>
+  Object.freeze({
+    accessToken: token.token.reveal(),
+    tokenType: token.tokenType,
+    expiresAt: token.expiresAt,
+    scope: token.scope ?? scope,
+  })
+
+const RECONNECT =
+  'Sign in again at the provider and hand the new refresh token to `connections.reconnect` (CLI: `tokenkeep connection import --reconnect`).'
+
+const BECAUSE = {
+  revoked: 'the provider refused its refresh token three times: the sign-in was revoked or has ended.',
+  expired: 'its refresh token reached its end.',
+  answer_lost:
+    'an answer of the provider was lost, probably with the new refresh token in it, and the old one is no longer accepted.',
+  reused: 'the provider saw a spent refresh token and ended the sign-in: another program may hold a copy.',
+  signed_out: 'the user signed out at the provider.',
+  interaction_required: 'the provider asks for the user (consent or a new sign-in).',
+  no_refresh_token: 'its access token has ended and there is no refresh token.',
+} as const satisfies Record<NeedsUserReason, string>
+
+const at = (moment: UnixMs | null): string =>
+  moment === null ? '' : ` The next try is at ${new Date(moment).toISOString()}.`
+
+/** The error for a refusal. */
+export function errorFor(refusal: Refusal, id: string): TokenError {
+  const name = `connection "${id}"`
+  switch (refusal.code) {
+    case 'needs_user':
+      return new TokenError('needs_user', `${name} needs its user: ${BECAUSE[refusal.reason]} ${RECONNECT}`, {
+        subject: id,
+        reason: refusal.reason,
+      })
+    case 'blocked':
+      return new TokenError(
+        'blocked',
+        `${name} is blocked by its registration, not by its sign-in: the provider refuses our client or its endpoint is not where we ask. ` +
+          `The operator checks client id, client secret, authentication method and endpoints, and puts them right with \`clients.put\` or \`providers.put\`; nothing is lost meanwhile.${at(refusal.retryAt)}`,
+        { subject: id, retryAt: refusal.retryAt },
+      )
+    case 'in_doubt':
+      return new TokenError(
+        'in_doubt',
+        `${name} is in doubt: its refresh token was perhaps sent and no answer came, so it is presented again only when that is safe.${at(refusal.retryAt)}`,
+        { subject: id, retryAt: refusal.retryAt },
+      )
+    case 'suspect':
+      return new TokenError(
+        'suspect',
+        `${name} is suspect: its refresh token was refused, and is confirmed before anybody is asked to sign in again.${at(refusal.retryAt)}`,
+        { subject: id, retryAt: refusal.retryAt },
+      )
+    case 'unavailable':
+      return new TokenError(
+        'unavailable',
+        `no access token for ${name} in time: its provider did not grant one yet.${at(refusal.retryAt)}`,
+        {
+          subject: id,
+          retryAt: refusal.retryAt,
+        },
+      )
+    case 'variant_unsupported':
+      return new TokenError(
+        'variant_unsupported',
+        `${name} hands out no narrower tokens: its provider is not known to narrow only the one token. ` +
+          'If it does, say so with `narrowing: "token_only"` in `providers.put`; else leave scope and resource out.',
+        { subject: id },
+      )
+    case 'unreadable':
+      return unreadable(refusal.because, id)
+    default:
+      return assertNever(refusal)
+  }
+}
+
+export const unreadable = (because: 'tampered' | 'no_key', id: string): TokenError =>
+  new TokenError(
+    'unreadable',
+    because === 'no_key'
+      ? `the key that sealed the tokens of connection "${id}" is not here. Put the key file or TOKENKEEP_KEY back with which it was stored; nothing was changed.`
+      : `the stored tokens of connection "${id}" do not open in their place: the database was altered or damaged. Restore that row from a backup or reconnect; other connections are not affected.`,
+    { subject: id },
+  )
+
+export const goneError = (gone: Gone, id: string): TokenError => {
+  switch (gone.because) {
+    case 'unknown':
+    case 'erased':
+      return new TokenError(
+        'unknown_connection',
+        `there is no connection "${id}". Import it with \`connections.import\` (CLI: \`tokenkeep connection import\`), or look at \`tokenkeep connection list\`.`,
+        { subject: id },
+      )
+    case 'deleting':
+      return new TokenError('deleting', `connection "${id}" is being deleted and hands out nothing any more.`, {
+        subject: id,
+      })
+    default:
+      return assertNever(gone.because)
+  }
+}
+
+export const scopeRefused = (id: string): TokenError =>
+  new TokenError(
+    'scope_refused',
+    `the provider refuses the scope or resource asked for with connection "${id}". Ask for a part of what was granted; other callers are not affected.`,
+    { subject: id },
+  )
+
+export const closedError = (): TokenError =>
+  new TokenError('closed', 'this Tokenkeep is closed: open another one with `openTokenkeep`.')

@@ -1,0 +1,285 @@
+/**
+ * Answers requests for access tokens: from what this process remembers, else by `decide`, and by whatever it says.
+ *
+ * The path of one refresh is `refresh.ts`; this file only orders reading, deciding, waiting and handing out.
+ */
+import { cacheKey, createCache, type Cache } from './cache.ts'
+import type { OpenedAccessToken, View } from './connection.ts'
+import { decide, factsOf, patienceWith, variantFor, type Asked, type Refusal } from './decide.ts'
+import { assertNever, TokenError } from './failures.ts'
+import { createFlights, shares, type Flight, type Flights } from './flight.ts'
+import { closedError, errorFor, goneError, handOut, scopeRefused, unreadable, type HandOut } from './handout.ts'
+import { parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
+import type { Numbers } from './policy.ts'
+import type { Ports } from './ports.ts'
+import { refresh, type Refreshed } from './refresh.ts'
+import { schedule } from './schedule.ts'
+import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
+import { FULL, parseVariant, type Variant } from './variant.ts'
+import { createWatches, type Watches } from './wait.ts'
+
+/** What a caller may say about the token it wants. */
+export interface TokenOptions {
+  /** The life that the token should have left, milliseconds; at most half of its lifetime is granted. */
+  readonly minTtlMs?: number | undefined
+  /** A narrower scope than the one granted: scope tokens separated by spaces (RFC 6749 section 6). */
+  readonly scope?: string | undefined
+  /** Absolute URIs that the token is for (RFC 8707). */
+  readonly resource?: string | readonly string[] | undefined
+  /** How long to wait for a refresh, milliseconds; 20 s where absent. Giving up does not end the refresh. */
+  readonly waitMs?: number | undefined
+}
+
+export interface Manager {
+  token(id: string, options?: TokenOptions): Promise<HandOut>
+  /** Does what is due for one connection: a refresh ahead, a confirmation, a try in doubt, a takeover. */
+  tend(view: View): Promise<void>
+  readonly cache: Cache
+  readonly flights: Flights
+  readonly watches: Watches
+  /** No new refresh begins; what is on its way is awaited for at most `withinMs`. */
+  close(withinMs: DurationMs): Promise<void>
+}
+
+export interface ManagerOptions {
+  readonly owner: OwnerId
+  readonly numbers: Numbers
+  /** Bound of the hand-outs remembered, bytes. */
+  readonly cacheBytes: number
+}
+
+export function createManager(ports: Ports, options: ManagerOptions): Manager {
+  const { clock, store } = ports
+  const { owner, numbers } = options
+  const cache = createCache(options.cacheBytes, numbers)
+  const watches = createWatches(ports, owner)
+  const flights = createFlights((of) => refresh(ports, of))
+  let closed = false
+
+  const hot = (id: string, asked: TokenOptions | undefined): HandOut | undefined => {
+    if (closed) return undefined
+    if (asked === undefined) return cache.fresh(id, null, clock.now())
+    if (asked.scope !== undefined || asked.resource !== undefined) return undefined
+    return asked.minTtlMs === undefined || asked.minTtlMs >= 0
+      ? cache.fresh(id, (asked.minTtlMs ?? null) as DurationMs | null, clock.now())
+      : undefined
+  }
+
+  const cold = async (given: string, asked: TokenOptions): Promise<HandOut> => {
+    if (closed) throw closedError()
+    const { id, variant, minTtlMs, waitMs } = readRequest(given, asked, numbers)
+    const remembered = cache.fresh(cacheKey(id, variant.key), minTtlMs, clock.now())
+    if (remembered !== undefined) return remembered
+    const until = later(clock.now().mono, waitMs)
+    let sawFence: Asked['sawFence'] = null
+    for (;;) {
+      const view = await readOrRemembered(id, variant)
+      if ('accessToken' in view) return view
+      const meant = variantFor(view, variant, FULL)
+      const decision = decide(view, { variant: meant, minTtlMs, sawFence }, owner, view.readAt.store)
+      sawFence ??= view.row.fence
+      switch (decision.action) {
+        case 'hand_out':
+          if (decision.ahead !== null) launch(view, decision.ahead, meant, { wanted: true })
+          return cache.put(view, decision.token, clock.now())
+        case 'refuse':
+          throw errorFor(refusalFor(view, decision.refusal), id)
+        case 'wait': {
+          const waits = ms(Math.max(1, decision.until - view.readAt.store.wall))
+          if (later(clock.now().mono, waits) > until) throw errorFor(refusalFor(view, decision.refusal), id)
+          // Looked at again every second: another process may have brought a token meanwhile.
+          await clock.alarm(ms(Math.min(waits, 1000))).rung
+          break
+        }
+        case 'watch': {
+          const flight = flights.of(view.row.uid)
+          const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
+          const patient = await within(ended, patience(view, decision.meanwhile, until))
+          if (patient === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
+          break
+        }
+        case 'refresh': {
+          const flight = launch(view, decision.why, meant, { wanted: true })
+          const flown = await within(flight.done, patience(view, decision.meanwhile, until))
+          if (flown === 'deadline') {
+            return handOutOrThrow(view, decision.meanwhile, { code: 'unavailable', retryAt: null }, id)
+          }
+          if (!shares(flight, view.row.grant, meant.key)) break
+          const taken = await land(flown, view, meant, decision.meanwhile, id)
+          if (taken !== null) return taken
+          break
+        }
+        default:
+          return assertNever(decision)
+      }
+      if (clock.now().mono >= until) throw errorFor({ code: 'unavailable', retryAt: null }, id)
+    }
+  }
+
+  /** What a refresh brought, for one who shares it; null: read again. */
+  const land = async (
+    flown: Refreshed,
+    view: View,
+    variant: Variant,
+    meanwhile: OpenedAccessToken | null,
+    id: string,
+  ): Promise<HandOut | null> => {
+    switch (flown.kind) {
+      case 'ended': {
+        if (flown.outcome.kind === 'misconfigured' && flown.outcome.reason === 'asked') throw scopeRefused(id)
+        const brought = broughtBy(flown, variant)
+        if (brought === null || brought.expiresAt <= clock.now().wall) return null
+        return cache.put(flown.view ?? view, brought, clock.now())
+      }
+      case 'unreadable':
+        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        throw unreadable(flown.because, id)
+      case 'no_room':
+      case 'store_unavailable':
+        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (flown.kind === 'no_room' && flown.because === 'disk') throw noRoom(id)
+        await clock.alarm(numbers.pollCapMs).rung
+        return null
+      case 'busy':
+      case 'moved':
+      case 'not_yet':
+      case 'gone':
+        // Nothing was presented: what we had read is no longer so. One poll's pause keeps two clocks from racing.
+        await clock.alarm(numbers.pollFirstMs).rung
+        return null
+      default:
+        return assertNever(flown)
+    }
+  }
+
+  const launch = (
+    view: View,
+    why: Parameters<typeof flights.start>[0]['why'],
+    variant: Variant,
+    by: { wanted: boolean },
+  ): Flight => {
+    const open = flights.of(view.row.uid)
+    if (open !== undefined) return open
+    const used = by.wanted || cache.wasUsed(view.row.uid)
+    const flight = flights.start({ view, why, variant, usedAt: used ? clock.now().wall : null })
+    // What a refresh in the background brings is remembered, too, so that the next caller need not look.
+    void flight.done.then(
+      (flown) => {
+        if (flown.kind !== 'ended') return
+        const brought = broughtBy(flown, variant)
+        if (brought !== null) cache.put(flown.view ?? view, brought, clock.now())
+        else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
+          cache.drop(view.row.uid)
+      },
+      () => undefined,
+    )
+    return flight
+  }
+
+  const readOrRemembered = async (id: ConnectionId, variant: Variant): Promise<View | HandOut> => {
+    try {
+      const view = await store.read(id)
+      if ('kind' in view) throw goneError(view, id)
+      return view
+    } catch (error) {
+      if (!(error instanceof TokenError) || error.code !== 'store_unavailable') throw error
+      const remembered = cache.living(cacheKey(id, variant.key), clock.now(), numbers.cacheWithoutStoreMs)
+      if (remembered === undefined) throw error
+      return remembered
+    }
+  }
+
+  const patience = (view: View, meanwhile: OpenedAccessToken | null, until: MonoMs): DurationMs => {
+    const left = ms(Math.max(0, since(clock.now().mono, until)))
+    return meanwhile === null ? left : ms(Math.min(left, patienceWith(meanwhile, view.readAt.store.wall)))
+  }
+
+  const within = async <Value>(promise: Promise<Value>, limit: DurationMs): Promise<Value | 'deadline'> => {
+    const alarm = clock.alarm(limit)
+    try {
+      return await Promise.race([promise, alarm.rung.then(() => 'deadline' as const)])
+    } finally {
+      alarm.cancel()
+    }
+  }
+
+  return {
+    // The only async function between a caller and a remembered token.
+    async token(id, asked) {
+      return hot(id, asked) ?? cold(id, asked ?? {})
+    },
+    async tend(view) {
+      if (closed) return
+      const { status } = view.row.state
+      if (status === 'presenting') {
+        await (flights.of(view.row.uid)?.done ?? watches.watch(view))
+        return
+      }
+      const at = schedule(factsOf(view), view.terms, owner, view.readAt.store, false)
+      if (at.kind === 'now') await launch(view, at.why, FULL, { wanted: false }).done
+    },
+    cache,
+    flights,
+    watches,
+    async close(withinMs) {
+      closed = true
+      watches.close()
+      await within(flights.landed(), withinMs)
+      cache.clear()
+    },
+  }
+}
+
+function readRequest(
+  given: string,
+  asked: TokenOptions,
+  numbers: Numbers,
+): { id: ConnectionId; variant: Variant; minTtlMs: DurationMs | null; waitMs: DurationMs } {
+  const parsed = parseConnectionId(given)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  const resource = typeof asked.resource === 'string' ? [asked.resource] : asked.resource
+  const read = parseVariant(asked.scope, resource)
+  if ('wrong' in read) throw new TokenError('invalid_input', read.wrong, { subject: parsed.id })
+  return {
+    id: parsed.id,
+    variant: read.variant,
+    minTtlMs: asked.minTtlMs === undefined ? null : duration('minTtlMs', asked.minTtlMs),
+    waitMs: asked.waitMs === undefined ? numbers.callerDeadlineMs : duration('waitMs', asked.waitMs),
+  }
+}
+
+function duration(name: string, value: unknown): DurationMs {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw new TokenError('invalid_input', `${name} is a number of milliseconds, 0 or more`)
+  }
+  return ms(value)
+}
+
+const refusalFor = (view: View, refusal: Refusal): Refusal =>
+  view.unreadable === null || refusal.code === 'needs_user' ? refusal : { code: 'unreadable', because: view.unreadable }
+
+function handOutOrThrow(view: View, meanwhile: OpenedAccessToken | null, refusal: Refusal, id: string): HandOut {
+  if (meanwhile === null) throw errorFor(refusal, id)
+  return handOut(meanwhile, view.row.scope)
+}
+
+/** The access token that a refresh brought for `variant`: from the row, or from an answer that the store has yet to take. */
+function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): OpenedAccessToken | null {
+  if (flown.outcome.kind !== 'granted') return null
+  if (flown.view !== null) {
+    const token = flown.view.accessTokens.find((each) => each.variant === variant.key) ?? null
+    return token !== null && flown.view.row.signedOutAt === null && token.refusedAt === null ? token : null
+  }
+  const stored = flown.spilled?.granted.accessToken ?? null
+  const opened = flown.spilled?.tokens.accessToken ?? null
+  if (stored === null || opened === null) return null
+  const { sealed: _sealed, serial: _serial, ...rest } = stored
+  return { ...rest, fence: flown.fence, refusedAt: null, token: opened.token }
+}
+
+const noRoom = (id: string): TokenError =>
+  new TokenError(
+    'unavailable',
+    `nothing is sent for connection "${id}": an answer could not be kept, for the data folder takes no more. Make room on its disk and see that it can be written.`,
+    { subject: id },
+  )

@@ -1,0 +1,332 @@
+/**
+ * One refresh, step by step: the path of `PROTOCOL.md` section 4 in its order.
+ *
+ * It belongs to nobody's request: no caller's deadline or cancellation reaches it.
+ */
+import type { SealedGrant, View, Why } from './connection.ts'
+import type { TokenkeepEvent } from './events.ts'
+import { assertNever, TokenError } from './failures.ts'
+import { formFor, judge, type Answer, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
+import type { AttemptId, Serial } from './ids.ts'
+import { maySend, type Lease } from './lease.ts'
+import type {
+  Acquired,
+  Busy,
+  CommitResult,
+  Gone,
+  Moved,
+  NoRoom,
+  NotYet,
+  Ports,
+  Presentation,
+  Room,
+  Unreadable,
+} from './ports.ts'
+import type { OpenedClient } from './provider.ts'
+import { settle } from './spill.ts'
+import { later, ms, since, type UnixMs } from './time.ts'
+import type { Variant } from './variant.ts'
+
+/** How a refresh went, for whoever waits for it. */
+export type Refreshed =
+  /** The attempt ended; `view` is the row afterwards, null where it is gone or the store has not taken it yet. */
+  | {
+      readonly kind: 'ended'
+      readonly outcome: Outcome
+      readonly fence: Lease['fence']
+      readonly view: View | null
+      readonly spilled: SealedGrantAndTokens | null
+    }
+  /** Nothing was presented: read again and decide anew. */
+  | Busy
+  | Moved
+  | NotYet
+  | Gone
+  | Unreadable
+  | NoRoom
+  | { readonly kind: 'store_unavailable' }
+
+/** An answer that the store has not taken yet: its access token may be handed out by the process that holds it. */
+export interface SealedGrantAndTokens {
+  readonly granted: SealedGrant
+  readonly tokens: GrantedTokens
+}
+
+export interface Refreshing {
+  readonly view: View
+  readonly why: Why
+  readonly variant: Variant
+  /** When a caller last wanted the connection; null: not since the last refresh. */
+  readonly usedAt: UnixMs | null
+}
+
+export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> {
+  const { registry, spill, cipher } = ports
+  const client = await registry.client(of.view.row.client)
+  if (client === null) return { kind: 'gone', because: 'unknown' }
+  if (typeof client === 'string') return { kind: 'unreadable', because: client }
+
+  const room = await spill.reserve(await cipher.sealer())
+  if ('kind' in room) return room
+
+  const acquired = await acquire(ports, of, room)
+  if (acquired.kind !== 'acquired') {
+    room.release()
+    return acquired
+  }
+  const { provider, policy } = of.view.terms
+  const line = await ports.endpoint.connect(provider, client, policy.connectDeadlineMs)
+  if ('kind' in line) return end(ports, of, client, acquired.lease, room, line)
+
+  const lease = await readyToSend(ports, acquired.lease)
+  if ('kind' in lease) {
+    line.close()
+    return end(ports, of, client, acquired.lease, room, lease)
+  }
+  const form = formFor(of.view.row.grantType, of.variant, of.view.row.scope)
+  const presentation = ports.endpoint.present(line, lease, acquired.ticket, form)
+  const heard = await listen(ports, of, presentation, lease)
+  return end(ports, of, client, heard.lease, room, heard.answer)
+}
+
+/** The intent, durable. A reply that was lost is asked for again under the same attempt id. */
+async function acquire(
+  { store, random }: Ports,
+  of: Refreshing,
+  room: Room,
+): Promise<Acquired | Exclude<Refreshed, { kind: 'ended' }>> {
+  const attempt = random.uuid() as AttemptId
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await store.acquire(of.view.at, of.why, attempt, room, of.usedAt)
+    } catch (error) {
+      if (!(error instanceof TokenError) || !error.retryable) throw error
+      if (tries === 2) return { kind: 'store_unavailable' }
+    }
+  }
+}
+
+/** Past half of the lease it is renewed; the ticket checks once more, in the tick in which the first byte leaves. */
+async function readyToSend({ store, clock }: Ports, lease: Lease): Promise<Lease | NotSent> {
+  if (maySend(lease, clock.now())) return lease
+  const over: NotSent = { kind: 'not_sent', because: 'send_limit' }
+  try {
+    const renewed = await store.renew(lease)
+    return renewed !== 'lost' && maySend(renewed, clock.now()) ? renewed : over
+  } catch (error) {
+    if (error instanceof TokenError) return over
+    throw error
+  }
+}
+
+// One tick of the running event loop (`Clock.tick`).
+const TICK_MS = 50
+
+/**
+ * Waits for the answer, counted in ticks of the running loop: after a freeze no timer may throw away an answer that is
+ * in the socket already.
+ *
+ * Where a second presentation is harmless, the connection is reset at the grant deadline. Where it can kill, we go on
+ * listening, because the answer on its way may hold the only refresh token.
+ */
+async function listen(
+  ports: Ports,
+  of: Refreshing,
+  presentation: Presentation,
+  sent: Lease,
+): Promise<{ answer: Answer | NotSent; lease: Lease }> {
+  const { policy } = of.view.terms
+  const { clock, store } = ports
+  const beforeSendingMs = since(sent.acquiredAt.mono, clock.now().mono)
+  let answer: Answer | NotSent | null = null
+  let lease = sent
+  let renewing = false
+  const ever = presentation.ever.then((arrived) => {
+    answer = arrived
+  })
+  const renew = (): void => {
+    renewing = true
+    store.renew(lease).then(
+      (renewed) => {
+        // Lost: somebody declared this attempt in doubt. The answer is still worth everything: it commits by ancestry.
+        if (renewed !== 'lost') lease = renewed
+        renewing = renewed === 'lost'
+      },
+      () => {
+        renewing = false
+      },
+    )
+  }
+  for (let waitedMs = 0; answer === null; waitedMs += TICK_MS) {
+    await Promise.race([ever, clock.tick()])
+    if (answer !== null) break
+    if (waitedMs < policy.grantDeadlineMs && waitedMs + TICK_MS >= policy.grantDeadlineMs) {
+      if (!policy.listensOn) presentation.abandon()
+      else
+        ports.events.tell({ ...about(ports, of), type: 'slow', fence: lease.fence, waitedMs: policy.grantDeadlineMs })
+    }
+    if (beforeSendingMs + waitedMs + TICK_MS >= policy.listeningLimitMs) presentation.abandon()
+    if (!renewing && since(lease.t0.mono, clock.now().mono) > lease.leaseMs / 2) renew()
+  }
+  return { answer, lease }
+}
+
+/** Judges, seals, commits, tells: in this order, and nothing is told before it is durable. */
+async function end(
+  ports: Ports,
+  of: Refreshing,
+  client: OpenedClient,
+  lease: Lease,
+  room: Room,
+  answer: Answer | NotSent,
+): Promise<Refreshed> {
+  const { view, variant } = of
+  const revoke = (result: CommitResult): void => {
+    // The connection was deleted or erased meanwhile: nobody will ever use this sign-in again.
+    if (result.kind === 'revoke' && outcome.kind === 'granted' && outcome.refreshToken !== null) {
+      void ports.endpoint.revoke(view.terms.provider, client, outcome.refreshToken)
+    }
+  }
+  const same = view.accessTokens.find((token) => token.variant === variant.key)
+  const outcome = judge(answer, view.terms.provider, {
+    lastLifetimeMs: same?.lifetimeMs ?? null,
+    unknownLifetimeMs: view.terms.policy.lifetimeUnknownMs,
+    asked: variant.key !== '',
+  })
+  if (outcome.kind !== 'granted') {
+    const result = await settle(ports, view.terms.policy, lease, room, outcome)
+    tellOutcome(ports, of, lease, outcome, result?.view ?? null)
+    return { kind: 'ended', outcome, fence: lease.fence, view: result?.view ?? null, spilled: null }
+  }
+  const sentAt = 'sentAt' in answer ? answer.sentAt.wall : lease.t0.wall
+  const granted = sealGrant(outcome, of, lease, room, sentAt)
+  const result = await settle(ports, view.terms.policy, lease, room, { kind: 'granted', granted }, (late) => {
+    tellGranted(ports, of, lease, granted, late, true)
+    revoke(late)
+  })
+  if (result !== null) {
+    tellGranted(ports, of, lease, granted, result, false)
+    revoke(result)
+  }
+  return {
+    kind: 'ended',
+    outcome,
+    fence: lease.fence,
+    view: result?.view ?? null,
+    spilled: result === null ? { granted, tokens: outcome } : null,
+  }
+}
+
+function sealGrant(tokens: GrantedTokens, of: Refreshing, lease: Lease, room: Room, sentAt: UnixMs): SealedGrant {
+  const { uid } = lease
+  const serial = lease.attempt as string as Serial
+  const { sealer } = room
+  const { accessToken, refreshToken } = tokens
+  const asked = of.variant.scopes.length > 0 ? of.variant.scopes.join(' ') : null
+  const full = of.variant.key === ''
+  return {
+    variant: of.variant.key,
+    refreshToken: refreshToken && {
+      sealed: sealer.seal(refreshToken, { owner: uid, purpose: 'rt', serial }),
+      serial,
+      fingerprint: sealer.fingerprint(refreshToken),
+      receivedAt: sentAt,
+      endsAt: tokens.refreshTokenLifetimeMs === null ? null : later(sentAt, tokens.refreshTokenLifetimeMs),
+      lifetimeMs: tokens.refreshTokenLifetimeMs,
+    },
+    accessToken: accessToken && {
+      variant: of.variant.key,
+      sealed: sealer.seal(accessToken.token, { owner: uid, purpose: `at:${of.variant.key}`, serial }),
+      serial,
+      fingerprint: sealer.fingerprint(accessToken.token),
+      tokenType: accessToken.tokenType,
+      // RFC 6749 section 5.1: the scope is left out where it is what was asked for.
+      scope: tokens.scope ?? asked,
+      lifetimeMs: accessToken.lifetimeMs,
+      assumed: accessToken.assumed,
+      sentAt,
+      expiresAt: later(sentAt, accessToken.lifetimeMs),
+    },
+    // Only an answer to an un-narrowed request says anything about the scope of the whole grant.
+    scope: full ? tokens.scope : null,
+  }
+}
+
+// ---- telling -------------------------------------------------------------------------------------------------------
+
+const about = (ports: Ports, of: Refreshing) => ({
+  at: ports.clock.now().wall,
+  connection: of.view.row.id,
+  uid: of.view.row.uid,
+  provider: of.view.row.provider,
+})
+
+function tellGranted(
+  ports: Ports,
+  of: Refreshing,
+  lease: Lease,
+  granted: SealedGrant,
+  result: CommitResult,
+  spilled: boolean,
+): void {
+  const base = about(ports, of)
+  const event: TokenkeepEvent =
+    result.kind === 'history' || result.kind === 'revoke'
+      ? { ...base, type: 'answer_kept_for_history', fence: lease.fence }
+      : {
+          ...base,
+          type: 'refreshed',
+          generation: result.view?.row.generation ?? lease.generation,
+          fence: lease.fence,
+          why: lease.why,
+          rotated: granted.refreshToken !== null && granted.refreshToken.fingerprint !== lease.answers,
+          accessToken: granted.accessToken?.fingerprint ?? null,
+          expiresAt: granted.accessToken?.expiresAt ?? null,
+          scope: granted.accessToken?.scope ?? result.view?.row.scope ?? null,
+          tookMs: since(lease.acquiredAt.mono, ports.clock.now().mono),
+          spilled,
+        }
+  ports.events.tell(event)
+}
+
+function tellOutcome(
+  ports: Ports,
+  of: Refreshing,
+  lease: Lease,
+  outcome: Exclude<Outcome, GrantedTokens>,
+  view: View | null,
+): void {
+  const base = { ...about(ports, of), fence: lease.fence }
+  const state = view?.row.state
+  const retryAt = view?.row.dueAt ?? null
+  if (state?.status === 'needs_user') {
+    ports.events.tell({ ...about(ports, of), type: 'needs_user', reason: state.reason })
+    return
+  }
+  switch (outcome.kind) {
+    case 'rejected':
+      if (state?.status === 'suspect')
+        ports.events.tell({ ...base, type: 'suspect', refusals: state.refusals, retryAt })
+      return
+    case 'unavailable':
+      ports.events.tell({ ...base, type: 'unavailable', because: outcome.because, status: outcome.status, retryAt })
+      return
+    case 'not_sent':
+      ports.events.tell({ ...base, type: 'unavailable', because: outcome.because, status: null, retryAt })
+      return
+    case 'in_doubt':
+      ports.events.tell({ ...base, type: 'in_doubt', because: outcome.because, status: outcome.status, retryAt })
+      return
+    case 'misconfigured':
+      if (state?.status === 'blocked') {
+        ports.events.tell({ ...base, type: 'blocked', reason: state.reason, word: state.word, retryAt: state.retryAt })
+      }
+      return
+    default:
+      assertNever(outcome)
+  }
+}
+
+/** The life of an access token by its sealed record, for handing out what the store has not taken yet. */
+export const isAlive = (granted: SealedGrant, now: UnixMs): boolean =>
+  granted.accessToken !== null && ms(granted.accessToken.expiresAt - now) > 0

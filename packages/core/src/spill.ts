@@ -1,0 +1,127 @@
+/**
+ * How an answer becomes durable: by its commit, or, when the store does not take it in time, in its slot, from where it
+ * is repeated until the store has it (`PROTOCOL.md` section 4.9).
+ */
+import { keptFrom } from './commit.ts'
+import type { End } from './grant.ts'
+import type { Lease } from './lease.ts'
+import { backOffMs, type Policy } from './policy.ts'
+import type { CommitResult, Kept, Ports, Room, Spilled } from './ports.ts'
+
+/**
+ * Ends the attempt of `lease`.
+ *
+ * A granted answer that the store has not acknowledged after 250 ms, or refuses, goes into its slot; the repetition goes
+ * on after this returns. Other ends are tried until the commit deadline: left open, the attempt becomes in doubt, which
+ * is weaker than the truth and never wrong.
+ *
+ * @param later hears of the commit of a granted answer that came after this returned null
+ * @returns what the store did; null: not yet
+ */
+export async function settle(
+  ports: Ports,
+  policy: Policy,
+  lease: Lease,
+  room: Room,
+  end: End,
+  later: (result: CommitResult) => void = () => undefined,
+): Promise<CommitResult | null> {
+  const first = attempt(() => ports.store.commit(lease, end))
+  if (end.kind !== 'granted') {
+    room.release()
+    return (await first) ?? retryWithin(ports, policy, () => ports.store.commit(lease, end))
+  }
+  const alarm = ports.clock.alarm(policy.spillAfterMs)
+  const inTime = await Promise.race([first, alarm.rung.then(() => 'late' as const)])
+  alarm.cancel()
+  if (inTime !== 'late' && inTime !== null) {
+    room.release()
+    return inTime
+  }
+  const kept = keptFrom(lease, end.granted)
+  const entry = await attempt(() => ports.spill.keep(room, kept))
+  const acknowledged = inTime === 'late' ? await settledAlready(first) : null
+  if (acknowledged !== null) {
+    await cleared(ports, room, entry)
+    return acknowledged
+  }
+  void repeat(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
+    await cleared(ports, room, entry)
+    later(result)
+  })
+  return null
+}
+
+/** Whatever a store or a disk throws, also a defect of ours: the answer is still to be kept, so it is tried again. */
+async function attempt<Value>(verb: () => Promise<Value>): Promise<Value | null> {
+  try {
+    return await verb()
+  } catch {
+    return null
+  }
+}
+
+/** The value of a promise that is settled by now, without waiting for one that is not. */
+const settledAlready = <Value>(promise: Promise<Value | null>): Promise<Value | null> =>
+  Promise.race([promise, Promise.resolve(null)])
+
+async function retryWithin(
+  ports: Ports,
+  policy: Policy,
+  verb: () => Promise<CommitResult>,
+): Promise<CommitResult | null> {
+  for (
+    let failures = 1;
+    backOffMs(failures, 1, policy.commitDeadlineMs, policy) < policy.commitDeadlineMs;
+    failures += 1
+  ) {
+    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.commitDeadlineMs, policy)).rung
+    const result = await attempt(verb)
+    if (result !== null) return result
+  }
+  return null
+}
+
+/** Repeats until the store has it: an answer that was received is not given up. */
+async function repeat(
+  ports: Ports,
+  policy: Policy,
+  kept: Kept,
+  running: Promise<CommitResult | null> | null,
+): Promise<CommitResult> {
+  const first = running === null ? null : await running
+  if (first !== null) return first
+  for (let failures = 1; ; failures += 1) {
+    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.backOffCapWithCallerMs, policy)).rung
+    const result = await attempt(() => ports.store.replay(kept))
+    if (result !== null) return result
+  }
+}
+
+async function cleared(ports: Ports, room: Room, entry: Spilled | null): Promise<void> {
+  // A slot that cannot be cleared is replayed at the next start, where its answer is known again.
+  if (entry !== null) await attempt(() => ports.spill.clear(entry))
+  room.release()
+}
+
+/** Replays what an owner left in its slots. To be called with proof of its death, before any takeover. */
+export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): Promise<readonly CommitResult[]> {
+  const results: CommitResult[] = []
+  for await (const entry of entries) {
+    const result = await ports.store.replay(entry)
+    await ports.spill.clear(entry)
+    results.push(result)
+    if (result.view !== null) {
+      const { id, uid, provider } = result.view.row
+      ports.events.tell({
+        type: 'replayed',
+        at: ports.clock.now().wall,
+        connection: id,
+        uid,
+        provider,
+        fence: entry.fence,
+      })
+    }
+  }
+  return results
+}
