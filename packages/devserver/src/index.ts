@@ -1,1 +1,20 @@
-export {}
+export { startDevserver, PortInUse, type Addresses, type Devserver } from './devserver.ts'
+export { spawnDevserver, type SpawnedDevserver } from './spawn.ts'
+export { createControlClient } from './control-client.ts'
+export type { Control, SeededSession, SessionSeed } from './control.ts'
+export type {
+  AccessTokenFormat,
+  ClientOptions,
+  DevserverOptions,
+  Narrowing,
+  RealmOptions,
+  TokenEndpointAuthMethod,
+} from './options.ts'
+export type { Rotation } from './rotation.ts'
+export type { Endpoint, Fault, FaultOrder, StandingFault } from './fault.ts'
+export type { KilledBecause, SessionCounters } from './sessions.ts'
+export type { EndpointTotals, Totals } from './totals.ts'
+export type { LoggedRequest } from './request-log.ts'
+export type { Seen } from './answer.ts'
+export { InvalidInput } from './json-shape.ts'
+export { StateUnusable } from './state.ts'

@@ -1,0 +1,149 @@
+import type { Adapter, AdapterPayload } from 'oidc-provider'
+import type { ClientOptions, TokenEndpointAuthMethod } from './options.ts'
+import type { Sessions } from './sessions.ts'
+import { storedName } from './fingerprint.ts'
+import type { Row, State } from './state.ts'
+
+/** In a JWT access token `jti` is the stored name of the token's record; this prefix says so to {@link recordName}. */
+export const BY_NAME = 'name.'
+
+/** What the engine's store needs beside the state file. */
+export interface AdapterParts {
+  readonly state: State
+  readonly realm: string
+  readonly sessions: Sessions
+  readonly client: (clientId: string) => ClientOptions | null
+}
+
+/**
+ * oidc-provider's storage over the state file, one adapter a model.
+ *
+ * Records are kept under the hash of their id, and without it: the id of an opaque token *is* the token.
+ * Revoked records stay (marked) so that the demo API can tell a revoked token from one it never saw.
+ */
+export function createAdapter(parts: AdapterParts, model: string): Adapter {
+  return model === 'Client' ? clientAdapter(parts) : recordAdapter(parts, model)
+}
+
+export function recordName(id: string): string {
+  return id.startsWith(BY_NAME) ? id.slice(BY_NAME.length) : storedName(id)
+}
+
+function recordAdapter({ state, realm, sessions }: AdapterParts, model: string): Adapter {
+  const living = (row: Row | null, id: string | null): AdapterPayload | undefined => {
+    if (row === null || row['revoked_ms'] !== null) return undefined
+    if (row['expires_ms'] !== null && Number(row['expires_ms']) <= Date.now()) return undefined
+    const payload = JSON.parse(String(row['payload'])) as AdapterPayload
+    return id === null ? payload : { ...payload, jti: id }
+  }
+
+  return {
+    async upsert(id, payload, expiresIn) {
+      const expiresMs = expiresIn === undefined ? null : Date.now() + expiresIn * 1000
+      // The engine counts in whole seconds and rounds down, which would cut up to a second off a short-lived token.
+      const exp = expiresMs === null ? {} : { exp: Math.ceil(expiresMs / 1000) }
+      const byUid = model === 'Session' ? (payload.uid ?? null) : null
+      // The engine finds a browser session by uid too and needs its id then; nothing else is looked up that way.
+      const { jti, ...rest } = payload
+      state.write(
+        `INSERT INTO artifact (realm, model, name, grant_id, uid, payload, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET grant_id = excluded.grant_id, uid = excluded.uid, payload = excluded.payload,
+           expires_ms = excluded.expires_ms, revoked_ms = NULL`,
+        realm,
+        model,
+        recordName(id),
+        model === 'Grant' ? id : (payload.grantId ?? null),
+        byUid,
+        JSON.stringify(byUid === null ? { ...rest, ...exp } : { ...rest, ...exp, jti }),
+        expiresMs,
+      )
+      if (model === 'RefreshToken' && payload.grantId !== undefined && payload.clientId !== undefined) {
+        sessions.enter(id, {
+          sessionId: payload.grantId,
+          clientId: payload.clientId,
+          expiresMs: expiresMs ?? Number.MAX_SAFE_INTEGER,
+        })
+      }
+    },
+    async find(id) {
+      return living(
+        state.row('SELECT * FROM artifact WHERE realm = ? AND model = ? AND name = ?', realm, model, recordName(id)),
+        id,
+      )
+    },
+    async findByUid(uid) {
+      return living(
+        state.row('SELECT * FROM artifact WHERE realm = ? AND model = ? AND uid = ?', realm, model, uid),
+        null,
+      )
+    },
+    async findByUserCode() {
+      return undefined // The device flow is not offered.
+    },
+    async consume(id) {
+      state.write(
+        `UPDATE artifact SET payload = json_set(payload, '$.consumed', ?) WHERE realm = ? AND model = ? AND name = ?`,
+        Math.floor(Date.now() / 1000),
+        realm,
+        model,
+        recordName(id),
+      )
+    },
+    async destroy(id) {
+      state.write(
+        'UPDATE artifact SET revoked_ms = ? WHERE realm = ? AND model = ? AND name = ?',
+        Date.now(),
+        realm,
+        model,
+        recordName(id),
+      )
+    },
+    async revokeByGrantId(grantId) {
+      state.write(
+        'UPDATE artifact SET revoked_ms = ? WHERE realm = ? AND model = ? AND grant_id = ? AND revoked_ms IS NULL',
+        Date.now(),
+        realm,
+        model,
+        grantId,
+      )
+    },
+  }
+}
+
+function clientAdapter({ client }: AdapterParts): Adapter {
+  const fixed = async () => undefined // Clients are put through the control API, never by the engine.
+  return {
+    async find(id) {
+      const options = client(id)
+      return options === null ? undefined : engineClient(options)
+    },
+    upsert: fixed,
+    findByUid: fixed,
+    findByUserCode: fixed,
+    consume: fixed,
+    destroy: fixed,
+    revokeByGrantId: fixed,
+  }
+}
+
+function engineClient(options: ClientOptions): AdapterPayload {
+  const codeFlow = (options.redirectUris?.length ?? 0) > 0
+  const method = authMethod(options)
+  return {
+    client_id: options.clientId,
+    ...(options.clientSecret === undefined ? {} : { client_secret: options.clientSecret }),
+    token_endpoint_auth_method: method,
+    redirect_uris: [...(options.redirectUris ?? [])],
+    response_types: codeFlow ? ['code'] : [],
+    grant_types: [
+      ...(codeFlow ? ['authorization_code'] : []),
+      ...(options.mayRefresh === false ? [] : ['refresh_token']),
+      ...(method === 'none' ? [] : ['client_credentials']),
+    ],
+    ...(options.scope === undefined ? {} : { scope: options.scope }),
+  }
+}
+
+function authMethod(options: ClientOptions): TokenEndpointAuthMethod {
+  return options.tokenEndpointAuthMethod ?? (options.clientSecret === undefined ? 'none' : 'client_secret_basic')
+}

@@ -1,0 +1,190 @@
+import type { EventEmitter } from 'node:events'
+import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import { createAdapter } from './engine-adapter.ts'
+import { answerExchange } from './exchange.ts'
+import { NO_END_SECONDS } from './lifetimes.ts'
+import type { Realm } from './realm.ts'
+import { createRefreshGrant } from './refresh-grant.ts'
+import type { KilledBecause } from './sessions.ts'
+
+const ENDPOINTS = '/protocol/openid-connect'
+const FORTNIGHT_SECONDS = 1_209_600
+const HOUR_SECONDS = 3600
+
+/**
+ * Sets up oidc-provider for one realm.
+ *
+ * Every function whose default prints a notice is given here, so that the engine has no reason to write to the console.
+ */
+export function createEngine(realm: Realm, scopes: readonly string[]): Provider {
+  const provider = new Provider(realm.issuer, configurationOf(realm, scopes))
+  provider.registerGrantType(
+    'refresh_token',
+    createRefreshGrant(realm),
+    ['refresh_token', 'scope', 'resource'],
+    'resource',
+  )
+  provider.use((ctx, next) => answerExchange(realm, ctx, next))
+  provider.on('grant.revoked', (ctx, grantId) => {
+    realm.sessions.kill(grantId, REVOKED_BY_ROUTE[ctx.oidc.route] ?? 'logout', Date.now())
+  })
+  provider.on('server_error', (_ctx, error) => process.emitWarning(error))
+  // The engine's types hide Koa's own event; with a listener Koa does not write to the console.
+  const koa: EventEmitter = provider
+  koa.on('error', (error: Error) => process.emitWarning(error))
+  return provider
+}
+
+const REVOKED_BY_ROUTE: Readonly<Record<string, KilledBecause>> = {
+  revocation: 'revoked_by_client',
+  token: 'code_reuse',
+}
+
+function configurationOf(realm: Realm, scopes: readonly string[]): Configuration {
+  const base = `/realms/${realm.name}`
+  const parts = {
+    state: realm.state,
+    realm: realm.name,
+    sessions: realm.sessions,
+    client: (clientId: string) => realm.client(clientId),
+  }
+  return {
+    adapter: (model: string) => createAdapter(parts, model),
+    jwks: { keys: [realm.keys.signing] },
+    cookies: {
+      keys: [...realm.keys.cookies],
+      long: { path: base, signed: true, httpOnly: true, sameSite: 'lax' }, // One browser, several realms.
+      short: { signed: true, httpOnly: true, sameSite: 'lax' },
+    },
+    routes: {
+      authorization: `${ENDPOINTS}/auth`,
+      token: `${ENDPOINTS}/token`,
+      revocation: `${ENDPOINTS}/revoke`,
+      introspection: `${ENDPOINTS}/token/introspect`,
+      jwks: `${ENDPOINTS}/certs`,
+      userinfo: `${ENDPOINTS}/userinfo`,
+      end_session: `${ENDPOINTS}/logout`,
+    },
+    scopes: [...scopes],
+    claims: { openid: ['sub'], profile: ['preferred_username'], email: ['email', 'email_verified'] },
+    responseTypes: ['code'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    clientBasedCORS: () => false, // Tokens are no business of scripts in a page.
+    interactions: { url: (_ctx, interaction) => `${base}/interaction/${interaction.uid}` },
+    findAccount: (_ctx, accountId) => ({ accountId, claims: () => claimsOf(accountId) }),
+    loadExistingGrant: (ctx) => signIn(realm, ctx),
+    // As in Keycloak, a refresh token needs no offline_access; only the client decides.
+    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    expiresWithSession: async () => false,
+    ttl: timesToLive(realm),
+    features: features(realm),
+    renderError: (ctx, out) => {
+      ctx.type = 'html'
+      ctx.body = page('Something is wrong with this request', `<pre>${escape(JSON.stringify(out, null, 2))}</pre>`)
+    },
+  }
+}
+
+function features(realm: Realm): NonNullable<Configuration['features']> {
+  return {
+    devInteractions: { enabled: false },
+    dPoP: { enabled: false },
+    pushedAuthorizationRequests: { enabled: false },
+    clientCredentials: { enabled: true },
+    userinfo: { enabled: true },
+    introspection: {
+      enabled: true,
+      allowedPolicy: (_ctx, client, token) => client.clientAuthMethod !== 'none' || token.clientId === client.clientId,
+    },
+    revocation: {
+      enabled: true,
+      async allowedPolicy(_ctx, client, token) {
+        if (token.clientId !== client.clientId) return false
+        if (token.kind === 'RefreshToken') return true
+        // Allowed, but done here: the engine would end the whole grant with one access token (RFC 7009 section 2.1
+        // leaves that open), and no server our users meet does so.
+        await token.destroy()
+        return false
+      },
+    },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: (_ctx, _client, oneOf) => oneOf ?? [],
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_ctx, resource) => ({
+        scope: realm.scopes,
+        audience: resource,
+        accessTokenFormat: 'opaque' as const, // The JWT is made from the saved token, see Realm.presentable.
+      }),
+    },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: (ctx, form) => {
+        ctx.body = page('Sign out', `${form}<button form="op.logoutForm" name="logout" value="yes">Sign out</button>`)
+      },
+      postLogoutSuccessSource: (ctx) => {
+        ctx.body = page('Signed out', '<p>You are signed out.</p>')
+      },
+    },
+  }
+}
+
+/** Every sign-in is a session of its own, with consent given: two connections never share their refresh tokens' fate. */
+async function signIn(realm: Realm, ctx: KoaContextWithOIDC) {
+  const { client, account, params, result } = ctx.oidc
+  const begun = result?.consent?.grantId
+  if (begun !== undefined) return realm.provider.Grant.find(begun)
+  if (!client || !account) return undefined
+
+  const scope = typeof params?.['scope'] === 'string' ? params['scope'] : ''
+  const grant = new realm.provider.Grant({ clientId: client.clientId, accountId: account.accountId })
+  grant.addOIDCScope(scope)
+  for (const resource of [params?.['resource'] ?? []].flat()) grant.addResourceScope(String(resource), scope)
+  const id = await grant.save()
+  realm.sessions.add({
+    id,
+    clientId: client.clientId,
+    subject: account.accountId,
+    scope,
+    createdMs: Date.now(),
+    accessSeconds: null,
+    refreshSeconds: null,
+  })
+  return grant
+}
+
+function timesToLive(realm: Realm): NonNullable<Configuration['ttl']> {
+  const lifetimes = (token: { grantId?: string | undefined }) => {
+    const session = token.grantId === undefined ? null : realm.sessions.find(token.grantId)
+    return session && realm.lifetimes(session, Date.now())
+  }
+  return {
+    AccessToken: (_ctx, token) => Math.max(1, lifetimes(token)?.accessSeconds ?? realm.settings.accessTokenSeconds),
+    RefreshToken: (_ctx, token) => Math.max(1, lifetimes(token)?.refreshSeconds ?? NO_END_SECONDS),
+    ClientCredentials: (_ctx, token) =>
+      realm.client(token.clientId ?? '')?.accessTokenSeconds ?? realm.settings.accessTokenSeconds,
+    AuthorizationCode: 60,
+    IdToken: HOUR_SECONDS,
+    Interaction: HOUR_SECONDS,
+    Session: FORTNIGHT_SECONDS,
+    Grant: NO_END_SECONDS, // The session ends with its refresh token or at sessionSeconds, not with the engine's grant.
+  }
+}
+
+function claimsOf(accountId: string) {
+  return {
+    sub: accountId,
+    preferred_username: accountId,
+    email: `${encodeURIComponent(accountId)}@example.org`,
+    email_verified: true,
+  }
+}
+
+function page(title: string, body: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1>${body}</html>\n`
+}
+
+function escape(value: string): string {
+  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

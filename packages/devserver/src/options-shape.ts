@@ -1,0 +1,125 @@
+import {
+  flag,
+  InvalidInput,
+  list,
+  members,
+  oneOf,
+  optional,
+  positive,
+  text,
+  whole,
+  type Members,
+} from './json-shape.ts'
+import { REALM_DEFAULTS, type ClientOptions, type DevserverOptions, type RealmOptions } from './options.ts'
+import type { RealmSettings } from './options.ts'
+import type { Rotation } from './rotation.ts'
+
+const REALM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/ // RFC 6749 section 3.3
+
+export function readDevserverOptions(value: unknown): DevserverOptions {
+  const from = members(value, 'options', ['host', 'port', 'stateFile', 'realms'])
+  return {
+    ...optional(from, 'host', text),
+    ...optional(from, 'port', port),
+    ...optional(from, 'stateFile', text),
+    ...optional(from, 'realms', (it, key) =>
+      list(it, key).map((realm, at) => readRealmOptions(realm, `realms[${at}]`)),
+    ),
+  }
+}
+
+export function readRealmOptions(value: unknown, path: string): RealmOptions {
+  const from = members(value, path)
+  const name = text(from, 'name')
+  if (!REALM_NAME.test(name)) throw new InvalidInput(`${path}.name may hold letters, digits, "-", "_" and "." only`)
+  return { name, ...readRealmChange(value, path) }
+}
+
+/** Reads what may be changed about a realm while it runs: everything but its name. */
+export function readRealmChange(value: unknown, path: string): Partial<Omit<RealmOptions, 'name'>> {
+  const from = members(value, path, ['name', ...Object.keys(REALM_DEFAULTS), 'clients'])
+  return {
+    ...optional(from, 'rotation', readRotation),
+    ...optional(from, 'narrowing', (it, key) => oneOf(it, key, ['token_only', 'sticks'])),
+    ...optional(from, 'accessTokenFormat', (it, key) => oneOf(it, key, ['jwt', 'opaque'])),
+    ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
+    ...optional(from, 'refreshTokenSeconds', (it, key) => whole(it, key, 0)),
+    ...optional(from, 'sessionSeconds', (it, key) => whole(it, key, 0)),
+    ...optional(from, 'refreshKillsAccessToken', flag),
+    ...optional(from, 'clients', (it, key) =>
+      list(it, key).map((client, at) => readClientOptions(client, `${path}.clients[${at}]`)),
+    ),
+  }
+}
+
+/** Lays the given options over the settings a realm has already, or over the defaults. */
+export function settleRealm(options: RealmOptions, before: RealmSettings | null): RealmSettings {
+  const { clients: _clients, ...given } = options
+  return { ...REALM_DEFAULTS, ...before, ...given }
+}
+
+export function readClientOptions(value: unknown, path: string): ClientOptions {
+  const from = members(value, path, [
+    'clientId',
+    'clientSecret',
+    'tokenEndpointAuthMethod',
+    'redirectUris',
+    'mayRefresh',
+    'accessTokenSeconds',
+    'scope',
+  ])
+  const client: ClientOptions = {
+    clientId: text(from, 'clientId'),
+    ...optional(from, 'clientSecret', text),
+    ...optional(from, 'tokenEndpointAuthMethod', (it, key) =>
+      oneOf(it, key, ['client_secret_post', 'client_secret_basic', 'none']),
+    ),
+    ...optional(from, 'redirectUris', (it, key) =>
+      list(it, key).map((uri, at) => text({ object: { uri }, path: `${path}.redirectUris[${at}]` }, 'uri')),
+    ),
+    ...optional(from, 'mayRefresh', flag),
+    ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
+    ...optional(from, 'scope', readScope),
+  }
+  const secretNeeded = client.tokenEndpointAuthMethod !== undefined && client.tokenEndpointAuthMethod !== 'none'
+  if (secretNeeded && client.clientSecret === undefined) {
+    throw new InvalidInput(`${path}.clientSecret is needed for ${client.tokenEndpointAuthMethod}`)
+  }
+  if (client.tokenEndpointAuthMethod === 'none' && client.clientSecret !== undefined) {
+    throw new InvalidInput(`${path}.clientSecret contradicts tokenEndpointAuthMethod "none"`)
+  }
+  return client
+}
+
+export function readScope(from: Members, key: string): string {
+  const scope = text(from, key)
+  if (!SCOPE.test(scope)) throw new InvalidInput(`${from.path}.${key} must be scopes separated by single spaces`)
+  return scope
+}
+
+export function readRotation(outer: Members, key: string): Rotation {
+  const path = `${outer.path}.${key}`
+  const from = members(outer.object[key], path, ['kind', 'seconds', 'winner', 'reuses', 'answer'])
+  const kind = oneOf(from, 'kind', ['strict', 'grace', 'counted', 'reusable'])
+  switch (kind) {
+    case 'strict':
+      return { kind }
+    case 'grace':
+      return {
+        kind,
+        seconds: positive(from, 'seconds'),
+        ...optional(from, 'winner', (it, member) => oneOf(it, member, ['any', 'newest', 'same'])),
+      }
+    case 'counted':
+      return { kind, reuses: whole(from, 'reuses', 0) }
+    case 'reusable':
+      return { kind, ...optional(from, 'answer', (it, member) => oneOf(it, member, ['same', 'none'])) }
+  }
+}
+
+function port(from: Members, key: string): number {
+  const value = whole(from, key, 0)
+  if (value > 65535) throw new InvalidInput(`${from.path}.${key} must be at most 65535, not ${value}`)
+  return value
+}

@@ -1,0 +1,82 @@
+import type { Rotation } from './rotation.ts'
+
+export type Narrowing = 'token_only' | 'sticks'
+export type AccessTokenFormat = 'jwt' | 'opaque'
+export type TokenEndpointAuthMethod = 'client_secret_post' | 'client_secret_basic' | 'none'
+
+export interface DevserverOptions {
+  /** Address to listen on. Default `127.0.0.1`. */
+  readonly host?: string
+  /** TCP port; 0 (default) takes a free one. */
+  readonly port?: number
+  /** The one file that holds all state; without it everything is forgotten at the end. */
+  readonly stateFile?: string
+  /** Realms to serve, beside those already in the state file. Default, on an empty state: `[{ name: 'external' }]`. */
+  readonly realms?: readonly RealmOptions[]
+}
+
+export interface RealmOptions {
+  /** Path segment in `/realms/{name}`: letters, digits, `-`, `_`, `.`. */
+  readonly name: string
+  /** Default `{ kind: 'strict' }`. */
+  readonly rotation?: Rotation
+  /**
+   * What a narrower `scope` at refresh does. `token_only` (default): to that access token alone, the refresh token keeps
+   * the full scope (RFC 6749 section 6). `sticks`: to the next refresh token too.
+   */
+  readonly narrowing?: Narrowing
+  /** Default `jwt` (ES256, `typ: at+jwt`, RFC 9068). */
+  readonly accessTokenFormat?: AccessTokenFormat
+  /** Seconds, whole, at least 1. Default 300. */
+  readonly accessTokenSeconds?: number
+  /** Seconds, whole; counted anew at every rotation; 0 = no fixed end. Default 1800. */
+  readonly refreshTokenSeconds?: number
+  /** Seconds from sign-in to the end of the session, whatever is refreshed; 0 (default) = none. */
+  readonly sessionSeconds?: number
+  /** A refresh revokes the earlier access tokens of its session. Default false. */
+  readonly refreshKillsAccessToken?: boolean
+  readonly clients?: readonly ClientOptions[]
+}
+
+export interface ClientOptions {
+  readonly clientId: string
+  readonly clientSecret?: string
+  /** Default `client_secret_basic` with a secret, `none` without. As in Keycloak, basic and post are both accepted. */
+  readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod
+  /** Where the code flow may return to; without any, the client has no code flow. */
+  readonly redirectUris?: readonly string[]
+  /** false: no refresh token is issued to this client. Default true. */
+  readonly mayRefresh?: boolean
+  /** Seconds; wins over the realm's. */
+  readonly accessTokenSeconds?: number
+  /** The scopes this client may ask for in the code flow and with client credentials, separated by spaces. Default: all. */
+  readonly scope?: string
+}
+
+/** A realm's settings with nothing left open. */
+export interface RealmSettings {
+  readonly name: string
+  readonly rotation: Rotation
+  readonly narrowing: Narrowing
+  readonly accessTokenFormat: AccessTokenFormat
+  readonly accessTokenSeconds: number
+  readonly refreshTokenSeconds: number
+  readonly sessionSeconds: number
+  readonly refreshKillsAccessToken: boolean
+}
+
+export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
+  rotation: { kind: 'strict' }, // The hardest of the real policies: a client that survives it survives the others.
+  narrowing: 'token_only',
+  accessTokenFormat: 'jwt',
+  accessTokenSeconds: 300, // Keycloak's default.
+  refreshTokenSeconds: 1800, // Keycloak's SSO Session Idle.
+  sessionSeconds: 0,
+  refreshKillsAccessToken: false,
+}
+
+/** The scopes every realm knows; clients and resources may bring more. */
+export const KNOWN_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'dealer-api'] as const
+
+/** What a seeded session is granted unless its seed says otherwise. */
+export const SEED_SCOPE = 'openid offline_access dealer-api'

@@ -1,0 +1,97 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { jsonAnswer, send, type Answer } from './answer.ts'
+import { Exchange } from './exchange.ts'
+import type { Endpoint } from './fault.ts'
+import { fingerprint } from './fingerprint.ts'
+import type { Realm } from './realm.ts'
+import { readBody } from './request-body.ts'
+import { serveSignIn } from './sign-in-page.ts'
+import { serveVisit } from './visit.ts'
+import type { World } from './world.ts'
+
+const BASE = '/protocol/openid-connect'
+const EXCHANGES: ReadonlyMap<string, Endpoint> = new Map([
+  [`${BASE}/token`, 'token'],
+  [`${BASE}/revoke`, 'revoke'],
+  [`${BASE}/token/introspect`, 'introspect'],
+])
+
+/** A request below `/realms/{realm}`; `path` is what follows, without the query. */
+export interface RealmRequest {
+  readonly realm: Realm
+  readonly path: string
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+export async function serveRealm(world: World, asked: RealmRequest): Promise<void> {
+  const { realm, path, request, response } = asked
+  const endpoint = EXCHANGES.get(path)
+  if (endpoint && request.method === 'POST') return serveExchange(world, endpoint, asked)
+  if (path.startsWith('/interaction/')) {
+    const body = request.method === 'POST' ? await readBody(request) : ''
+    const form = new URLSearchParams(body ?? '')
+    return serveSignIn({ provider: realm.provider, realmName: realm.name, request, response, form })
+  }
+  if (path === `${BASE}/userinfo`) showAsRecord(realm, request)
+  await engine(realm, request, response)
+}
+
+async function serveExchange(world: World, endpoint: Endpoint, asked: RealmRequest): Promise<void> {
+  const { realm, request, response, path } = asked
+  const body = await readBody(request)
+  if (body === null) {
+    send(response, jsonAnswer(413, { error: 'invalid_request', error_description: 'request body too large' }))
+    return
+  }
+  const form = new URLSearchParams(body)
+  const shown = form.get(endpoint === 'token' ? 'refresh_token' : 'token')
+  const sessionId = shown === null ? null : sessionOf(realm, shown)
+  if (endpoint === 'token' && sessionId !== null) realm.sessions.arrived(sessionId)
+
+  const carryOut = async (): Promise<Answer | null> => {
+    if (endpoint !== 'token' && shown !== null) form.set('token', realm.recordId(shown))
+    const exchange = new Exchange(request, { endpoint, url: path, body: endpoint === 'token' ? body : form.toString() })
+    // Without a session the code is what must not be spent twice at once; anything else needs no turn.
+    const turn = sessionId ?? form.get('code') ?? crypto.randomUUID()
+    await world.turns.take(`${realm.name} ${turn}`, () => engine(realm, exchange, response))
+    return exchange.answer
+  }
+  await serveVisit(world, {
+    target: { endpoint, realm: realm.name, sessionId, grantType: form.get('grant_type') },
+    clientId: form.get('client_id') ?? basicUser(request),
+    tokenFingerprint: shown === null ? null : fingerprint(shown),
+    scope: form.get('scope'),
+    response,
+    carryOut,
+  })
+}
+
+function sessionOf(realm: Realm, shown: string): string | null {
+  const known = realm.sessions.refreshToken(shown)
+  if (known) return known.sessionId
+  const seen = realm.standing(shown, Date.now())
+  return seen.standing === 'unknown' ? null : seen.sessionId
+}
+
+/** The engine knows a JWT access token by its record; see Realm.presentable. */
+function showAsRecord(realm: Realm, request: IncomingMessage): void {
+  const [scheme, shown] = request.headers.authorization?.split(' ') ?? []
+  if (scheme !== undefined && shown !== undefined) {
+    request.headers.authorization = `${scheme} ${realm.recordId(shown)}`
+  }
+}
+
+function basicUser(request: IncomingMessage): string | null {
+  const [scheme, credentials] = request.headers.authorization?.split(' ') ?? []
+  if (scheme?.toLowerCase() !== 'basic' || credentials === undefined) return null
+  const user = Buffer.from(credentials, 'base64').toString().split(':')[0] ?? ''
+  return URL.canParse(`http://${user}@host`) ? decodeURIComponent(new URL(`http://${user}@host`).username) : user
+}
+
+async function engine(realm: Realm, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = request.url ?? '/'
+  const mount = `/realms/${realm.name}`
+  if (url.startsWith(mount)) Object.assign(request, { originalUrl: url, url: url.slice(mount.length) || '/' })
+  await realm.handle(request, response)
+}

@@ -1,0 +1,55 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type Provider from 'oidc-provider'
+
+/** One step of a browser sign-in: the engine has sent the browser here and waits for a name. */
+export interface SignInStep {
+  readonly provider: Provider
+  readonly realmName: string
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** The posted form, on POST. */
+  readonly form: URLSearchParams
+}
+
+/** The minimal sign-in: any user name is welcome, and consent is given without asking. */
+export async function serveSignIn(step: SignInStep): Promise<void> {
+  const { provider, request, response, form } = step
+  const interaction = await provider.interactionDetails(request, response).catch(() => null)
+  if (interaction === null) {
+    send(response, 400, page('Sign-in is over', '<p>This sign-in is over or was started elsewhere. Start again.</p>'))
+    return
+  }
+  if (interaction.prompt.name === 'consent') {
+    const { grantId } = interaction
+    const consent = grantId === undefined ? {} : { grantId }
+    await provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
+    return
+  }
+  const name = form.get('login')?.trim()
+  if (request.method === 'POST' && name) {
+    const login = { login: { accountId: name } }
+    await provider.interactionFinished(request, response, login, { mergeWithLastSubmission: false })
+    return
+  }
+  const client = String(interaction.params['client_id'])
+  send(response, 200, page('Sign in', signInForm(step.realmName, client)))
+}
+
+function signInForm(realm: string, client: string): string {
+  return `<p>Realm <b>${escape(realm)}</b>, for <b>${escape(client)}</b>. Any name will do.</p>
+<form method="post"><label>User name <input name="login" autofocus required></label> <button>Sign in</button></form>`
+}
+
+function page(title: string, body: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title>
+<meta name="viewport" content="width=device-width"><style>body{font:16px system-ui;max-width:32rem;margin:4rem auto}</style>
+<h1>${title}</h1>${body}</html>\n`
+}
+
+function send(response: ServerResponse, status: number, html: string): void {
+  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(html)
+}
+
+function escape(value: string): string {
+  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { test, type TestContext } from 'node:test'
+import { CLIENT, openTrial, OWN_CREDENTIALS, text, type Trial } from './trial.ts'
+
+const CALLBACK = 'http://127.0.0.1:9/callback'
+const WEB_CLIENT = { ...CLIENT, redirectUris: [CALLBACK] }
+const PUBLIC_CLIENT = { clientId: 'spa', tokenEndpointAuthMethod: 'none', redirectUris: [CALLBACK] } as const
+
+/** A browser with as much sense as the flow needs: cookies, redirects, one form. */
+class Browser {
+  readonly #cookies = new Map<string, string>()
+
+  async visit(url: string, form: Readonly<Record<string, string>> | null = null): Promise<Response> {
+    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const response = await fetch(url, {
+      redirect: 'manual',
+      headers: { cookie, accept: 'text/html' },
+      ...(form ? { method: 'POST', body: new URLSearchParams(form) } : {}),
+    })
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+      if (value === '' || /expires=Thu, 01 Jan 1970/i.test(line)) this.#cookies.delete(name)
+      else this.#cookies.set(name, value)
+    }
+    return response
+  }
+
+  /** Follows redirects until a page comes, or until they lead away to the client. */
+  async follow(start: string): Promise<{ page: Response; url: string } | { left: URL }> {
+    for (let url = start, hops = 0; hops < 10; hops++) {
+      const response = await this.visit(url)
+      const location = response.headers.get('location')
+      if (location === null) return { page: response, url }
+      url = new URL(location, url).href
+      if (url.startsWith(CALLBACK)) return { left: new URL(url) }
+    }
+    throw new Error('too many redirects')
+  }
+}
+
+function authorization(trial: Trial, more: Readonly<Record<string, string>> = {}) {
+  const verifier = randomBytes(32).toString('base64url')
+  const url = new URL(`${trial.devserver.issuer('external')}/protocol/openid-connect/auth`)
+  url.search = new URLSearchParams({
+    client_id: 'app',
+    response_type: 'code',
+    redirect_uri: CALLBACK,
+    scope: 'openid dealer-api',
+    state: 'st',
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+    ...more,
+  }).toString()
+  return { url: url.href, verifier }
+}
+
+async function signIn(browser: Browser, url: string, login: string): Promise<URL> {
+  const first = await browser.follow(url)
+  if ('left' in first) return first.left
+  assert.equal(first.page.status, 200)
+  assert.match(await first.page.text(), /<input name="login"/)
+  const submitted = await browser.visit(first.url, { login })
+  const resumed = await browser.follow(new URL(submitted.headers.get('location') ?? '', first.url).href)
+  assert.ok('left' in resumed)
+  return resumed.left
+}
+
+const redeem = (
+  trial: Trial,
+  code: string,
+  verifier: string,
+  client: Readonly<Record<string, string>> = OWN_CREDENTIALS,
+) =>
+  trial.post('token', {
+    grant_type: 'authorization_code',
+    ...client,
+    code,
+    redirect_uri: CALLBACK,
+    code_verifier: verifier,
+  })
+
+const open = (t: TestContext) => openTrial(t, { clients: [WEB_CLIENT, PUBLIC_CLIENT] })
+
+test('code flow with PKCE, end to end: sign in, redeem, use, refresh', async (t) => {
+  const trial = await open(t)
+  const { url, verifier } = authorization(trial)
+  const left = await signIn(new Browser(), url, 'ada')
+  assert.equal(left.searchParams.get('state'), 'st')
+  assert.equal(left.searchParams.get('iss'), trial.devserver.issuer('external'))
+
+  const reply = await redeem(trial, left.searchParams.get('code') ?? '', verifier)
+  assert.equal(reply.status, 200)
+  assert.equal(reply.body['scope'], 'openid dealer-api')
+  assert.ok(reply.body['id_token'])
+  const offers = await trial.offers(text(reply, 'access_token'))
+  assert.equal(offers.status, 200)
+  assert.equal(((await offers.json()) as { subject: string }).subject, 'ada')
+
+  const refreshed = await trial.refresh(text(reply, 'refresh_token'))
+  assert.equal(refreshed.status, 200)
+  const counters = await trial.counters(text(reply, 'session_state'))
+  assert.deepEqual([counters.subject, counters.clientId, counters.refreshes], ['ada', 'app', 1])
+})
+
+test('a public client signs in with PKCE and without a secret', async (t) => {
+  const trial = await open(t)
+  const { url, verifier } = authorization(trial, {
+    client_id: 'spa',
+    scope: 'openid offline_access dealer-api',
+    prompt: 'consent',
+  })
+  const left = await signIn(new Browser(), url, 'ada')
+  const reply = await redeem(trial, left.searchParams.get('code') ?? '', verifier, { client_id: 'spa' })
+  assert.equal(reply.status, 200)
+  assert.equal(reply.body['scope'], 'openid offline_access dealer-api')
+  assert.equal((await trial.devserver.control.sessions('external')).length, 1)
+})
+
+test('a wrong PKCE verifier is refused', async (t) => {
+  const trial = await open(t)
+  const left = await signIn(new Browser(), authorization(trial).url, 'ada')
+  const reply = await redeem(trial, left.searchParams.get('code') ?? '', 'x'.repeat(43))
+  assert.deepEqual([reply.status, reply.body['error']], [400, 'invalid_grant'])
+})
+
+test('a code redeemed twice at once is redeemed once, and its session dies', async (t) => {
+  const trial = await open(t)
+  const { url, verifier } = authorization(trial)
+  const code = (await signIn(new Browser(), url, 'ada')).searchParams.get('code') ?? ''
+  const replies = await Promise.all([redeem(trial, code, verifier), redeem(trial, code, verifier)])
+  assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 400])
+  const [session] = await trial.devserver.control.sessions('external')
+  assert.equal(session?.killedBecause, 'code_reuse')
+  const winner = replies.find(({ status }) => status === 200)
+  assert.ok(winner)
+  assert.equal((await trial.offers(text(winner, 'access_token'))).status, 401)
+})
+
+test('a second sign-in of the same browser is a session of its own', async (t) => {
+  const trial = await open(t)
+  const browser = new Browser()
+  const replies = []
+  for (let n = 0; n < 2; n++) {
+    const { url, verifier } = authorization(trial)
+    const left = await signIn(browser, url, 'ada')
+    replies.push(await redeem(trial, left.searchParams.get('code') ?? '', verifier))
+  }
+  const [first, second] = replies
+  assert.ok(first && second)
+  await trial.refresh(text(first, 'refresh_token'))
+  await trial.refresh(text(first, 'refresh_token'))
+  assert.equal((await trial.refresh(text(first, 'refresh_token'))).status, 400)
+  assert.equal((await trial.refresh(text(second, 'refresh_token'))).status, 200)
+})
+
+test('userinfo knows who signed in, also from a JWT access token', async (t) => {
+  const trial = await open(t)
+  const session = await trial.seed({ subject: 'ada' })
+  const userinfo = `${trial.devserver.issuer('external')}/protocol/openid-connect/userinfo`
+  const ask = (token: string) => fetch(userinfo, { headers: { authorization: `Bearer ${token}` } })
+  assert.deepEqual(await (await ask(session.accessToken)).json(), { sub: 'ada' })
+  await trial.devserver.control.revokeAccessToken(session.accessToken)
+  assert.equal((await ask(session.accessToken)).status, 401)
+})
+
+test('a sign-in page asked for without its cookie says so', async (t) => {
+  const trial = await open(t)
+  const response = await fetch(`${trial.devserver.issuer('external')}/interaction/unknown`)
+  assert.equal(response.status, 400)
+})
+
+test('discovery advertises absolute URLs of the realm', async (t) => {
+  const trial = await open(t)
+  const issuer = trial.devserver.issuer('external')
+  const document = (await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()) as Record<string, unknown>
+  const base = `${issuer}/protocol/openid-connect`
+  assert.equal(document['issuer'], issuer)
+  assert.equal(document['authorization_endpoint'], `${base}/auth`)
+  assert.equal(document['token_endpoint'], trial.devserver.tokenEndpoint('external'))
+  assert.equal(document['revocation_endpoint'], `${base}/revoke`)
+  assert.equal(document['introspection_endpoint'], `${base}/token/introspect`)
+  assert.equal(document['jwks_uri'], `${base}/certs`)
+  assert.equal(document['userinfo_endpoint'], `${base}/userinfo`)
+  assert.equal(document['end_session_endpoint'], `${base}/logout`)
+})

@@ -1,0 +1,217 @@
+/** Puts the parts together: the one place where real adapters are chosen. */
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import process from 'node:process'
+import {
+  createConnections,
+  createManager,
+  NUMBERS,
+  parseConnectionId,
+  parseName,
+  startScheduler,
+  TokenError,
+  type Clock,
+  type ClientId,
+  type DurationMs,
+  type EventSink,
+  type Moment,
+  type Numbers,
+  type OwnerId,
+  type Ports,
+  type ProviderId,
+  type Random,
+} from '@tokenkeep/core'
+import { createBootClock } from './boot.ts'
+import { createAesGcmCipher } from './cipher-aes-gcm.ts'
+import { createSystemClock } from './clock-system.ts'
+import { prepareDataFolder } from './data-folder.ts'
+import { defaultFolders } from './default-folders.ts'
+import { createFetchFor } from './fetch-for.ts'
+import { createKeyFile, openKeyFile } from './key-file.ts'
+import { readKeyVariable } from './key-variable.ts'
+import type { Keyring } from './keyring.ts'
+import { createLiveness } from './liveness.ts'
+import { readClientInput, readProviderInput } from './provider-input.ts'
+import { createSystemRandom } from './random-system.ts'
+import { createSpill } from './spill-slots.ts'
+import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
+import { createSqliteStore } from './store-sqlite.ts'
+import { createTokenEndpoint } from './token-endpoint-oauth4webapi.ts'
+import type { OpenOptions, Tokenkeep } from './tokenkeep.ts'
+
+/** The clocks of this host. A test brings others and lets hours pass. */
+export interface Clocks {
+  readonly clock: Clock
+  /** For work that nobody waits for: it does not keep the process alive. */
+  readonly background: Clock
+  /** Store time. */
+  readonly bootNow: () => Moment
+}
+
+const CACHE_BYTES = 32 * 1024 * 1024
+
+/**
+ * Opens Tokenkeep inside this process, on a SQLite file that any number of processes of this host may share.
+ *
+ * @param options at least `path`; the file is made where it is missing, and so is its key
+ * @returns what hands out tokens until it is closed; use `await using`, or call `close()`
+ * @throws TokenError `folder_unusable`, `key_missing`, `key_wrong`, `newer_database`, `store_unavailable`,
+ *   `invalid_input`; then nothing was touched
+ */
+export function openTokenkeep(options: OpenOptions): Promise<Tokenkeep> {
+  const boot = createBootClock()
+  return openWithClocks(options, {
+    clock: createSystemClock(),
+    background: createSystemClock({ alarms: 'background' }),
+    bootNow: () => boot.now(),
+  })
+}
+
+/** The same with clocks of one's own. */
+export async function openWithClocks(options: OpenOptions, clocks: Clocks): Promise<Tokenkeep> {
+  const { clock, background, bootNow } = clocks
+  if (typeof options?.path !== 'string' || options.path === '') {
+    throw new TokenError('invalid_input', 'openTokenkeep needs { path }: the SQLite file, for example "./tokens.db"')
+  }
+  const path = resolve(options.path)
+  const numbers: Numbers = { ...NUMBERS, ...options.numbers }
+  const random = createSystemRandom()
+  const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
+  const host = hostname()
+  const keys = await keysFor(options, path, folder, { clock, random })
+  const database = await openSqliteDatabase({ path, keys, host, clock, random })
+  const owner = random.uuid() as OwnerId
+  const state = `${path}.state`
+  const opened: { close(): void | Promise<void> }[] = [database]
+  try {
+    const cipher = createAesGcmCipher({ installation: database.installation, keys })
+    const { store, registry } = createSqliteStore({ database, owner, host, cipher, clock, random, numbers, bootNow })
+    const liveness = await createLiveness({ folder: state, owner })
+    opened.push(liveness)
+    const spill = createSpill({ folder: state, owner })
+    opened.push(spill)
+    const ports: Ports = {
+      store,
+      registry,
+      cipher,
+      liveness,
+      spill,
+      clock,
+      random,
+      endpoint: createTokenEndpoint({ clock }),
+      events: sinkTo(options.onEvent),
+    }
+    return await assemble(ports, { owner, numbers, options, background, opened })
+  } catch (error) {
+    for (const part of opened.toReversed()) await part.close()
+    throw error
+  }
+}
+
+interface Assembly {
+  readonly owner: OwnerId
+  readonly numbers: Numbers
+  readonly options: OpenOptions
+  readonly background: Clock
+  /** Closed in the reverse order. */
+  readonly opened: readonly { close(): void | Promise<void> }[]
+}
+
+async function assemble(ports: Ports, { owner, numbers, options, background, opened }: Assembly): Promise<Tokenkeep> {
+  const { registry } = ports
+  let closing: Promise<void> | null = null
+  const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES })
+  const { finishDeletion, rejected, introspect, ...connections } = createConnections(ports, manager, () => closing !== null)
+  // Whoever died here before may have left an answer: it is replayed before anything is presented.
+  await manager.watches.buryTheDead()
+  const scheduler =
+    options.background === false ? null : startScheduler({ ...ports, clock: background }, manager, finishDeletion)
+
+  const close = async (): Promise<void> => {
+    await scheduler?.stop()
+    await manager.close((numbers.grantDeadlineMs + numbers.commitDeadlineMs) as DurationMs)
+    for (const part of opened.toReversed()) await part.close()
+  }
+  const providerOf = async (id: string) => {
+    const { provider } = await connections.get(id)
+    const found = await registry.provider(provider as ProviderId)
+    if (found === null) throw unknown('provider', provider)
+    return found
+  }
+  const keep: Tokenkeep = {
+    providers: {
+      put: async (input) => registry.putProvider(readProviderInput(input)),
+      get: async (id) => (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknown('provider', id)),
+      list: () => registry.providers(),
+    },
+    clients: {
+      put: async (input) => registry.putClient(readClientInput(input)),
+      get: async (id) => {
+        const clients = await registry.clients()
+        return clients.find((client) => client.id === nameOf<ClientId>('client', id)) ?? raise(unknown('client', id))
+      },
+      list: () => registry.clients(),
+    },
+    connections,
+    token: manager.token,
+    rejected,
+    introspect,
+    fetchFor: (id) => {
+      const parsed = parseConnectionId(id)
+      if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+      return createFetchFor({ token: manager.token, rejected, provider: providerOf })(parsed.id)
+    },
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => keep.close(),
+  }
+  return keep
+}
+
+/**
+ * The keys of a database: those of the variable, else those of the file. A key is made only together with a database;
+ * one that exists is refused without its key, and left as it is.
+ */
+async function keysFor(
+  options: OpenOptions,
+  path: string,
+  folder: string,
+  time: { clock: Clock; random: Random },
+): Promise<Keyring> {
+  const existing = await inspectSqlite({ path, ...time })
+  const fromVariable = options.keyFile === undefined ? readKeyVariable(process.env) : null
+  if (fromVariable !== null) return fromVariable
+  const file = options.keyFile ?? join(defaultFolders().config, 'tokenkeep.key')
+  // A user's own configuration folder may well lie below the folder that the user put a database into.
+  const notBelow = options.keyFile === undefined || options.keyBesideData === true ? null : folder
+  return existing === null
+    ? createKeyFile({ path: resolve(file), notBelow })
+    : openKeyFile({ path: resolve(file), notBelow })
+}
+
+/** What a listener throws is its own trouble: it must not reach the refresh that told it. */
+const sinkTo = (listener: OpenOptions['onEvent']): EventSink => ({
+  tell(event) {
+    try {
+      listener?.(event)
+    } catch {
+      // Said above.
+    }
+  },
+})
+
+function nameOf<Name extends ProviderId | ClientId>(what: 'provider' | 'client', id: unknown): Name {
+  const parsed = parseName<Name>(what, id)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  return parsed.id
+}
+
+const unknown = (what: 'provider' | 'client', id: string): TokenError =>
+  new TokenError(
+    what === 'provider' ? 'unknown_provider' : 'unknown_client',
+    `there is no ${what} "${id}". Make it with \`${what}s.put\` (CLI: \`tokenkeep ${what} add\`).`,
+    { subject: id },
+  )
+
+function raise(error: TokenError): never {
+  throw error
+}
