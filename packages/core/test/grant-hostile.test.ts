@@ -1,4 +1,4 @@
-/** Bodies that a broken or hostile server may send: whatever comes is judged, and nothing in it is ever executed or lost. */
+/** Bodies that a broken or hostile server may send: whatever comes is judged, and no judgement throws. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -67,7 +67,7 @@ for (const [name, body] of hostile) {
   })
 }
 
-test('tokens below __proto__ are nobody's tokens, and nothing is polluted by them', () => {
+test('tokens below __proto__ belong to nobody, and nothing is polluted by them', () => {
   assert.equal(brief(judged({ body: '{"__proto__":{"access_token":"A","refresh_token":"R"}}' })), 'in_doubt')
   assert.equal(brief(judged({ body: '{"error":{"__proto__":{"code":"invalid_grant"}}}', status: 400 })), 'in_doubt')
   assert.equal('access_token' in {}, false)
@@ -118,4 +118,3 @@ test('a 2xx body with an access token is never read as an error', () => {
     }),
   )
 })
-
