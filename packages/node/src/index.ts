@@ -1,1 +1,24 @@
-export {}
+/** `@tokenkeep/node`: Tokenkeep inside your own Node process. */
+export { openTokenkeep } from './open-tokenkeep.ts'
+export type { Clients, OpenOptions, Providers, Tokenkeep } from './tokenkeep.ts'
+export type { ClientInput, ProviderInput } from './provider-input.ts'
+export { defaultFolders } from './default-folders.ts'
+export type { DefaultFolders } from './default-folders.ts'
+export { FAILURE_CODES, TokenError } from '@tokenkeep/core'
+export type {
+  Client,
+  ConnectionInfo,
+  ConnectionInput,
+  Connections,
+  FailureCode,
+  HandOut,
+  HistoryEntry,
+  ListOptions,
+  NeedsUserReason,
+  Provider,
+  ReusePolicy,
+  Status,
+  TokenEndpointAuthMethod,
+  TokenkeepEvent,
+  TokenOptions,
+} from '@tokenkeep/core'

@@ -1,0 +1,113 @@
+/**
+ * Seals and opens secrets with AES-256-GCM.
+ *
+ * A ciphertext is one run of bytes: version (1 byte, 1), key id (8), nonce (12), encrypted text (as long as the secret's
+ * UTF-8), tag (16). Its associated data are version and key id, then installation, owner, purpose and serial, each with
+ * its length in front: moved to another place, it does not open.
+ */
+import { createCipheriv, createDecipheriv, createHmac, randomFillSync, type KeyObject } from 'node:crypto'
+import { Secret, TokenError } from '@tokenkeep/core'
+import type { Cipher, Fingerprint, Place, Sealed, Sealer } from '@tokenkeep/core'
+import { expandToKey, joinUnambiguously } from './key-derivation.ts'
+import type { Keyring, MasterKey } from './keyring.ts'
+
+const VERSION = 1
+const HEADER_BYTES = 9
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+/** How much longer a ciphertext is than its secret. */
+export const SEALING_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
+
+/**
+ * @param installation the id of this installation: ciphertexts of another one do not open, fingerprints do not match
+ * @param keys seals with the current master key, opens with all of them
+ */
+export function createAesGcmCipher({ installation, keys }: { installation: string; keys: Keyring }): Cipher {
+  const masters = new Map(keys.keys.map((master) => [master.id, master]))
+  const fingerprintKey = expandToKey(keys.fingerprintKey, joinUnambiguously('tokenkeep 1 fingerprints', installation))
+  const nonces = createNonces()
+  const sealer: Sealer = {
+    seal: (secret, place) => seal(secret, { installation, place, master: keys.current, nonce: nonces.next() }),
+    fingerprint: (secret) =>
+      createHmac('sha256', fingerprintKey).update(secret.reveal()).digest('base64url') as Fingerprint,
+  }
+  return {
+    sealer: () => Promise.resolve(sealer),
+    open: (kind, sealed, place) => {
+      // Whoever writes the table can put a number or a text there, whatever the type says.
+      if (!(sealed instanceof Uint8Array) || sealed.length < SEALING_BYTES || sealed[0] !== VERSION) return 'tampered'
+      const master = masters.get(Buffer.from(sealed.subarray(1, HEADER_BYTES)).toString('hex'))
+      if (master === undefined) return 'no_key'
+      const text = open(sealed, { installation, place, master })
+      return text === null ? 'tampered' : new Secret(kind, text)
+    },
+  }
+}
+
+interface Where {
+  readonly installation: string
+  readonly place: Place
+  readonly master: MasterKey
+}
+
+function seal(secret: Secret<string>, { nonce, ...where }: Where & { nonce: Uint8Array }): Sealed {
+  const text = secret.reveal()
+  // UTF-8 has no half characters: it would come back as another secret.
+  if (!text.isWellFormed()) throw new TokenError('invalid_input', `a ${secret.kind} holds half of a surrogate pair`)
+  const header = Buffer.alloc(HEADER_BYTES)
+  header[0] = VERSION
+  header.write(where.master.id, 1, 'hex')
+  const cipher = createCipheriv('aes-256-gcm', ownKey(where), nonce, { authTagLength: TAG_BYTES })
+  cipher.setAAD(associatedData(header, where))
+  const parts = [header, nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]
+  const sealed = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    sealed.set(part, at)
+    at += part.length
+  }
+  return sealed as Sealed
+}
+
+function open(sealed: Uint8Array, where: Where): string | null {
+  const header = sealed.subarray(0, HEADER_BYTES)
+  const nonce = sealed.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES)
+  const decipher = createDecipheriv('aes-256-gcm', ownKey(where), nonce, { authTagLength: TAG_BYTES })
+  decipher.setAAD(associatedData(header, where))
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
+  const text = decipher.update(sealed.subarray(HEADER_BYTES + NONCE_BYTES, sealed.length - TAG_BYTES))
+  try {
+    return Buffer.concat([text, decipher.final()]).toString('utf8')
+  } catch {
+    // The tag does not match. Node says nothing more, and nobody may learn more.
+    return null
+  }
+}
+
+/** Each owner has a key of its own for each class of purposes, so random nonces are never drawn too often for one key. */
+const ownKey = ({ installation, place, master }: Where): KeyObject =>
+  expandToKey(
+    master.key,
+    joinUnambiguously('tokenkeep 1 sealing', installation, place.purpose.split(':', 1)[0] ?? '', place.owner),
+  )
+
+const associatedData = (header: Uint8Array, { installation, place }: Where): Buffer =>
+  Buffer.concat([header, joinUnambiguously(installation, place.owner, place.purpose, place.serial)])
+
+/** Random nonces, drawn in blocks because one draw costs more than a seal. */
+function createNonces(): { next(): Uint8Array } {
+  const block = Buffer.alloc(NONCE_BYTES * 64)
+  let at = block.length
+  return {
+    next: () => {
+      if (at === block.length) {
+        randomFillSync(block)
+        at = 0
+      }
+      // A view: whoever takes it copies it before the next draw.
+      const nonce = block.subarray(at, at + NONCE_BYTES)
+      at += NONCE_BYTES
+      return nonce
+    },
+  }
+}

@@ -1,0 +1,48 @@
+/** The connection store over rows: every verb once, whatever database holds them. */
+import { later, next, type ConnectionStore } from '@tokenkeep/core'
+import { acts } from './store-acts.ts'
+import { attemptVerbs } from './store-attempts.ts'
+import type { StoreContext } from './store-context.ts'
+import type { Rows, SeenMany } from './store-rows.ts'
+
+export function connectionStore(rows: Rows, context: StoreContext): ConnectionStore {
+  return { ...reads(rows, context), ...attemptVerbs(rows, context), ...acts(rows, context) }
+}
+
+type Reads = Pick<ConnectionStore, 'read' | 'list' | 'due' | 'changes' | 'openAttempts' | 'history'>
+
+function reads(rows: Rows, context: StoreContext): Reads {
+  const views = ({ found, now }: SeenMany) => found.map((each) => context.view(context.snapshot(each, each.row, now)))
+
+  return {
+    async read(id) {
+      const seen = await rows.byId(id)
+      if (typeof seen === 'string') return { kind: 'gone', because: seen }
+      return context.view(context.snapshot(seen.found, seen.found.row, seen.now))
+    },
+
+    async list(query) {
+      return views(await rows.list(query))
+    },
+
+    async due(query) {
+      const claimed = await rows.changeDue(query, (found, now) => {
+        // Whoever claimed it writes the row within a lease, or is gone.
+        const dueAt = later(now.wall, context.termsOf(found).policy.leaseMs)
+        const row = { ...found.row, revision: next(found.row.revision), dueAt, updatedAt: now.wall }
+        return { row, history: [], result: context.snapshot(found, row, now) }
+      })
+      return claimed.map((snapshot) => context.view(snapshot))
+    },
+
+    async changes(uids) {
+      return views(await rows.newerThan(uids))
+    },
+
+    async openAttempts(owner) {
+      return views(await rows.withOpenAttemptOf(owner))
+    },
+
+    history: (id, limit) => rows.history(id, limit),
+  }
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import process from 'node:process'
+
+/** Makes a folder and those above it, for its owner alone, and makes their names durable. An existing one is left as it is. */
+export async function makeFolder(path: string): Promise<void> {
+  const folder = resolve(path)
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** Makes the names in a folder durable: a synced file whose name is lost is lost. */
+export async function syncFolder(path: string): Promise<void> {
+  // Windows cannot open a folder to sync it, and writes names through by itself.
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/**
+ * Creates a file, complete and durable, or leaves the one that is there. Of several who try at once one creates it.
+ *
+ * The content appears under its name all at once, so nobody reads half of it. Either way the name is durable afterwards.
+ */
+export async function createOnce(path: string, content: string): Promise<'created' | 'exists'> {
+  const draft = await writeDraft(path, content)
+  try {
+    // Unlike rename, link never replaces what is there.
+    await link(draft, path)
+    return 'created'
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return 'exists'
+    throw error
+  } finally {
+    await rm(draft, { force: true })
+    await syncFolder(dirname(path))
+  }
+}
+
+/** Puts a file in the place of another, durably: a reader sees the old content or the new one, also after a crash. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const draft = await writeDraft(path, content)
+  try {
+    await rename(draft, path)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+async function writeDraft(path: string, content: string): Promise<string> {
+  const draft = join(dirname(path), `.${basename(path)}.${randomUUID()}`)
+  const file = await open(draft, 'wx', 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  } finally {
+    await file.close()
+  }
+  return draft
+}

@@ -1,0 +1,128 @@
+/**
+ * Which URLs a provider's endpoints have: what its data says, else what its issuer's metadata says.
+ *
+ * @see OpenID Connect Discovery 1.0 section 4; RFC 8414 section 3
+ */
+import {
+  agedBy,
+  fromSeconds,
+  type Clock,
+  type DurationMs,
+  type Now,
+  type Provider,
+  type ProviderId,
+} from '@tokenkeep/core'
+import { processDiscoveryResponse, type AuthorizationServer } from 'oauth4webapi'
+import { readProviderUrl } from './address-rules.ts'
+import type { Exchange } from './single-exchange.ts'
+
+export type EndpointName = 'tokenEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
+
+export interface EndpointDiscovery {
+  /**
+   * Finds one endpoint.
+   *
+   * @param withinMs for this caller; a discovery that takes longer goes on for those who ask next
+   * @returns its URL; `none` where the provider has no such endpoint; `failed` where that is not known, or where its
+   * metadata names a URL that the address rules refuse. Never rejects.
+   */
+  find(provider: Provider, name: EndpointName, withinMs: DurationMs): Promise<URL | 'none' | 'failed'>
+}
+
+// A provider that moves an endpoint is noticed within the hour; the token path hardly ever waits for metadata.
+const KEPT_MS = fromSeconds(3600)
+const DISCOVERY_DEADLINE_MS = fromSeconds(10)
+
+type Found = Readonly<Record<EndpointName, URL | 'none' | 'failed'>>
+
+interface Kept {
+  readonly revision: Provider['revision']
+  readonly found: Found
+  readonly at: Now
+}
+
+export function createEndpointDiscovery(setup: {
+  readonly clock: Clock
+  readonly exchange: Exchange
+  readonly headers: Readonly<Record<string, string>>
+}): EndpointDiscovery {
+  const { clock } = setup
+  const kept = new Map<ProviderId, Kept>()
+  const running = new Map<string, Promise<Found | null>>()
+
+  /** One discovery at a time for each provider as it is now; only what was found is kept. */
+  const discovered = (provider: Provider, issuer: string): Promise<Found | null> => {
+    const key = `${provider.id} ${provider.revision}`
+    const flight = running.get(key)
+    if (flight !== undefined) return flight
+    const started = discover(provider, issuer)
+      .then((found) => {
+        if (found !== null) kept.set(provider.id, { revision: provider.revision, found, at: clock.now() })
+        return found
+      })
+      .finally(() => running.delete(key))
+    running.set(key, started)
+    return started
+  }
+
+  const discover = async (provider: Provider, issuer: string): Promise<Found | null> => {
+    for (const url of metadataUrls(new URL(issuer))) {
+      const to = { url, method: 'GET', allowPrivateNetwork: provider.allowPrivateNetwork } as const
+      const answer = await setup.exchange(to, { headers: setup.headers, body: null }, DISCOVERY_DEADLINE_MS)
+      if (answer === null) continue
+      const metadata = await readMetadata(issuer, answer.status, answer.body.reveal())
+      if (metadata !== null) return endpointsOf(metadata, provider)
+    }
+    return null
+  }
+
+  return {
+    async find(provider, name, withinMs) {
+      const explicit = provider[name]
+      if (explicit !== null) return URL.parse(explicit) ?? 'failed'
+      if (provider.issuer === null || !URL.canParse(provider.issuer))
+        return name === 'tokenEndpoint' ? 'failed' : 'none'
+      const known = kept.get(provider.id)
+      if (known?.revision === provider.revision && agedBy(known.at, clock.now()) < KEPT_MS) return known.found[name]
+      const alarm = clock.alarm(withinMs)
+      const found = await Promise.race([discovered(provider, provider.issuer), alarm.rung.then(() => null)])
+      alarm.cancel()
+      return found === null ? 'failed' : found[name]
+    },
+  }
+}
+
+/** OpenID Connect appends the well-known path to the issuer's; RFC 8414 section 3.1 inserts it before. */
+function metadataUrls(issuer: URL): readonly URL[] {
+  const path = issuer.pathname.replace(/\/$/, '')
+  return [`${path}/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server${path}`].map(
+    (pathname) => new URL(`${issuer.origin}${pathname}`),
+  )
+}
+
+async function readMetadata(issuer: string, status: number, body: string): Promise<AuthorizationServer | null> {
+  try {
+    // The content type is not compared: some servers send metadata as text, and what counts is the issuer within.
+    const response = new Response(body, { status, headers: { 'content-type': 'application/json' } })
+    return await processDiscoveryResponse(new URL(issuer), response)
+  } catch {
+    // Not metadata, or another issuer's (RFC 8414 section 3.3). The library's error holds the body and stays here.
+    return null
+  }
+}
+
+function endpointsOf(metadata: AuthorizationServer, provider: Provider): Found | null {
+  const endpoint = (value: unknown): URL | 'none' | 'failed' => {
+    if (value === undefined || value === null) return 'none'
+    const read = readProviderUrl(value, provider)
+    return 'url' in read ? read.url : 'failed'
+  }
+  const tokenEndpoint = endpoint(metadata.token_endpoint)
+  // Metadata without a usable token endpoint is not kept: whoever mends it should not wait for an hour.
+  if (!(tokenEndpoint instanceof URL)) return null
+  return {
+    tokenEndpoint,
+    revocationEndpoint: endpoint(metadata.revocation_endpoint),
+    introspectionEndpoint: endpoint(metadata.introspection_endpoint),
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Who lives: each manager holds an exclusive SQLite transaction on a small file of its own until its process ends.
+ *
+ * The kernel frees that lock at death and not at a freeze, whatever process-id namespace the owner lives in. Whoever gets
+ * the lock of another owner holds the proof of its death, alone, until it is released.
+ */
+import { existsSync, rmSync } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
+import process from 'node:process'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { TokenError } from '@tokenkeep/core'
+import type { Liveness, OwnerId, ProofOfDeath } from '@tokenkeep/core'
+import { makeFolder } from './durable-file.ts'
+import { isOwnerId, ownerFile, ownerOf, ownersFolder, slotsFile } from './state-folder.ts'
+import { inWords, systemErrorCode } from './system-error.ts'
+
+/** This manager's own sign of life. Keep it referenced: collected as garbage, its lock would be freed. */
+export interface OwnLiveness extends Liveness {
+  /** Ends the sign of life. The file stays where answers wait in spill slots, so that another owner finds them. */
+  close(): void
+}
+
+// Two that try at the same instant can turn each other away; a second look tells such a try from an owner.
+const SECOND_LOOKS_MS = [2, 5, 11]
+// Each try is lost only to a prober that looks in that very instant.
+const OWN_TRIES_MAX = 50
+
+/**
+ * Takes this owner's lock.
+ *
+ * @param folder the state folder, on a local file system
+ * @param owner a UUID in lower case that was never used before
+ * @throws TokenError `folder_unusable`
+ */
+export async function createLiveness({ folder, owner }: { folder: string; owner: OwnerId }): Promise<OwnLiveness> {
+  if (!isOwnerId(owner)) throw new TokenError('invalid_input', 'an owner is named by a UUID in lower case')
+  let own: DatabaseSync | null = await takeOwn(folder, owner)
+  return {
+    judge: async (other) => (other === owner ? 'alive' : judge(folder, other)),
+    others: async () => (await ownersIn(folder)).filter((other) => other !== owner),
+    close: () => {
+      if (own === null) return
+      endLock(own, existsSync(slotsFile(folder, owner)) ? [] : [ownerFile(folder, owner)])
+      own = null
+    },
+  }
+}
+
+async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
+  const path = ownerFile(folder, owner)
+  try {
+    await makeFolder(ownersFolder(folder))
+    // Whoever looks between these two steps finds a file without a lock, takes us for dead, and removes it. Under the
+    // lock nobody can, so a file that is still there is ours; else we begin again.
+    for (let tries = 0; tries < OWN_TRIES_MAX; tries += 1) {
+      await createEmpty(path)
+      const own = tryLock(path)
+      if (own instanceof DatabaseSync) {
+        if (existsSync(path)) return own
+        own.close()
+      }
+      await pause(SECOND_LOOKS_MS[0])
+    }
+  } catch (error) {
+    throw new TokenError(
+      'folder_unusable',
+      `cannot write to ${ownersFolder(folder)}: ${inWords(error)}. Make the folder writable, or choose another.`,
+    )
+  }
+  throw new TokenError(
+    'folder_unusable',
+    `cannot lock a file in ${ownersFolder(folder)}: its file system has no working locks. Choose a folder on a local disk.`,
+  )
+}
+
+/** Exists already only when a look at it made us begin again; then it is left alone, and no descriptor of it is closed. */
+async function createEmpty(path: string): Promise<void> {
+  try {
+    await (await open(path, 'wx', 0o600)).close()
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error
+  }
+}
+
+async function judge(folder: string, other: OwnerId): Promise<ProofOfDeath | 'alive' | 'unknown'> {
+  if (!isOwnerId(other)) return 'unknown'
+  const path = ownerFile(folder, other)
+  let seen = tryLock(path)
+  for (const ms of SECOND_LOOKS_MS) {
+    if (seen !== 'locked') break
+    await pause(ms)
+    seen = tryLock(path)
+  }
+  if (seen === 'locked') return 'alive'
+  if (seen === 'unusable') return 'unknown'
+  // Another prober finished with this owner between our opening and our lock: what we hold is a file without a name.
+  if (!existsSync(path)) {
+    seen.close()
+    return 'unknown'
+  }
+  return proofOfDeath(folder, other, seen)
+}
+
+function proofOfDeath(folder: string, owner: OwnerId, lock: DatabaseSync): ProofOfDeath {
+  let held = true
+  const proof = {
+    kind: 'dead' as const,
+    owner,
+    release: (done: boolean): void => {
+      if (!held) return
+      held = false
+      // Slots first: without its owner's file nobody would look for them.
+      endLock(lock, done ? [slotsFile(folder, owner), ownerFile(folder, owner)] : [])
+    },
+  }
+  return proof as unknown as ProofOfDeath
+}
+
+/**
+ * Asks for the exclusive lock once, without waiting.
+ *
+ * The file stays empty: nothing is ever written to it, so nothing in it can break.
+ */
+function tryLock(path: string): DatabaseSync | 'locked' | 'unusable' {
+  // Never creates a file: a missing one is an answer.
+  const url = pathToFileURL(path)
+  url.search = 'mode=rw'
+  let database: DatabaseSync | undefined
+  try {
+    database = new DatabaseSync(url, { timeout: 0 })
+    // A rollback journal on disk would be a second file to clean up after a kill.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+    return database
+  } catch (error) {
+    database?.close()
+    return sqliteCode(error) === SQLITE_BUSY ? 'locked' : 'unusable'
+  }
+}
+
+const SQLITE_BUSY = 5
+
+const sqliteCode = (error: unknown): unknown =>
+  // The lowest byte is the code, the others say more about it.
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined
+
+async function ownersIn(folder: string): Promise<OwnerId[]> {
+  try {
+    return (await readdir(ownersFolder(folder))).flatMap((name) => ownerOf(name) ?? [])
+  } catch (error) {
+    throw new TokenError('folder_unusable', `cannot list ${ownersFolder(folder)}: ${inWords(error)}.`)
+  }
+}
+
+/** Removes files under the lock, so that nobody finds them half removed, and then frees it. */
+function endLock(lock: DatabaseSync, files: readonly string[]): void {
+  for (const file of files) forget(file)
+  lock.close()
+  // Windows does not remove open files.
+  if (process.platform === 'win32') for (const file of files) forget(file)
+}
+
+/** A file that stays is found again at the next start, and means only that a dead owner is judged once more. */
+function forget(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // Said above.
+  }
+}

@@ -1,0 +1,264 @@
+/**
+ * Opens the database file: recognises it, refuses what is not ours, newer, or sealed with other keys, and only then
+ * writes: migrations, the installation's name and key check, the next epoch.
+ */
+import { closeSync, openSync, realpathSync, statSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { TokenError, ms, type Clock, type MonoMs, type Random } from '@tokenkeep/core'
+import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.ts'
+import { atOpening, isBusy, whileInUse } from './sqlite-failures.ts'
+import { groupCommit, type GroupCommit } from './sqlite-group-commit.ts'
+import { APPLICATION_ID, MIGRATIONS, VERSION } from './sqlite-schema.ts'
+import { inWords, systemErrorCode } from './system-error.ts'
+
+/** What a database says of itself. */
+export interface SqliteIdentity {
+  readonly version: number
+  readonly installation: string
+  readonly keyCheck: KeyCheck
+  /** Where it was made: host, path and file identity. */
+  readonly place: string | null
+  /** Raised at each open. */
+  readonly epoch: number
+}
+
+export interface SqliteDatabase extends Pick<SqliteIdentity, 'installation' | 'place' | 'epoch'> {
+  readonly path: string
+  /** Where it is now; another one than `place` means that this is a copy, or that it was moved. */
+  readonly placeNow: string
+  /** One for each open. */
+  readonly session: string
+  /** For the files that hold its statements. */
+  readonly sql: DatabaseSync
+  readonly write: GroupCommit['write']
+  /** One query outside of any transaction. */
+  read<Result>(query: () => Result): Promise<Result>
+  committed(): number
+  close(): Promise<void>
+}
+
+export interface SqliteOptions {
+  readonly path: string
+  /** The keyring: its check is kept at first open, and must be the same ever after. */
+  readonly keys: Keyring
+  readonly host: string
+  readonly clock: Pick<Clock, 'now' | 'alarm'>
+  readonly random: Random
+}
+
+// A blocked event loop refreshes nothing. Whoever has to wait for longer waits without it.
+const BUSY_TIMEOUT_MS = 20
+const BUSY_MOST_MS = 5_000
+const BUSY_PAUSE_MS = 25
+const PAGE_BYTES = 8192
+
+/**
+ * Looks at a database without writing anything.
+ *
+ * @returns null where nobody has used the file yet, or there is none
+ * @throws TokenError `newer_database`, `folder_unusable`, `store_unavailable`
+ */
+export async function inspectSqlite({
+  path,
+  clock,
+  random,
+}: Pick<SqliteOptions, 'path' | 'clock' | 'random'>): Promise<SqliteIdentity | null> {
+  if (!fileExists(path)) return null
+  return patiently(
+    { clock, random },
+    (error) => atOpening(error, path),
+    () => {
+      const sql = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
+      try {
+        return identityOf(sql, path)
+      } finally {
+        sql.close()
+      }
+    },
+  )
+}
+
+/**
+ * Opens or makes the database.
+ *
+ * @throws TokenError `newer_database`, `key_wrong`, `folder_unusable`: nothing was written; `store_unavailable`
+ */
+export async function openSqliteDatabase(options: SqliteOptions): Promise<SqliteDatabase> {
+  const { path, keys, host, clock, random } = options
+  const seen = await inspectSqlite(options)
+  if (seen !== null) assertOwnKeys(keys, seen.keyCheck, path)
+  createForOwnerAlone(path)
+
+  const opening = (error: unknown): unknown => atOpening(error, path)
+  const sql = await patiently(options, opening, () => connect(path))
+  try {
+    const placeNow = placeOf(host, path)
+    const { installation, place, epoch } = await patiently(options, opening, () =>
+      begin(sql, { ...options, place: placeNow }),
+    )
+    const commits = groupCommit({ sql, path, clock, random })
+    let open = true
+    return {
+      path,
+      installation,
+      place,
+      epoch,
+      placeNow,
+      session: random.uuid(),
+      sql,
+      write: commits.write,
+      read: (query) =>
+        patiently(
+          options,
+          (error) => whileInUse(error, path),
+          () => {
+            if (!open) throw new TokenError('closed', `the database ${path} is closed`)
+            return query()
+          },
+        ),
+      committed: commits.committed,
+      close: async () => {
+        await commits.close()
+        if (!open) return
+        open = false
+        closeQuietly(sql)
+      },
+    }
+  } catch (error) {
+    sql.close()
+    throw error
+  }
+}
+
+function fileExists(path: string): boolean {
+  try {
+    if (statSync(path).isFile()) return true
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false
+    throw new TokenError('folder_unusable', `cannot open the database ${path}: ${inWords(error)}`)
+  }
+  throw new TokenError('folder_unusable', `cannot open the database ${path}: it is a folder or a device, not a file`)
+}
+
+function createForOwnerAlone(path: string): void {
+  try {
+    // An existing file is not opened here: closing it again would free the locks of this process.
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return
+    throw new TokenError('folder_unusable', `cannot make the database ${path}: ${inWords(error)}`)
+  }
+}
+
+function placeOf(host: string, path: string): string {
+  const { dev, ino } = statSync(path)
+  return `${host}:${realpathSync(path)}:${dev}:${ino}`
+}
+
+function connect(path: string): DatabaseSync {
+  const sql = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
+  try {
+    sql.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
+    const mode = sql.prepare('PRAGMA journal_mode = WAL').get()?.['journal_mode']
+    if (mode !== 'wal') {
+      throw new TokenError('folder_unusable', `the file system of ${path} does not support SQLite's write-ahead log`)
+    }
+    sql.exec(`
+      PRAGMA synchronous = FULL;
+      PRAGMA fullfsync = ON;
+      PRAGMA checkpoint_fullfsync = ON;
+      PRAGMA temp_store = MEMORY;
+      PRAGMA secure_delete = ON;
+      PRAGMA trusted_schema = OFF;
+    `)
+    return sql
+  } catch (error) {
+    sql.close()
+    throw error
+  }
+}
+
+/** Everything that opening writes, in one transaction: of two first starters one makes the database. */
+function begin(
+  sql: DatabaseSync,
+  { path, keys, random, clock, place }: SqliteOptions & { readonly place: string },
+): SqliteIdentity {
+  sql.exec('BEGIN IMMEDIATE')
+  try {
+    const before = identityOf(sql, path)
+    if (before !== null) assertOwnKeys(keys, before.keyCheck, path)
+    for (const migration of MIGRATIONS.slice(before?.version ?? 0)) sql.exec(migration)
+    sql.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
+    const { value, sealedWith } = checkOf(keys)
+    if (before === null) {
+      sql
+        .prepare(
+          `INSERT INTO installation (only_row, installation, key_check, sealed_with, place, epoch, created_at)
+           VALUES (1, ?, ?, ?, ?, 0, ?)`,
+        )
+        .run(random.uuid(), value, sealedWith, place, clock.now().wall)
+    }
+    sql.prepare('UPDATE installation SET epoch = epoch + 1, sealed_with = ?').run(sealedWith)
+    const identity = identityOf(sql, path)
+    if (identity === null) throw new Error('a database that was just made has no identity')
+    sql.exec('COMMIT')
+    return identity
+  } catch (error) {
+    if (sql.isTransaction) sql.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function identityOf(sql: DatabaseSync, path: string): SqliteIdentity | null {
+  const header = (pragma: string): unknown => sql.prepare(`PRAGMA ${pragma}`).get()?.[pragma]
+  const application = header('application_id')
+  const version = Number(header('user_version'))
+  if (application !== APPLICATION_ID) {
+    const tables = Number(sql.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'])
+    if (application === 0 && version === 0 && tables === 0) return null
+    throw new TokenError('folder_unusable', `${path} is the database of another program; nothing was changed`)
+  }
+  if (version > VERSION) {
+    throw new TokenError(
+      'newer_database',
+      `${path} was written by a newer Tokenkeep: it has version ${version}, this program knows versions up to ` +
+        `${VERSION}. Nothing was changed. Use the newer program.`,
+    )
+  }
+  const row = sql.prepare('SELECT installation, key_check, sealed_with, place, epoch FROM installation').get()
+  if (row === undefined) throw new TokenError('folder_unusable', `${path} is damaged: it does not say whose it is`)
+  return {
+    version,
+    installation: String(row['installation']),
+    keyCheck: { value: String(row['key_check']), sealedWith: String(row['sealed_with']) },
+    place: row['place'] === null ? null : String(row['place']),
+    epoch: Number(row['epoch']),
+  }
+}
+
+/** Tries again, with the event loop running, as long as somebody else holds the lock. */
+async function patiently<Result>(
+  { clock, random }: Pick<SqliteOptions, 'clock' | 'random'>,
+  inOurWords: (error: unknown) => unknown,
+  action: () => Result,
+): Promise<Result> {
+  const until = clock.now().mono + BUSY_MOST_MS
+  for (;;) {
+    try {
+      return action()
+    } catch (error) {
+      if (!isBusy(error) || clock.now().mono >= (until as MonoMs)) throw inOurWords(error)
+    }
+    await clock.alarm(ms(1 + random.fraction() * BUSY_PAUSE_MS)).rung
+  }
+}
+
+function closeQuietly(sql: DatabaseSync): void {
+  try {
+    // Leaves one file behind where nobody else has it open.
+    sql.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  } catch {
+    // Everything is durable in the log already; whoever opens it next reads it there.
+  }
+  sql.close()
+}

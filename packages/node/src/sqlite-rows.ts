@@ -1,0 +1,153 @@
+/** Connections in SQLite. Every statement is keyed by one connection, and runs alone or inside the group's transaction. */
+import type { SQLInputValue, StatementSync } from 'node:sqlite'
+import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, Numbers, Uid } from '@tokenkeep/core'
+import { integer, text, type SqliteRecord } from './sqlite-cells.ts'
+import { readConnection, readPresentation } from './sqlite-codec.ts'
+import type { SqliteDatabase } from './sqlite-database.ts'
+import type { SqliteTerms } from './sqlite-registry.ts'
+import {
+  SELECT_ATTEMPTS,
+  SELECT_BY_ID,
+  SELECT_BY_UID,
+  SELECT_DUE,
+  SELECT_HISTORY,
+  SELECT_NEWER,
+  SELECT_TOMBSTONE,
+  SELECT_TWIN,
+  pagesOf,
+} from './sqlite-select.ts'
+import { connectionWriter } from './sqlite-write.ts'
+import { URGENCIES } from './store-marks.ts'
+import type { Change, Found, Neighbours, Rows } from './store-rows.ts'
+
+export interface SqliteRowsOptions {
+  readonly database: SqliteDatabase
+  readonly terms: SqliteTerms
+  readonly numbers: Numbers
+  /** Store time. */
+  readonly bootNow: () => Moment
+}
+
+export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOptions): Rows {
+  const { sql, read, write } = database
+  const put = connectionWriter(sql, numbers)
+  const select = {
+    byId: sql.prepare(SELECT_BY_ID),
+    byUid: sql.prepare(SELECT_BY_UID),
+    newer: sql.prepare(SELECT_NEWER),
+    attempts: sql.prepare(SELECT_ATTEMPTS),
+    tombstone: sql.prepare(SELECT_TOMBSTONE),
+    twin: sql.prepare(SELECT_TWIN),
+    due: sql.prepare(SELECT_DUE),
+    history: sql.prepare(SELECT_HISTORY),
+  }
+  const listings = new Map<string, StatementSync>()
+
+  function foundIn(records: readonly SqliteRecord[]): Found[] {
+    const byUid = new Map<string, SqliteRecord[]>()
+    for (const record of records) {
+      const uid = text(record, 'uid')
+      const known = byUid.get(uid)
+      if (known === undefined) byUid.set(uid, [record])
+      else known.push(record)
+    }
+    return [...byUid.values()].map(foundOf)
+  }
+
+  function foundOf(records: readonly SqliteRecord[]): Found {
+    const row = readConnection(records)
+    const [record = {}] = records
+    const provider = terms.provider(row.provider, integer(record, 'provider_revision'))
+    const client = terms.client(row.client, integer(record, 'client_revision'))
+    if (provider === null || client === null) throw new Error('a row names a client that is not there')
+    return { row, provider, client }
+  }
+
+  const one = (statement: StatementSync, ...values: SQLInputValue[]): Found | null =>
+    foundIn(statement.all(...values))[0] ?? null
+
+  function twinOf(client: ClientId, refreshToken: Fingerprint | null, except: Uid | ''): ConnectionId | null {
+    const record = refreshToken === null ? undefined : select.twin.get(client, refreshToken, except)
+    return record === undefined ? null : (text(record, 'id') as ConnectionId)
+  }
+
+  function listed(query: ListQuery, now: Moment): Found[] {
+    const pages = pagesOf(query, now.wall).map((page) => {
+      const statement = listings.get(page.text) ?? sql.prepare(page.text)
+      listings.set(page.text, statement)
+      return foundIn(statement.all(...page.values))
+    })
+    const [only = []] = pages
+    if (pages.length < 2) return only
+    return pages
+      .flat()
+      .sort((a, b) => Buffer.compare(Buffer.from(a.row.id), Buffer.from(b.row.id)))
+      .slice(0, query.limit)
+  }
+
+  function apply<Result>(before: Found | null, change: Change<Result>): Result {
+    if (change.row !== null) put.row(before?.row ?? null, change.row)
+    const uid = change.row?.uid ?? before?.row.uid
+    if (uid !== undefined) for (const note of change.history) put.note(uid, note)
+    return change.result
+  }
+
+  return {
+    byId: (id) =>
+      read(() => {
+        const found = one(select.byId, id)
+        if (found !== null) return { found, now: bootNow() }
+        return select.tombstone.get(id) === undefined ? 'unknown' : 'erased'
+      }),
+    list: (query) =>
+      read(() => {
+        const now = bootNow()
+        return { found: listed(query, now), now }
+      }),
+    newerThan: (uids) =>
+      read(() => ({
+        found: uids.flatMap(([uid, revision]) => one(select.newer, uid, revision) ?? []),
+        now: bootNow(),
+      })),
+    withOpenAttemptOf: (owner) => read(() => ({ found: foundIn(select.attempts.all(owner)), now: bootNow() })),
+    history: (id, limit) => read(() => select.history.all(id, limit).map(readPresentation)),
+
+    change: (uid, decide) =>
+      write(() => {
+        const found = one(select.byUid, uid)
+        return apply(found, decide(found, bootNow()))
+      }),
+    changeGrant: (uid, refreshToken, decide) =>
+      write(() => {
+        const found = one(select.byUid, uid)
+        const twin = found === null ? null : twinOf(found.row.client, refreshToken, uid)
+        return apply(found, decide(found === null ? null : { ...found, twin }, bootNow()))
+      }),
+    insert: (born, decide) =>
+      write(() => {
+        const client = terms.client(born.client)
+        const provider = client === null ? null : terms.provider(client.provider)
+        const neighbours: Neighbours | null =
+          client === null || provider === null
+            ? null
+            : { client, provider, living: one(select.byId, born.id), twin: twinOf(born.client, born.refreshToken, '') }
+        return apply(null, decide(neighbours, bootNow()))
+      }),
+    changeDue: ({ limit, except }, decide) =>
+      write(() => {
+        const now = bootNow()
+        const uids: string[] = []
+        // One short range of the index for each urgency: what is not due is never looked at.
+        for (const urgency of Object.values(URGENCIES)) {
+          if (uids.length >= limit) break
+          const due = select.due.all(urgency, now.wall, JSON.stringify(except), limit - uids.length)
+          uids.push(...due.map((record) => text(record, 'uid')))
+        }
+        return uids.flatMap((uid) => {
+          const found = one(select.byUid, uid)
+          return found === null ? [] : [apply(found, decide(found, now))]
+        })
+      }),
+    forget: (before) => write(() => put.forget(before(bootNow()))),
+  }
+}

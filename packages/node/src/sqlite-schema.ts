@@ -1,0 +1,150 @@
+/**
+ * The tables, as numbered migrations. `docs/storage.md` describes every column; a migration that was released is never
+ * edited, a change is a new one at the end.
+ */
+
+/** "TKKP": the first four bytes of a header field by which a file says that it is ours. */
+export const APPLICATION_ID = 0x544b4b50
+
+const FIRST = `
+CREATE TABLE installation (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  installation TEXT NOT NULL,
+  key_check TEXT NOT NULL,
+  sealed_with TEXT NOT NULL,
+  place TEXT,
+  epoch INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE provider (
+  id TEXT PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  settings TEXT NOT NULL CHECK (json_valid(settings))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE client (
+  id TEXT PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  provider TEXT NOT NULL REFERENCES provider (id),
+  client_id TEXT NOT NULL,
+  token_endpoint_auth_method TEXT NOT NULL,
+  secret BLOB,
+  secret_serial TEXT,
+  secret_fingerprint TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE connection (
+  uid TEXT PRIMARY KEY,
+  id TEXT NOT NULL,
+  provider TEXT NOT NULL REFERENCES provider (id),
+  client TEXT NOT NULL REFERENCES client (id),
+  grant_type TEXT NOT NULL CHECK (grant_type IN ('refresh_token', 'client_credentials')),
+  subject TEXT,
+  labels TEXT NOT NULL CHECK (json_valid(labels)),
+  grant_no INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  status TEXT NOT NULL CHECK (status IN (
+    'ready', 'presenting', 'in_doubt', 'suspect', 'blocked', 'needs_user', 'deleting', 'erased')),
+  state TEXT NOT NULL CHECK (json_valid(state)),
+  attempt_owner TEXT,
+  refresh_token BLOB,
+  refresh_token_serial TEXT,
+  refresh_token_fingerprint TEXT,
+  refresh_token_received_at INTEGER,
+  refresh_token_ends_at INTEGER,
+  refresh_token_lifetime_ms INTEGER,
+  presentations INTEGER,
+  parent TEXT,
+  scope TEXT,
+  signed_out_at TEXT CHECK (json_valid(signed_out_at)),
+  last_grant TEXT CHECK (json_valid(last_grant)),
+  last_end TEXT CHECK (json_valid(last_end)),
+  forced TEXT CHECK (json_valid(forced)),
+  used_at INTEGER,
+  due_at INTEGER,
+  urgency INTEGER NOT NULL,
+  lapses_at INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  -- Something happens by itself in every state that waits for something.
+  CHECK (due_at IS NOT NULL OR status IN ('ready', 'needs_user', 'erased')),
+  CHECK (status <> 'erased' OR refresh_token IS NULL)
+) STRICT;
+
+CREATE UNIQUE INDEX connection_living ON connection (id) WHERE status <> 'erased';
+CREATE INDEX connection_erased ON connection (id, updated_at) WHERE status = 'erased';
+CREATE INDEX connection_forgotten ON connection (updated_at) WHERE status = 'erased';
+-- Not unique: a granted answer is never dropped, also where a provider gives one token to two connections.
+CREATE INDEX connection_holding ON connection (client, refresh_token_fingerprint)
+  WHERE refresh_token_fingerprint IS NOT NULL;
+CREATE INDEX connection_due ON connection (urgency, due_at, provider, uid) WHERE due_at IS NOT NULL;
+CREATE INDEX connection_attempt ON connection (attempt_owner) WHERE attempt_owner IS NOT NULL;
+CREATE INDEX connection_lapsing ON connection (id, lapses_at) WHERE lapses_at IS NOT NULL;
+-- Ready and presenting change with every refresh, and a list of those is a list of nearly all.
+CREATE INDEX connection_troubled ON connection (status, id) WHERE status NOT IN ('ready', 'presenting', 'erased');
+CREATE INDEX connection_of_provider ON connection (provider, id) WHERE status <> 'erased';
+
+CREATE TABLE access_token (
+  uid TEXT NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  variant TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  serial TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  token_type TEXT NOT NULL,
+  scope TEXT,
+  lifetime_ms INTEGER NOT NULL,
+  lifetime_from TEXT NOT NULL CHECK (lifetime_from IN ('answer', 'assumed')),
+  sent_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  refused_at INTEGER,
+  PRIMARY KEY (uid, variant)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE held_answer (
+  uid TEXT NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  kind TEXT NOT NULL CHECK (kind IN ('successor', 'sibling')),
+  attempt TEXT NOT NULL,
+  fence INTEGER NOT NULL,
+  variant TEXT NOT NULL,
+  scope TEXT,
+  refresh_token BLOB,
+  refresh_token_facts TEXT CHECK (json_valid(refresh_token_facts)),
+  access_token BLOB,
+  access_token_facts TEXT CHECK (json_valid(access_token_facts)),
+  PRIMARY KEY (uid, kind, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX held_answer_successor ON held_answer (uid) WHERE kind = 'successor';
+
+CREATE TABLE label (
+  uid TEXT NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  id TEXT NOT NULL,
+  PRIMARY KEY (uid, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX label_value ON label (name, value, id);
+
+CREATE TABLE presentation (
+  uid TEXT NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  fence INTEGER NOT NULL,
+  attempt TEXT NOT NULL,
+  grant_no INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  presented TEXT,
+  owner TEXT NOT NULL,
+  host TEXT NOT NULL,
+  why TEXT NOT NULL,
+  acquired_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  outcome TEXT,
+  PRIMARY KEY (uid, fence)
+) STRICT, WITHOUT ROWID;
+`
+
+/** In order; the number of those applied is the database's version. */
+export const MIGRATIONS: readonly string[] = [FIRST]
+export const VERSION = MIGRATIONS.length

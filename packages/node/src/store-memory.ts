@@ -1,0 +1,236 @@
+/** Stores in memory, for tests: they pass the same contract as the ones on disk, and hold to the same atomicity. */
+import {
+  TokenError,
+  type ClientId,
+  type ConnectionId,
+  type ConnectionRow,
+  type Fence,
+  type Fingerprint,
+  type HistoryEntry,
+  type Moment,
+  type Provider,
+  type ProviderId,
+  type Uid,
+} from '@tokenkeep/core'
+import { connectionStore } from './connection-store.ts'
+import { registry, type RegistryRows, type StoredClient } from './registry.ts'
+import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
+import { statusAt, urgencyOf } from './store-marks.ts'
+import { HISTORY_MOST, type Change, type Found, type HistoryNote, type Rows } from './store-rows.ts'
+
+/** What a database would hold. Several stores can share one, as several processes share a database. */
+export interface Memory {
+  readonly rows: Map<Uid, ConnectionRow>
+  readonly history: Map<Uid, Map<Fence, HistoryEntry>>
+  readonly providers: Map<ProviderId, Provider>
+  readonly clients: Map<ClientId, StoredClient>
+}
+
+export const createMemory = (): Memory => ({
+  rows: new Map(),
+  history: new Map(),
+  providers: new Map(),
+  clients: new Map(),
+})
+
+export interface MemoryStoreOptions extends StoreParts {
+  readonly memory: Memory
+  /** Store time. */
+  readonly bootNow: () => Moment
+}
+
+export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
+  const { memory, bootNow, ...parts } = options
+  const session = parts.random.uuid()
+  let closed = false
+  const open = (): void => {
+    if (closed) throw new TokenError('closed', 'the store is closed')
+  }
+  const context = storeContext(parts, () => session)
+  return {
+    store: connectionStore(memoryRows({ memory, bootNow, parts, open }), context),
+    registry: registry(memoryRegistry(memory, open), parts),
+    close: async () => {
+      closed = true
+    },
+  }
+}
+
+interface Inside {
+  readonly memory: Memory
+  readonly bootNow: () => Moment
+  readonly parts: StoreParts
+  readonly open: () => void
+}
+
+function memoryRows({ memory, bootNow, parts, open }: Inside): Rows {
+  const foundOf = (row: ConnectionRow): Found => {
+    const client = memory.clients.get(row.client)
+    const provider = memory.providers.get(row.provider)
+    if (client === undefined || provider === undefined) throw new Error('a row names a client that is not there')
+    return { row, provider, client: client.client }
+  }
+  const byUid = (uid: Uid): Found | null => {
+    const row = memory.rows.get(uid)
+    return row === undefined ? null : foundOf(row)
+  }
+  const all = (): ConnectionRow[] => [...memory.rows.values()]
+  const living = (): ConnectionRow[] => all().filter((row) => row.state.status !== 'erased')
+  const livingOf = (id: ConnectionId): ConnectionRow | undefined => living().find((row) => row.id === id)
+  const twinOf = (client: ClientId, refreshToken: Fingerprint | null, except: Uid | null): ConnectionId | null =>
+    living().find(
+      (row) =>
+        refreshToken !== null && fingerprintOf(row) === refreshToken && row.client === client && row.uid !== except,
+    )?.id ?? null
+
+  // Nothing is awaited between reading and writing, and nothing can fail while writing: so each change is one.
+  const apply = <Result>(uid: Uid | null, change: Change<Result>): Result => {
+    const key = change.row?.uid ?? uid
+    if (change.row !== null) memory.rows.set(change.row.uid, change.row)
+    if (key !== null) for (const note of change.history) keepNote(memory, key, note)
+    return change.result
+  }
+
+  return {
+    async byId(id) {
+      open()
+      const row = livingOf(id)
+      if (row !== undefined) return { found: foundOf(row), now: bootNow() }
+      return all().some((erased) => erased.id === id) ? 'erased' : 'unknown'
+    },
+
+    async list({ provider, status, labels, limit, after }) {
+      open()
+      const now = bootNow()
+      const wanted = Object.entries(labels ?? {})
+      const found = living()
+        .filter((row) => provider === undefined || row.provider === provider)
+        .filter((row) => status === undefined || statusAt(row, now.wall) === status)
+        .filter((row) => wanted.every(([name, value]) => row.labels[name] === value))
+        .filter((row) => after === undefined || byBytes(row.id, after) > 0)
+        .sort((a, b) => byBytes(a.id, b.id))
+        .slice(0, limit)
+      return { found: found.map(foundOf), now }
+    },
+
+    async newerThan(uids) {
+      open()
+      const rows = uids.flatMap(([uid, revision]) => {
+        const row = memory.rows.get(uid)
+        return row !== undefined && row.revision > revision ? [row] : []
+      })
+      return { found: rows.map(foundOf), now: bootNow() }
+    },
+
+    async withOpenAttemptOf(owner) {
+      open()
+      const rows = all().filter(
+        ({ state }) => (state.status === 'presenting' || state.status === 'deleting') && state.attempt?.owner === owner,
+      )
+      return { found: rows.map(foundOf), now: bootNow() }
+    },
+
+    async history(id, limit) {
+      open()
+      const uid = livingOf(id)?.uid
+      const entries = uid === undefined ? [] : [...(memory.history.get(uid)?.values() ?? [])]
+      return entries.sort((a, b) => b.fence - a.fence).slice(0, limit)
+    },
+
+    async change(uid, decide) {
+      open()
+      return apply(uid, decide(byUid(uid), bootNow()))
+    },
+
+    async changeGrant(uid, refreshToken, decide) {
+      open()
+      const found = byUid(uid)
+      const twin = found === null ? null : twinOf(found.row.client, refreshToken, uid)
+      return apply(uid, decide(found === null ? null : { ...found, twin }, bootNow()))
+    },
+
+    async insert(born, decide) {
+      open()
+      const client = memory.clients.get(born.client)?.client
+      const provider = client && memory.providers.get(client.provider)
+      const neighbour = livingOf(born.id)
+      const neighbours =
+        client === undefined || provider === undefined
+          ? null
+          : {
+              client,
+              provider,
+              living: neighbour === undefined ? null : foundOf(neighbour),
+              twin: twinOf(born.client, born.refreshToken, null),
+            }
+      return apply(null, decide(neighbours, bootNow()))
+    },
+
+    async changeDue({ limit, except }, decide) {
+      open()
+      const now = bootNow()
+      const due = all()
+        .filter((row) => row.dueAt !== null && row.dueAt <= now.wall && !except.includes(row.provider))
+        .sort((a, b) => urgencyOf(a, parts.numbers) - urgencyOf(b, parts.numbers) || (a.dueAt ?? 0) - (b.dueAt ?? 0))
+        .slice(0, limit)
+      return due.map((row) => apply(row.uid, decide(foundOf(row), now)))
+    },
+
+    async forget(before) {
+      open()
+      const until = before(bootNow())
+      for (const row of all()) {
+        if (row.state.status !== 'erased' || row.state.since >= until) continue
+        memory.rows.delete(row.uid)
+        memory.history.delete(row.uid)
+      }
+    },
+  }
+}
+
+const fingerprintOf = (row: ConnectionRow): Fingerprint | null => row.refreshToken?.fingerprint ?? null
+
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+function keepNote(memory: Memory, uid: Uid, note: HistoryNote): void {
+  const entries = memory.history.get(uid) ?? new Map<Fence, HistoryEntry>()
+  memory.history.set(uid, entries)
+  if (note.kind === 'begun') {
+    entries.set(note.entry.fence, note.entry)
+    for (const fence of entries.keys()) if (fence <= note.entry.fence - HISTORY_MOST) entries.delete(fence)
+    return
+  }
+  const entry = entries.get(note.fence)
+  if (entry !== undefined) entries.set(note.fence, { ...entry, endedAt: note.endedAt, outcome: note.outcome })
+}
+
+function memoryRegistry(memory: Memory, open: () => void): RegistryRows {
+  return {
+    async provider(id) {
+      open()
+      return memory.providers.get(id) ?? null
+    },
+    async providers() {
+      open()
+      return [...memory.providers.values()].sort((a, b) => byBytes(a.id, b.id))
+    },
+    async changeProvider(id, decide) {
+      open()
+      const provider = decide(memory.providers.get(id) ?? null)
+      if (provider !== null) memory.providers.set(id, provider)
+    },
+    async client(id) {
+      open()
+      return memory.clients.get(id) ?? null
+    },
+    async clients() {
+      open()
+      return [...memory.clients.values()].map(({ client }) => client).sort((a, b) => byBytes(a.id, b.id))
+    },
+    async changeClient({ id, provider }, decide) {
+      open()
+      const stored = decide({ stored: memory.clients.get(id) ?? null, providerKnown: memory.providers.has(provider) })
+      if (stored !== null) memory.clients.set(id, stored)
+    },
+  }
+}

@@ -1,0 +1,34 @@
+/** The store on disk: SQLite, for every process of one host. */
+import { type Moment } from '@tokenkeep/core'
+import { connectionStore } from './connection-store.ts'
+import { registry } from './registry.ts'
+import type { SqliteDatabase } from './sqlite-database.ts'
+import { sqliteRegistry, sqliteTerms } from './sqlite-registry.ts'
+import { sqliteRows } from './sqlite-rows.ts'
+import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
+
+export interface SqliteStoreOptions extends StoreParts {
+  /** Opened by `openSqliteDatabase`; closed together with this store. */
+  readonly database: SqliteDatabase
+  /** Store time: the host's boot-relative clock, the same for every process. */
+  readonly bootNow: () => Moment
+}
+
+/**
+ * A connection store and registry in one SQLite database.
+ *
+ * Every verb fails with TokenError `store_unavailable` where the disk or another program's lock forbids it, and with
+ * `closed` after `close`.
+ */
+export function createSqliteStore({ database, bootNow, ...parts }: SqliteStoreOptions): OpenStore {
+  const terms = sqliteTerms(database.sql)
+  const rows = sqliteRows({ database, terms, numbers: parts.numbers, bootNow })
+  return {
+    store: connectionStore(
+      rows,
+      storeContext(parts, () => database.session),
+    ),
+    registry: registry(sqliteRegistry(database, terms), parts),
+    close: () => database.close(),
+  }
+}

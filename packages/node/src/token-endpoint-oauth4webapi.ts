@@ -1,0 +1,241 @@
+/**
+ * The token endpoint over our own lines; oauth4webapi builds the requests (RFC 6749 sections 2.3.1, 4.4 and 6, RFC 7009,
+ * RFC 7662).
+ *
+ * Only its request builders are used. Its verdicts are not: it puts whole token responses into the `cause` of its
+ * errors, and answers are judged by the core. No error of it leaves this file.
+ */
+import {
+  fromSeconds,
+  ms,
+  since,
+  TokenError,
+  type Form,
+  type GrantType,
+  type Line as LineOfPort,
+  type OpenedClient,
+  type Presented,
+  type Provider,
+  type ResponseSeen,
+  type Secret,
+  type TokenEndpoint,
+} from '@tokenkeep/core'
+import {
+  clientCredentialsGrantRequest,
+  ClientSecretBasic,
+  ClientSecretPost,
+  customFetch,
+  introspectionRequest,
+  None,
+  refreshTokenGrantRequest,
+  revocationRequest,
+  type AuthorizationServer,
+  type ClientAuth,
+} from 'oauth4webapi'
+import { createDial, notSent, type DialSetup } from './dial.ts'
+import { createEndpointDiscovery, type EndpointName } from './endpoint-discovery.ts'
+import { Line, type Outgoing } from './line.ts'
+import { createExchange } from './single-exchange.ts'
+
+/** This package's version as providers see it in their logs; a test compares it with package.json. */
+export const USER_AGENT = 'tokenkeep/0.1.0'
+
+// Revocation and introspection can be asked again at any time, so one plain deadline is enough for them.
+const QUESTION_DEADLINE_MS = fromSeconds(10)
+
+/** What a line carries until it is presented: the requests as they go out, but for scope, resource and refresh token. */
+interface Prepared {
+  readonly line: Line
+  readonly requests: Readonly<Record<GrantType, Template>>
+}
+
+interface Template {
+  readonly headers: Readonly<Record<string, string>>
+  readonly parameters: URLSearchParams
+}
+
+/**
+ * Talks to token, revocation and introspection endpoints: each request over a fresh HTTP/1.1 connection, without
+ * redirects, retries or proxies.
+ */
+export function createTokenEndpoint(setup: DialSetup): TokenEndpoint {
+  const { clock } = setup
+  const dial = createDial(setup)
+  const exchange = createExchange(dial, clock)
+  const discovery = createEndpointDiscovery({
+    clock,
+    exchange,
+    headers: { Accept: 'application/json', 'User-Agent': USER_AGENT },
+  })
+  const prepared = new WeakMap<LineOfPort, Prepared>()
+
+  /** Asks an endpoint beside the token endpoint; null: no answer. */
+  const ask = async (
+    provider: Provider,
+    name: EndpointName,
+    template: Promise<Template>,
+  ): Promise<ResponseSeen | 'unsupported' | null> => {
+    // A client without its secret can ask nothing; that is said where it matters, when it connects.
+    const built = await template.catch(() => null)
+    if (built === null) return null
+    const url = await discovery.find(provider, name, QUESTION_DEADLINE_MS)
+    if (url === 'none') return 'unsupported'
+    if (url === 'failed') return null
+    const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork } as const
+    return exchange(to, { headers: built.headers, body: built.parameters.toString() }, QUESTION_DEADLINE_MS)
+  }
+
+  return {
+    async connect(provider, client, withinMs) {
+      const startedAt = clock.now()
+      const requests = await requestsOf(client)
+      const url = await discovery.find(provider, 'tokenEndpoint', withinMs)
+      if (!(url instanceof URL)) return notSent('discovery')
+      const leftMs = ms(withinMs - since(startedAt.mono, clock.now().mono))
+      if (leftMs <= 0) return notSent('timeout')
+      const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork } as const
+      const line = await dial(to, leftMs)
+      if (!(line instanceof Line)) return line
+      const handle = { close: () => line.close() } as LineOfPort
+      prepared.set(handle, { line, requests })
+      return handle
+    },
+
+    present(handle, lease, ticket, form) {
+      const ready = prepared.get(handle)
+      if (ready === undefined) throw new Error('this line was not opened by this token endpoint')
+      return ready.line.send((now) => {
+        const presented = ticket.take(lease, now)
+        return presented === 'over' ? 'over' : filled(ready.requests[presented.kind], form, presented)
+      })
+    },
+
+    async revoke(provider, client, token) {
+      const answer = await ask(provider, 'revocationEndpoint', revocationOf(client, token))
+      if (answer === 'unsupported') return 'unsupported'
+      if (answer === null) return 'unavailable'
+      // RFC 7009 section 2.2: 200, also for a token that it does not know; section 2.2.1: the one error that will not pass.
+      if (answer.status >= 200 && answer.status < 300) return 'revoked'
+      return answer.status === 400 && memberOf(answer, 'error') === 'unsupported_token_type'
+        ? 'unsupported'
+        : 'unavailable'
+    },
+
+    async introspect(provider, client, token) {
+      const answer = await ask(provider, 'introspectionEndpoint', introspectionOf(client, token))
+      if (answer === 'unsupported') return 'unsupported'
+      // Errors here tell about us, not about the token (RFC 7662 section 2.3).
+      const active = answer?.status === 200 ? memberOf(answer, 'active') : null
+      return active === true ? 'active' : active === false ? 'inactive' : 'unavailable'
+    },
+  }
+}
+
+// ---- building ------------------------------------------------------------------------------------------------------
+
+// The builders want to know a server, but where a request goes is decided by discovery, the address rules and the line.
+const ANYWHERE: AuthorizationServer = {
+  issuer: 'https://authorization-server.invalid',
+  token_endpoint: 'https://authorization-server.invalid/token',
+  revocation_endpoint: 'https://authorization-server.invalid/revoke',
+  introspection_endpoint: 'https://authorization-server.invalid/introspect',
+}
+
+/** Stands where the ticket's refresh token will be: builders are asynchronous, and the ticket is taken in one tick. */
+const PLACEHOLDER = 'placeholder'
+
+async function requestsOf(client: OpenedClient): Promise<Prepared['requests']> {
+  return {
+    refresh_token: await templateOf(client, (known, proof, options) =>
+      refreshTokenGrantRequest(ANYWHERE, known, proof, PLACEHOLDER, options),
+    ),
+    client_credentials: await templateOf(client, (known, proof, options) =>
+      clientCredentialsGrantRequest(ANYWHERE, known, proof, {}, options),
+    ),
+  }
+}
+
+const revocationOf = (client: OpenedClient, token: Secret<'refresh_token'>): Promise<Template> =>
+  templateOf(client, (known, proof, options) =>
+    revocationRequest(ANYWHERE, known, proof, token.reveal(), {
+      ...options,
+      additionalParameters: { token_type_hint: 'refresh_token' },
+    }),
+  )
+
+const introspectionOf = (client: OpenedClient, token: Secret<'access_token'>): Promise<Template> =>
+  templateOf(client, (known, proof, options) =>
+    introspectionRequest(ANYWHERE, known, proof, token.reveal(), {
+      ...options,
+      additionalParameters: { token_type_hint: 'access_token' },
+    }),
+  )
+
+interface Captured {
+  readonly headers: Record<string, string>
+  readonly body: URLSearchParams
+}
+
+/** Runs a builder up to the moment in which it would send. */
+async function templateOf(
+  client: OpenedClient,
+  build: (
+    known: { readonly client_id: string },
+    proof: ClientAuth,
+    options: { [customFetch]: (url: string, sent: Captured) => Promise<Response> },
+  ) => Promise<Response>,
+): Promise<Template> {
+  const captured: Captured[] = []
+  try {
+    await build({ client_id: client.clientId }, proofOf(client), {
+      [customFetch]: (_url, sent) => {
+        captured.push(sent)
+        return Promise.resolve(new Response(null, { status: 204 }))
+      },
+    })
+  } catch {
+    // Below: without what it would have sent there is nothing to go on with.
+  }
+  const [sent] = captured
+  if (sent === undefined) {
+    throw new TokenError('invalid_input', `client "${client.id}" cannot be used: its id or its secret is missing`, {
+      subject: client.id,
+    })
+  }
+  return {
+    headers: { ...sent.headers, accept: 'application/json', 'user-agent': USER_AGENT },
+    parameters: sent.body,
+  }
+}
+
+function proofOf(client: OpenedClient): ClientAuth {
+  const secret = client.clientSecret?.reveal() ?? ''
+  switch (client.tokenEndpointAuthMethod) {
+    case 'client_secret_basic':
+      return ClientSecretBasic(secret)
+    case 'client_secret_post':
+      return ClientSecretPost(secret)
+    case 'none':
+      return None()
+  }
+}
+
+function filled(template: Template, form: Form, presented: Presented): Outgoing {
+  const parameters = new URLSearchParams(template.parameters)
+  if (presented.kind === 'refresh_token') parameters.set('refresh_token', presented.refreshToken.reveal())
+  if (form.scope !== null) parameters.set('scope', form.scope)
+  for (const resource of form.resources) parameters.append('resource', resource)
+  return { headers: template.headers, body: parameters.toString() }
+}
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+/** One member of a JSON object; undefined where there is none, or no object. */
+function memberOf(answer: ResponseSeen, name: 'active' | 'error'): unknown {
+  try {
+    const body: unknown = JSON.parse(answer.body.reveal())
+    return typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined
+  } catch {
+    return undefined
+  }
+}

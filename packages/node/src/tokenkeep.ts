@@ -1,0 +1,75 @@
+/** The interface that users write against: the same in process and, later, over HTTP. */
+import type {
+  Client,
+  Connections,
+  HandOut,
+  Numbers,
+  Provider,
+  ReusePolicy,
+  TokenEndpointAuthMethod,
+  TokenkeepEvent,
+  TokenOptions,
+} from '@tokenkeep/core'
+import type { ClientInput, ProviderInput } from './provider-input.ts'
+
+export interface OpenOptions {
+  /** The SQLite database; made where it is missing. Its locks and slots lie beside it, in `<path>.state/`. */
+  readonly path: string
+  /**
+   * The file of the master key; made where both it and the database are missing. Absent: `TOKENKEEP_KEY`, else
+   * `tokenkeep.key` in the configuration folder of the user.
+   */
+  readonly keyFile?: string | undefined
+  /** Allows `keyFile` to lie in the folder of the database, for throw-away data: whoever copies it has the key, too. */
+  readonly keyBesideData?: boolean | undefined
+  /** Refresh ahead, confirm, and finish what is due, in the background; true where absent. */
+  readonly background?: boolean | undefined
+  /** Bound of the access tokens remembered in memory, bytes; 32 MiB where absent. */
+  readonly cacheBytes?: number | undefined
+  /** SQLite cannot lock reliably on NFS, SMB, 9p or FUSE; true takes the risk. */
+  readonly allowNetworkFileSystem?: boolean | undefined
+  /** Hears every event after it is durable. What it throws is ignored. */
+  readonly onEvent?: ((event: TokenkeepEvent) => void) | undefined
+  /** Other numbers than `PROTOCOL.md`'s, for tests of your own. Relations between them are checked. */
+  readonly numbers?: Partial<Numbers> | undefined
+}
+
+export interface Providers {
+  /** Adds or changes a provider. */
+  put(input: ProviderInput): Promise<Provider>
+  /** @throws TokenError `unknown_provider` */
+  get(id: string): Promise<Provider>
+  list(): Promise<readonly Provider[]>
+}
+
+export interface Clients {
+  /** Adds or changes a client; the secret is sealed. */
+  put(input: ClientInput): Promise<Client>
+  /** @throws TokenError `unknown_client` */
+  get(id: string): Promise<Client>
+  list(): Promise<readonly Client[]>
+}
+
+/** Keeps OAuth 2.0 tokens alive inside this process. */
+export interface Tokenkeep extends AsyncDisposable {
+  readonly providers: Providers
+  readonly clients: Clients
+  readonly connections: Connections
+  /**
+   * An access token that works, refreshed first where needed.
+   *
+   * @throws TokenError `unknown_connection`, `needs_user`, `blocked`, `in_doubt`, `suspect`, `unavailable`,
+   *   `unreadable`, `variant_unsupported`, `scope_refused`, `invalid_input`, `store_unavailable`, `closed`
+   */
+  token(id: string, options?: TokenOptions): Promise<HandOut>
+  /** An API answered 401 to this access token. The next `token()` refreshes, within limits. */
+  rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
+  /** Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced. */
+  introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
+  /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
+  fetchFor(id: string): typeof fetch
+  /** Ends background work, waits for refreshes on their way, closes the database. */
+  close(): Promise<void>
+}
+
+export type { ReusePolicy, TokenEndpointAuthMethod }

@@ -1,0 +1,16 @@
+/** What every connection store must do, whatever its database. Run for each: `connectionStoreContract(name, make)`. */
+import { describe } from 'node:test'
+import { actsContract } from './acts-contract.ts'
+import { answersContract } from './answers-contract.ts'
+import { attemptsContract } from './attempts-contract.ts'
+import { readingContract } from './reading-contract.ts'
+import { registryContract } from './registry-contract.ts'
+import type { MakeBackend } from './store-world.ts'
+
+export function connectionStoreContract(name: string, make: MakeBackend): void {
+  describe(`${name}: reading`, () => readingContract(make))
+  describe(`${name}: attempts`, () => attemptsContract(make))
+  describe(`${name}: answers`, () => answersContract(make))
+  describe(`${name}: acts`, () => actsContract(make))
+  describe(`${name}: providers and clients`, () => registryContract(make))
+}

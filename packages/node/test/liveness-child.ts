@@ -1,0 +1,23 @@
+/**
+ * A manager's sign of life in a process of its own: told by the first argument, in the state folder of the second.
+ *
+ * `own <folder> <owner>`: lives until a line comes on its input, then ends as it should.
+ * `judge <folder> <owner> <other>`: says what it makes of another owner when a line comes, and holds a proof until the next.
+ */
+import { once } from 'node:events'
+import process from 'node:process'
+import type { OwnerId } from '@tokenkeep/core'
+import { createLiveness } from '../src/liveness.ts'
+
+const [what, folder = '', owner = '', other = ''] = process.argv.slice(2)
+const liveness = await createLiveness({ folder, owner: owner as OwnerId })
+process.stdout.write('ready\n')
+await once(process.stdin, 'data')
+if (what === 'judge') {
+  const judged = await liveness.judge(other as OwnerId)
+  process.stdout.write(typeof judged === 'string' ? `${judged}\n` : 'dead\n')
+  await once(process.stdin, 'data')
+  if (typeof judged !== 'string') judged.release(true)
+}
+liveness.close()
+process.stdin.destroy()

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ConnectionId, ListQuery, ProviderId, UnixMs } from '@tokenkeep/core'
+import {
+  SELECT_ATTEMPTS,
+  SELECT_BY_ID,
+  SELECT_BY_UID,
+  SELECT_DUE,
+  SELECT_HISTORY,
+  SELECT_NEWER,
+  SELECT_TOMBSTONE,
+  SELECT_TWIN,
+  pagesOf,
+} from '../src/sqlite-select.ts'
+import { newFolder, openDatabase } from './contract/sqlite-backend.ts'
+import { newKeyring } from './contract/store-world.ts'
+
+async function planner() {
+  const folder = await newFolder()
+  const database = await openDatabase(folder.database, newKeyring())
+  return {
+    /** The steps of SQLite's plan that touch the table of connections. */
+    plan: (text: string): string[] =>
+      database.sql
+        .prepare(`EXPLAIN QUERY PLAN ${text}`)
+        .all()
+        .map(({ detail }) => String(detail))
+        .filter((step) => /\b(c|l|connection)\b/.test(step)),
+    end: async () => {
+      await database.close()
+      await folder.remove()
+    },
+  }
+}
+
+test('a tick of the scheduler reads one short range of a covering index, however many connections there are', async () => {
+  const { plan, end } = await planner()
+  assert.deepEqual(plan(SELECT_DUE), ['SEARCH connection USING COVERING INDEX connection_due (urgency=? AND due_at<?)'])
+  await end()
+})
+
+for (const [name, text] of Object.entries({
+  SELECT_ATTEMPTS,
+  SELECT_BY_ID,
+  SELECT_BY_UID,
+  SELECT_HISTORY,
+  SELECT_NEWER,
+  SELECT_TOMBSTONE,
+  SELECT_TWIN,
+})) {
+  test(`${name} finds its row by an index`, async () => {
+    const { plan, end } = await planner()
+    const steps = plan(text)
+    assert.ok(steps.length > 0 && steps.every((step) => step.startsWith('SEARCH')), steps.join('\n'))
+    await end()
+  })
+}
+
+for (const [what, query, index] of [
+  ['all', {}, 'connection_living'],
+  ['of one provider', { provider: 'p' as ProviderId }, 'connection_of_provider'],
+  ['in doubt', { status: 'in_doubt' }, 'connection_troubled'],
+  ['blocked after a cursor', { status: 'blocked', after: 'x' as ConnectionId }, 'connection_troubled'],
+  ['that present', { status: 'presenting' }, 'connection_attempt'],
+  ['with a label', { labels: { team: 'blue' } }, 'label_value'],
+] as const satisfies readonly (readonly [string, Partial<ListQuery>, string])[]) {
+  test(`a list of those ${what} walks ${index}`, async () => {
+    const { plan, end } = await planner()
+    const [page] = pagesOf({ limit: 10, ...query }, 0 as UnixMs)
+    assert.ok(page !== undefined)
+    assert.ok(
+      plan(page.text).some((step) => step.includes(index)),
+      plan(page.text).join('\n'),
+    )
+    await end()
+  })
+}

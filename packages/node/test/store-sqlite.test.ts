@@ -1,0 +1,4 @@
+import { connectionStoreContract } from './contract/connection-store-contract.ts'
+import { sqliteBackend } from './contract/sqlite-backend.ts'
+
+connectionStoreContract('sqlite', sqliteBackend)
