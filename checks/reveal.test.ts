@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import ts from 'typescript'
+import { placeOf, sourceFiles, visit } from './source-file.ts'
+
+/** The files that may look into a secret, each with its reason. A secret is opened to be sent, sealed, judged or handed out. */
+const MAY_REVEAL: Readonly<Record<string, string>> = {
+  'packages/core/src/grant.ts': 'judges the body of an answer, and reads the end that a JWT says of itself',
+  'packages/core/src/handout.ts': 'hands the access token to the caller',
+  'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
+  'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',
+  'packages/node/src/token-endpoint-oauth4webapi.ts': 'sends',
+}
+
+const reveals = sourceFiles('packages/*/src/**').flatMap((file) => {
+  const places: { readonly path: string; readonly at: string }[] = []
+  visit(file.tree, (node) => {
+    // Every mention, not only the call: a method that is handed on is called elsewhere.
+    if (ts.isIdentifier(node) && node.text === 'reveal' && !ts.isMethodDeclaration(node.parent)) {
+      places.push({ path: file.path, at: placeOf(file, node) })
+    }
+    if (ts.isStringLiteralLike(node) && node.text === 'reveal')
+      places.push({ path: file.path, at: placeOf(file, node) })
+  })
+  return places
+})
+
+test('only the listed files look into a secret', () => {
+  assert.deepEqual(
+    reveals.filter(({ path }) => !(path in MAY_REVEAL)).map(({ at }) => at),
+    [],
+  )
+})
+
+test('every listed file does', () => {
+  const used = new Set(reveals.map(({ path }) => path))
+  assert.deepEqual(
+    Object.keys(MAY_REVEAL).filter((path) => !used.has(path)),
+    [],
+  )
+})
