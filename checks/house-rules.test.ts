@@ -7,9 +7,7 @@ import { placeOf, repositoryFiles, ROOT, sourceFiles, visit } from './source-fil
 
 const DRAWERS = /^(utils?|helpers?|common|shared|lib|misc|types|interfaces|constants)$/
 /** Folders of the machines that this was written on. Put together here, so that this file does not hold them. */
-const MACHINE_PATHS = new RegExp(
-  ['work/', 'root/', 'tmp/bash'].map((path) => `(?<![\\w.*:}~-])/${path}`).join('|'),
-)
+const MACHINE_PATHS = new RegExp(['work/', 'root/', 'tmp/bash'].map((path) => `(?<![\\w.*:}~-])/${path}`).join('|'))
 const BINARY = /\.(db|png|ico|tgz|woff2)$/
 const LINES_MOST = 600
 

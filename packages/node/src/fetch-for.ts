@@ -47,15 +47,14 @@ export function createFetchFor(setup: FetchForSetup): (connectionId: string) => 
     if (wrong !== null) throw new TokenError('invalid_input', wrong, about)
 
     const first = await unlessAborted(setup.token(connectionId), signal)
-    // A stream is read while it is sent; keeping a copy of it could take any amount of memory.
-    const again = canBeSentAgain(input, init) ? asked.clone() : null
+    const again = sameRequest(asked, input, init)
     const response = await fetch(authorized(asked, first, connectionId))
     if (response.status !== 401 || !answeredBy(response, url, id, apiBaseUrls)) return response
 
     const second = await anotherToken(setup, connectionId, first.accessToken, signal)
     if (second === null || again === null) return response
     await response.body?.cancel()
-    return fetch(authorized(again, second, connectionId))
+    return fetch(authorized(again(), second, connectionId))
   }
 }
 
@@ -130,18 +129,28 @@ async function anotherToken(
   }
 }
 
-function canBeSentAgain(input: string | URL | Request, init: RequestInit | undefined): boolean {
-  const body = init?.body
-  if (body === undefined || body === null) return true
-  return (
-    typeof body === 'string' ||
-    body instanceof ArrayBuffer ||
-    ArrayBuffer.isView(body) ||
-    body instanceof URLSearchParams ||
-    body instanceof FormData ||
-    body instanceof Blob
-  )
+/** How to make the request once more; null: its body is a stream, which is read while it is sent. */
+function sameRequest(
+  asked: Request,
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+): (() => Request) | null {
+  const body = init?.body ?? null
+  if (body === null && input instanceof Request && asked.body !== null) {
+    const copy = asked.clone()
+    return () => copy
+  }
+  // Made anew, not cloned: a clone would hold all that is sent in memory until nobody can ask for it any more.
+  return body === null || canBeReadAgain(body) ? () => new Request(input, init) : null
 }
+
+const canBeReadAgain = (body: NonNullable<RequestInit['body']>): boolean =>
+  typeof body === 'string' ||
+  body instanceof ArrayBuffer ||
+  ArrayBuffer.isView(body) ||
+  body instanceof URLSearchParams ||
+  body instanceof FormData ||
+  body instanceof Blob
 
 /** A caller that gives up goes at once. The refresh that it waited for goes on: it belongs to all. */
 async function unlessAborted<Value>(waiting: Promise<Value>, signal: AbortSignal): Promise<Value> {

@@ -100,11 +100,13 @@ const STATUS_CONDITIONS: Record<Status, string> = {
 }
 const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], values: [] })
 
-function pageOf({ provider, labels, limit, after }: ListQuery, asked: readonly Page[]): Page {
+function pageOf({ provider, labels, limit, after, status }: ListQuery, asked: readonly Page[]): Page {
   const [first, ...others] = Object.entries(labels ?? {})
   const conditions: Page[] = [{ text: `c.status <> 'erased'`, values: [] }, ...asked]
   // A list by label walks the labels in the order of ids, and leaves the other connections alone.
-  const source = first === undefined ? 'connection c' : 'label l CROSS JOIN connection c ON c.uid = l.uid'
+  // Few present at any moment, which the planner cannot know.
+  const plain = status === 'presenting' ? 'connection c INDEXED BY connection_attempt' : 'connection c'
+  const source = first === undefined ? plain : 'label l CROSS JOIN connection c ON c.uid = l.uid'
   const order = first === undefined ? 'c.id' : 'l.id'
   if (first !== undefined) conditions.push({ text: 'l.name = ? AND l.value = ?', values: first })
   for (const label of others) {

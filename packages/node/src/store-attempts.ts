@@ -89,6 +89,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
           result: { kind: concluded.kind, snapshot: context.snapshot(found, concluded.row, now) },
         }
       })
+      lent.delete(entry.attempt)
       return resultOf(done, context)
     },
 

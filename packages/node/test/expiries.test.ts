@@ -56,7 +56,10 @@ test('asking for just the scope that was granted is asking for nothing narrower'
   await using world = await openWorld()
   await world.connect('dealer-42')
   const full = await world.keep.token('dealer-42')
-  assert.equal((await world.keep.token('dealer-42', { scope: 'dealer-api openid offline_access' })).accessToken, full.accessToken)
+  assert.equal(
+    (await world.keep.token('dealer-42', { scope: 'dealer-api openid offline_access' })).accessToken,
+    full.accessToken,
+  )
 })
 
 test('a scope beyond the grant is refused to that caller alone', async () => {
@@ -84,12 +87,20 @@ test('a connection without refresh token works to the end of its access token an
   world.clocks.forward(61_000)
   await assert.rejects(world.keep.token('short'), { code: 'needs_user', reason: 'no_refresh_token' })
   assert.equal((await world.keep.connections.get('short')).status, 'needs_user')
-  assert.deepEqual((await world.keep.connections.list({ status: 'needs_user' })).map(({ id }) => id), ['short'])
+  assert.deepEqual(
+    (await world.keep.connections.list({ status: 'needs_user' })).map(({ id }) => id),
+    ['short'],
+  )
 })
 
 test('client credentials are kept fresh for a machine, without a refresh token', async () => {
   await using world = await openWorld({ realm: { accessTokenSeconds: 60 } })
-  await world.keep.connections.import({ id: 'machine', client: 'app', grantType: 'client_credentials', scope: 'dealer-api' })
+  await world.keep.connections.import({
+    id: 'machine',
+    client: 'app',
+    grantType: 'client_credentials',
+    scope: 'dealer-api',
+  })
   const statuses: number[] = []
   for (let expiry = 1; expiry <= 5; expiry += 1) {
     statuses.push(await callApi(world, 'machine'))
@@ -150,7 +161,8 @@ test('a background refresh replaces a token ahead of its expiry, with nobody wai
   world.clocks.forward(20_000)
   const given = await world.keep.token('dealer-42')
   assert.equal(given.accessToken, old.accessToken, 'the old token lives and is handed out at once')
-  while (!world.events.some((event) => event.type === 'refreshed')) await new Promise((resolve) => setTimeout(resolve, 20))
+  while (!world.events.some((event) => event.type === 'refreshed'))
+    await new Promise((resolve) => setTimeout(resolve, 20))
   const { accessToken } = await world.keep.token('dealer-42')
   assert.notEqual(accessToken, old.accessToken)
 })

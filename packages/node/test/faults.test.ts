@@ -11,18 +11,34 @@ const FAULTS: readonly { readonly name: string; readonly fault: Fault; readonly 
   { name: 'a delay after the rotation', fault: { kind: 'delay', ms: 300 }, when: 'after' },
   { name: 'a dropped connection', fault: { kind: 'drop' }, when: 'before' },
   { name: 'a connection dropped after the rotation', fault: { kind: 'drop' }, when: 'after' },
-  { name: '429 with Retry-After', fault: { kind: 'status', status: 429, headers: { 'retry-after': '2' } }, when: 'before' },
+  {
+    name: '429 with Retry-After',
+    fault: { kind: 'status', status: 429, headers: { 'retry-after': '2' } },
+    when: 'before',
+  },
   { name: '500', fault: { kind: 'status', status: 500 }, when: 'before' },
   { name: '500 after the rotation', fault: { kind: 'status', status: 500 }, when: 'after' },
   { name: '503', fault: { kind: 'status', status: 503 }, when: 'before' },
-  { name: '503 with Retry-After', fault: { kind: 'status', status: 503, headers: { 'retry-after': '1' } }, when: 'before' },
-  { name: 'a redirect', fault: { kind: 'status', status: 302, headers: { location: 'https://elsewhere.example/' } }, when: 'before' },
+  {
+    name: '503 with Retry-After',
+    fault: { kind: 'status', status: 503, headers: { 'retry-after': '1' } },
+    when: 'before',
+  },
+  {
+    name: 'a redirect',
+    fault: { kind: 'status', status: 302, headers: { location: 'https://elsewhere.example/' } },
+    when: 'before',
+  },
   { name: 'an HTML page', fault: { kind: 'html' }, when: 'before' },
   { name: 'an HTML page after the rotation', fault: { kind: 'html' }, when: 'after' },
   { name: 'broken JSON', fault: { kind: 'broken_json' }, when: 'before' },
   { name: 'broken JSON after the rotation', fault: { kind: 'broken_json' }, when: 'after' },
   { name: 'a truncated answer after the rotation', fault: { kind: 'truncated' }, when: 'after' },
-  { name: 'an answer cut after its refresh token', fault: { kind: 'truncated', keep: 'after_refresh_token' }, when: 'after' },
+  {
+    name: 'an answer cut after its refresh token',
+    fault: { kind: 'truncated', keep: 'after_refresh_token' },
+    when: 'after',
+  },
   { name: '200 with an error body', fault: { kind: 'error_in_200', error: 'temporarily_unavailable' }, when: 'before' },
   { name: 'no expires_in', fault: { kind: 'omit', field: 'expires_in' }, when: 'after' },
   { name: 'expires_in as a string', fault: { kind: 'replace', field: 'expires_in', value: '300' }, when: 'after' },
@@ -134,7 +150,10 @@ test('dropped after the commit at a strict provider: nothing is presented again 
 })
 
 test('one byte a second holds up nobody who has a living token', async () => {
-  await using world = await openWorld({ realm: { accessTokenSeconds: 300 }, provider: { reuse: { kind: 'grace', seconds: 3, winner: 'any' } } })
+  await using world = await openWorld({
+    realm: { accessTokenSeconds: 300 },
+    provider: { reuse: { kind: 'grace', seconds: 3, winner: 'any' } },
+  })
   await world.connect('dealer-42')
   await world.server.control.addFault({ fault: { kind: 'slow_body', bytesPerSecond: 1 }, when: 'before', times: 1 })
   world.clocks.forward(INTO_THE_WINDOW_MS)

@@ -12,7 +12,9 @@ const CHILD = fileURLToPath(new URL('killed-child.ts', import.meta.url))
 
 /** Runs the child and kills it after so many tokens; resolves with what it said when it is gone. */
 async function live(world: World, ids: readonly string[], life: number, tokens: number): Promise<string[]> {
-  const child = spawn(process.execPath, ['--conditions=tokenkeep-source', CHILD], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--conditions=tokenkeep-source', CHILD], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   const orders = { path: world.path, keyFile: join(world.folder, 'config', 'test.key'), ids, life }
   child.stdin.end(`${JSON.stringify(orders)}\n`)
   let said = ''

@@ -49,7 +49,10 @@ export interface World extends AsyncDisposable {
   readonly path: string
   readonly events: readonly TokenkeepEvent[]
   /** Seeds a session and imports it. */
-  connect(id: string, seed?: Partial<SessionSeed>): Promise<{ sessionId: string; accessToken: string; refreshToken: string }>
+  connect(
+    id: string,
+    seed?: Partial<SessionSeed>,
+  ): Promise<{ sessionId: string; accessToken: string; refreshToken: string }>
   /** Another Tokenkeep on the same file, as another process would open it. */
   reopen(options?: Partial<OpenOptions>): Promise<Tokenkeep>
   /** Every refresh token, access token and secret that went through this test. */
@@ -69,7 +72,10 @@ export async function openWorld({ realm = {}, provider = {}, open = {} }: WorldO
       {
         name: 'external',
         ...realm,
-        clients: [{ clientId: 'app', clientSecret: CLIENT_SECRET, tokenEndpointAuthMethod: 'client_secret_post' }, ...(realm.clients ?? [])],
+        clients: [
+          { clientId: 'app', clientSecret: CLIENT_SECRET, tokenEndpointAuthMethod: 'client_secret_post' },
+          ...(realm.clients ?? []),
+        ],
       },
     ],
   })
@@ -95,7 +101,13 @@ export async function openWorld({ realm = {}, provider = {}, open = {} }: WorldO
     return keep
   }
   const keep = await reopen()
-  await keep.providers.put({ id: 'external', preset: 'keycloak', issuer: server.issuer('external'), narrowing: 'token_only', ...provider })
+  await keep.providers.put({
+    id: 'external',
+    preset: 'keycloak',
+    issuer: server.issuer('external'),
+    narrowing: 'token_only',
+    ...provider,
+  })
   await keep.clients.put({
     id: 'app',
     provider: 'external',

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { createServer, request, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import test from 'node:test'
+import { inspect } from 'node:util'
+import { TokenError } from '@tokenkeep/core'
+import type { Fault } from '@tokenkeep/devserver'
+import { openWorld, CLIENT_SECRET } from './world.ts'
+
+/** A relay in front of the authorization server that learns every token which passes. */
+async function listenIn(to: string, secrets: Set<string>): Promise<{ origin: string; server: Server }> {
+  const server = createServer((incoming, outgoing) => {
+    const parts: Buffer[] = []
+    const onward = request(
+      new URL(incoming.url ?? '/', to),
+      { method: incoming.method, headers: { ...incoming.headers, host: new URL(to).host } },
+      (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+        answer.on('data', (part: Buffer) => parts.push(part)).pipe(outgoing)
+        answer.on('error', () => outgoing.destroy())
+        answer.on('end', () => {
+          for (const [, secret] of Buffer.concat(parts)
+            .toString('utf8')
+            .matchAll(/"(?:access|refresh|id)_token"\s*:\s*"([^"]+)"/g)) {
+            if (secret !== undefined) secrets.add(secret)
+          }
+        })
+      },
+    )
+    onward.on('error', () => outgoing.destroy())
+    incoming.pipe(onward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server }
+}
+
+async function filesBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+const FAULTS: readonly { fault: Fault; when: 'before' | 'after' }[] = [
+  { fault: { kind: 'drop' }, when: 'after' },
+  { fault: { kind: 'truncated' }, when: 'after' },
+  { fault: { kind: 'truncated', keep: 'after_refresh_token' }, when: 'after' },
+  { fault: { kind: 'omit', field: 'token_type' }, when: 'after' },
+  { fault: { kind: 'error_in_200', error: 'server_error' }, when: 'before' },
+  { fault: { kind: 'html' }, when: 'after' },
+  { fault: { kind: 'status', status: 500, body: CLIENT_SECRET }, when: 'before' },
+]
+
+test('no secret is in any file, event, error or answer about a connection, in use, after faults, and after deletion', async () => {
+  await using world = await openWorld({
+    realm: { rotation: { kind: 'grace', seconds: 10 } },
+    provider: { reuse: { kind: 'grace', seconds: 10, winner: 'any' } },
+  })
+  const secrets = new Set(world.secrets)
+  const relay = await listenIn(world.server.origin, secrets)
+  const shown: unknown[] = []
+  try {
+    await world.keep.providers.put({
+      id: 'external',
+      tokenEndpoint: world.server.tokenEndpoint('external').replace(world.server.origin, relay.origin),
+      narrowing: 'token_only',
+      reuse: { kind: 'grace', seconds: 10, winner: 'any' },
+    })
+    const sessions = [await world.connect('dealer-1'), await world.connect('dealer-2')]
+    for (const { accessToken, refreshToken } of sessions) secrets.add(accessToken).add(refreshToken)
+    const attempt = async (action: () => Promise<unknown>): Promise<void> => {
+      try {
+        shown.push(await action())
+      } catch (error) {
+        assert.ok(error instanceof TokenError, inspect(error))
+        shown.push(error, error.message, error.stack, inspect(error, { showHidden: true, depth: 10 }))
+      }
+    }
+    for (const { fault, when } of FAULTS) {
+      await world.server.control.addFault({ fault, when, times: 1 })
+      world.clocks.forward(290_000)
+      await attempt(async () => {
+        const { accessToken } = await world.keep.token('dealer-1')
+        secrets.add(accessToken)
+        return (await world.keep.connections.get('dealer-1')).status
+      })
+    }
+    const { accessToken } = await world.keep.token('dealer-2', { scope: 'dealer-api' })
+    secrets.add(accessToken)
+    await attempt(() =>
+      world.keep.connections.import({ id: 'twin', client: 'app', refreshToken: [...secrets].at(2) ?? '' }),
+    )
+    await attempt(() => world.keep.connections.import({ id: 'odd', client: 'app', refreshToken: `${CLIENT_SECRET}\n` }))
+    await attempt(() => world.keep.rejected('dealer-2', accessToken))
+    await attempt(() => world.keep.connections.history('dealer-1'))
+    await attempt(() => world.keep.connections.list())
+    await attempt(() => world.keep.providers.list())
+    await attempt(() => world.keep.clients.list())
+    await attempt(() => world.keep.connections.delete('dealer-2'))
+
+    assert.ok(secrets.size >= 8, `only ${secrets.size} secrets were learnt: the scan would prove nothing`)
+    const said =
+      inspect([shown, world.events], { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null }) +
+      JSON.stringify([shown, world.events])
+    const files = await filesBelow(world.folder)
+    assert.ok(
+      files.some((file) => file.endsWith('-wal')),
+      'the write-ahead log is there to be scanned',
+    )
+    assert.ok(
+      files.some((file) => file.endsWith('.slots')),
+      'the spill slots are there to be scanned',
+    )
+    const contents = await Promise.all(files.map(async (file) => ({ file, bytes: await readFile(file) })))
+    const hits = [...secrets].flatMap((secret, index) => [
+      ...(said.includes(secret) ? [`secret ${index} was said`] : []),
+      ...contents.filter(({ bytes }) => bytes.includes(secret)).map(({ file }) => `secret ${index} is in ${file}`),
+    ])
+    assert.deepEqual(hits, [])
+  } finally {
+    relay.server.closeAllConnections()
+    relay.server.close()
+  }
+})
+
+test('the scan finds a secret that is there', async () => {
+  await using world = await openWorld()
+  await world.keep.connections.import({
+    id: 'told',
+    client: 'app',
+    refreshToken: 'rt-1',
+    subject: 'a canary that sings',
+  })
+  const files = await filesBelow(world.folder)
+  const contents = await Promise.all(files.map((file) => readFile(file)))
+  assert.ok(contents.some((bytes) => bytes.includes('a canary that sings')))
+})

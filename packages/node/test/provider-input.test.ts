@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { inspect } from 'node:util'
+import { NO_WORDS, TokenError, type FailureCode } from '@tokenkeep/core'
+import { readClientInput, readProviderInput, type ClientInput, type ProviderInput } from '../src/provider-input.ts'
+
+const ISSUER = 'https://id.example.org/realms/external'
+const PLAIN: ProviderInput = { id: 'external', tokenEndpoint: 'https://id.example.org/token' }
+
+test('a provider with a token endpoint alone gets the cautious defaults', () => {
+  assert.deepEqual(readProviderInput(PLAIN), {
+    id: 'external',
+    preset: null,
+    issuer: null,
+    tokenEndpoint: 'https://id.example.org/token',
+    revocationEndpoint: null,
+    introspectionEndpoint: null,
+    reuse: { kind: 'unknown' },
+    narrowing: 'unknown',
+    refreshKillsAccessToken: false,
+    accessTokenLifetimeMs: null,
+    refreshTokenIdleMs: null,
+    words: NO_WORDS,
+    apiBaseUrls: [],
+    allowPrivateNetwork: false,
+  })
+})
+
+test('a provider with an issuer alone is discovered', () => {
+  const provider = readProviderInput({ id: 'external', issuer: ISSUER })
+  assert.equal(provider.issuer, ISSUER)
+  assert.equal(provider.tokenEndpoint, null)
+})
+
+test('keycloak`s endpoints follow from the issuer, with or without its trailing slash', () => {
+  for (const issuer of [ISSUER, `${ISSUER}/`]) {
+    const provider = readProviderInput({ id: 'external', preset: 'keycloak', issuer })
+    assert.equal(provider.issuer, issuer)
+    assert.equal(provider.tokenEndpoint, `${ISSUER}/protocol/openid-connect/token`)
+    assert.equal(provider.revocationEndpoint, `${ISSUER}/protocol/openid-connect/revoke`)
+    assert.equal(provider.introspectionEndpoint, `${ISSUER}/protocol/openid-connect/token/introspect`)
+    assert.equal(provider.accessTokenLifetimeMs, 300_000)
+  }
+})
+
+test('what is written wins over the preset, and null takes an endpoint away', () => {
+  const provider = readProviderInput({
+    id: 'external',
+    preset: 'keycloak',
+    issuer: ISSUER,
+    tokenEndpoint: 'https://id.example.org/own',
+    revocationEndpoint: null,
+    reuse: { kind: 'counted', n: 2 },
+    narrowing: 'token_only',
+    refreshKillsAccessToken: true,
+    accessTokenLifetimeMs: null,
+    refreshTokenIdleMs: 1_800_000,
+    words: { rejected: ['token_dead'] },
+    apiBaseUrls: ['https://api.example.org/v1'],
+  })
+  assert.equal(provider.tokenEndpoint, 'https://id.example.org/own')
+  assert.equal(provider.revocationEndpoint, null)
+  assert.deepEqual(provider.reuse, { kind: 'counted', n: 2 })
+  assert.equal(provider.narrowing, 'token_only')
+  assert.equal(provider.refreshKillsAccessToken, true)
+  assert.equal(provider.accessTokenLifetimeMs, null)
+  assert.equal(provider.refreshTokenIdleMs, 1_800_000)
+  assert.deepEqual(provider.words, { ...NO_WORDS, rejected: ['token_dead'] })
+  assert.deepEqual(provider.apiBaseUrls, ['https://api.example.org/v1'])
+})
+
+test('another issuer for a preset that has one moves its endpoints along', () => {
+  const provider = readProviderInput({ id: 'stage', preset: 'jobrad', issuer: 'https://id.example.org/realms/stage' })
+  assert.equal(provider.tokenEndpoint, 'https://id.example.org/realms/stage/protocol/openid-connect/token')
+})
+
+const REUSES: readonly NonNullable<ProviderInput['reuse']>[] = [
+  { kind: 'reusable' },
+  { kind: 'strict' },
+  { kind: 'unknown' },
+  { kind: 'counted', n: 1 },
+  { kind: 'grace', seconds: 30, winner: 'same' },
+  { kind: 'grace', until: 'successor_used', winner: 'newest' },
+]
+test('every reuse policy is read as it is', () => {
+  for (const reuse of REUSES) assert.deepEqual(readProviderInput({ ...PLAIN, reuse }).reuse, reuse)
+})
+
+function refused(read: () => unknown, code: FailureCode): string {
+  try {
+    read()
+  } catch (error) {
+    assert.ok(error instanceof TokenError)
+    assert.equal(error.code, code, error.message)
+    return error.message
+  }
+  return assert.fail('it was accepted')
+}
+
+const provider = (changes: Record<string, unknown>): (() => unknown) => {
+  return () => readProviderInput({ ...PLAIN, ...changes } as ProviderInput)
+}
+
+const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, FailureCode?])[] = [
+  [{ id: '' }, /a provider id has 1 to 64/],
+  [{ id: 'a/b' }, /a provider id has 1 to 64/],
+  [{ id: 'a\u0000b' }, /a provider id has 1 to 64/],
+  [{ id: 'a'.repeat(65) }, /a provider id has 1 to 64/],
+  [{ id: 42 }, /a provider id has 1 to 64/],
+  [{ tokenEndpont: 'https://id.example.org' }, /"tokenEndpont" is not a member; known are id, preset, issuer/],
+  [{ 'x\u001b[2J': 1 }, /one that is not a plain word/],
+  [{ preset: 'keyclock' }, /preset "keyclock" is not known; known are keycloak, jobrad/],
+  [{ preset: 'constructor' }, /not known/],
+  [{ preset: 7 }, /preset of that type is not known/],
+  [{ preset: 'keycloak', tokenEndpoint: undefined }, /this preset needs an issuer/],
+  [{ tokenEndpoint: undefined }, /give tokenEndpoint, or issuer to discover it, or a preset/],
+  [{ tokenEndpoint: 5 }, /tokenEndpoint must be a URL/],
+  [{ issuer: 'https://id.example.org?x=1' }, /issuer must not have a query/],
+  [
+    { tokenEndpoint: 'http://id.example.org/token' },
+    /provider "external": tokenEndpoint must begin with https/,
+    'provider_refused',
+  ],
+  [{ tokenEndpoint: 'https://10.0.0.1/token' }, /tokenEndpoint .*allowPrivateNetwork: true/, 'provider_refused'],
+  [{ issuer: 'https://192.168.0.1/' }, /issuer .*allowPrivateNetwork: true/, 'provider_refused'],
+  [{ revocationEndpoint: 'https://a@id.example.org/' }, /revocationEndpoint .*user name/, 'provider_refused'],
+  [{ introspectionEndpoint: 'https://id.example.org/#a' }, /introspectionEndpoint .*fragment/, 'provider_refused'],
+  [{ tokenEndpoint: `https://id.example.org/${'a'.repeat(3000)}` }, /at most 2000/, 'provider_refused'],
+  [{ apiBaseUrls: ['http://api.example.org'] }, /each of apiBaseUrls must begin with https/, 'provider_refused'],
+  [{ apiBaseUrls: ['https://api.example.org/?a=b'] }, /without a query/, 'provider_refused'],
+  [{ apiBaseUrls: 'https://api.example.org' }, /apiBaseUrls must be a list/],
+  [{ apiBaseUrls: new Array(51).fill('https://api.example.org') }, /at most 50/],
+  [{ reuse: 'strict' }, /reuse must be an object/],
+  [{ reuse: { kind: 'loose' } }, /reuse\.kind must be one of reusable, grace, counted, strict, unknown/],
+  [{ reuse: { kind: 'strict', n: 1 } }, /reuse\.strict has no member "n"/],
+  [{ reuse: { kind: 'counted', n: 0 } }, /reuse\.n must be a whole number/],
+  [{ reuse: { kind: 'counted', n: 1.5 } }, /reuse\.n must be a whole number/],
+  [{ reuse: { kind: 'grace', seconds: 0, winner: 'any' } }, /either seconds/],
+  [{ reuse: { kind: 'grace', seconds: Infinity, winner: 'any' } }, /either seconds/],
+  [{ reuse: { kind: 'grace', seconds: 3, until: 'successor_used', winner: 'any' } }, /either seconds/],
+  [{ reuse: { kind: 'grace', seconds: 3 } }, /reuse\.winner must be one of same, any, newest/],
+  [{ narrowing: 'yes' }, /narrowing must be one of token_only, sticks, unknown/],
+  [{ refreshKillsAccessToken: 'yes' }, /refreshKillsAccessToken must be true or false/],
+  [{ allowPrivateNetwork: 1 }, /allowPrivateNetwork must be true or false/],
+  [{ accessTokenLifetimeMs: 300 }, /accessTokenLifetimeMs must be milliseconds/],
+  [{ accessTokenLifetimeMs: NaN }, /accessTokenLifetimeMs must be milliseconds/],
+  [{ refreshTokenIdleMs: 1e15 }, /refreshTokenIdleMs must be milliseconds/],
+  [{ words: ['a'] }, /words must be an object/],
+  [{ words: { dead: ['a'] } }, /words has no list "dead"; known are reused, rejected/],
+  [{ words: { rejected: 'a' } }, /words\.rejected must be a list/],
+  [{ words: { rejected: ['a\nb'] } }, /each of words\.rejected must not contain control characters/],
+  [{ words: { rejected: [''] } }, /each of words\.rejected must be a string that is not empty/],
+]
+for (const [changes, message, code = 'invalid_input'] of WRONG_PROVIDERS) {
+  test(`a provider with ${inspect(changes, { breakLength: Infinity, maxStringLength: 40, maxArrayLength: 1 })} is refused`, () => {
+    assert.match(refused(provider(changes), code), message)
+  })
+}
+
+test('private networks are allowed where the provider says so, for every URL', () => {
+  const read = readProviderInput({
+    id: 'inside',
+    issuer: 'https://10.0.0.1/',
+    tokenEndpoint: 'https://10.0.0.1/token',
+    apiBaseUrls: ['https://10.0.0.2/'],
+    allowPrivateNetwork: true,
+  })
+  assert.equal(read.allowPrivateNetwork, true)
+})
+
+test('what is no object is refused', () => {
+  for (const nothing of [null, undefined, 'external', [PLAIN], 7]) {
+    assert.match(
+      refused(() => readProviderInput(nothing as never), 'invalid_input'),
+      /as an object/,
+    )
+    assert.match(
+      refused(() => readClientInput(nothing as never), 'invalid_input'),
+      /as an object/,
+    )
+  }
+})
+
+// ---- clients -------------------------------------------------------------------------------------------------------
+
+const CLIENT: ClientInput = { id: 'app', provider: 'external', clientId: 'my-client', clientSecret: 'canary-secret' }
+
+test('a client with a secret uses basic authentication unless it says otherwise', () => {
+  const client = readClientInput(CLIENT)
+  assert.equal(client.tokenEndpointAuthMethod, 'client_secret_basic')
+  assert.equal(client.clientSecret?.reveal(), 'canary-secret')
+  assert.equal(
+    readClientInput({ ...CLIENT, tokenEndpointAuthMethod: 'client_secret_post' }).tokenEndpointAuthMethod,
+    'client_secret_post',
+  )
+})
+
+test('a client without a secret is a public one', () => {
+  const client = readClientInput({ id: 'app', provider: 'external', clientId: 'my-client' })
+  assert.equal(client.tokenEndpointAuthMethod, 'none')
+  assert.equal(client.clientSecret, null)
+})
+
+test('a client as it was read does not print its secret', () => {
+  assert.doesNotMatch(inspect(readClientInput(CLIENT), { showHidden: true }), /canary/)
+})
+
+const WRONG_CLIENTS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+  [{ id: 'a b' }, /a client id has 1 to 64/],
+  [{ provider: 'a b' }, /a provider id has 1 to 64/],
+  [{ provider: undefined }, /a provider id has 1 to 64/],
+  [{ clientId: '' }, /clientId must be a string that is not empty/],
+  [{ clientId: undefined }, /clientId must be a string/],
+  [{ clientId: 'a'.repeat(1001) }, /clientId must have at most 1000 characters, this one has 1001/],
+  [{ clientId: 'a\r\nb' }, /clientId must not contain control characters/],
+  [{ clientSecret: '' }, /clientSecret must be a string that is not empty/],
+  [{ clientSecret: 5 }, /clientSecret must be a string/],
+  [{ clientSecret: 'canary-secret\n' }, /clientSecret must not contain control characters/],
+  [{ clientSecret: 'canary\uD800' }, /clientSecret must not contain .*broken Unicode/],
+  [{ clientSecret: 'canary'.repeat(1000) }, /clientSecret must have at most 4000 characters/],
+  [{ secret: 'canary-secret' }, /"secret" is not a member; known are id, provider, clientId, clientSecret/],
+  [{ tokenEndpointAuthMethod: 'private_key_jwt' }, /must be one of client_secret_basic, client_secret_post, none/],
+  [{ tokenEndpointAuthMethod: 'none' }, /"none" sends no secret/],
+  [
+    { clientSecret: undefined, tokenEndpointAuthMethod: 'client_secret_post' },
+    /"client_secret_post" needs a clientSecret/,
+  ],
+]
+for (const [changes, message] of WRONG_CLIENTS) {
+  test(`a client with ${inspect(changes, { breakLength: Infinity, maxStringLength: 40 })} is refused, its secret not repeated`, () => {
+    const said = refused(() => readClientInput({ ...CLIENT, ...changes } as ClientInput), 'invalid_input')
+    assert.match(said, message)
+    assert.doesNotMatch(said, /canary/)
+  })
+}
+
+test('a secret in the wrong place is not repeated', () => {
+  for (const name of ['id', 'preset', 'tokenEndpoint', 'narrowing', 'reuse', 'allowPrivateNetwork', 'words']) {
+    const said = refused(
+      provider({ [name]: 'canary secret/token' }),
+      name === 'tokenEndpoint' ? 'provider_refused' : 'invalid_input',
+    )
+    assert.doesNotMatch(said, /canary/)
+  }
+})
