@@ -17,8 +17,8 @@ export interface ConnectionInput {
   readonly id: string
   /** The id of the client it was made with (`clients.put`). */
   readonly client: string
-  /** Absent with `client_credentials`, or where the provider gave none. */
-  readonly refreshToken?: string | undefined
+  /** Absent or null with `client_credentials`, or where the provider gave none. */
+  readonly refreshToken?: string | null | undefined
   /** `client_credentials`: a machine's own access (RFC 6749 section 4.4). `refresh_token` where absent. */
   readonly grantType?: 'refresh_token' | 'client_credentials' | undefined
   readonly accessToken?: string | undefined
@@ -367,18 +367,18 @@ function sealInput(
   if (grantType !== 'refresh_token' && grantType !== 'client_credentials') {
     throw new TokenError('invalid_input', 'grantType is "refresh_token" or "client_credentials"')
   }
-  if (grantType === 'client_credentials' && input.refreshToken !== undefined) {
+  const given = input.refreshToken ?? undefined
+  if (grantType === 'client_credentials' && given !== undefined) {
     throw new TokenError(
       'invalid_input',
       'client credentials have no refresh token: leave one of the two out (RFC 6749 section 4.4.3)',
     )
   }
-  if (grantType === 'refresh_token' && input.refreshToken === undefined && input.accessToken === undefined) {
+  if (grantType === 'refresh_token' && given === undefined && input.accessToken === undefined) {
     throw new TokenError('invalid_input', 'there is neither a refresh token nor an access token: nothing to keep')
   }
   const scope = shortScope(input.scope)
-  const rt =
-    input.refreshToken === undefined ? null : new Secret('refresh_token', readToken('refreshToken', input.refreshToken))
+  const rt = given === undefined ? null : new Secret('refresh_token', readToken('refreshToken', given))
   const at =
     input.accessToken === undefined ? null : new Secret('access_token', readToken('accessToken', input.accessToken))
   const rtEnds = epoch('refreshTokenExpiresAt', input.refreshTokenExpiresAt)

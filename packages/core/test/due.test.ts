@@ -1,0 +1,153 @@
+/** When something happens by itself (`PROTOCOL.md` section 10 and invariant 14): offsets are milliseconds from now. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Attempt, InDoubt, Ready, State, Suspect } from '../src/connection.ts'
+import type { AttemptId, Fence, OwnerId, Revision, Uid } from '../src/ids.ts'
+import { policyOf, type Terms } from '../src/policy.ts'
+import { aheadAt, dueAt, jitterOf, type Facts } from '../src/schedule.ts'
+import { later, laterMoment, ms, type DurationMs, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
+import type { VariantKey } from '../src/variant.ts'
+
+const S = 1_000
+const MIN = 60 * S
+const H = 60 * MIN
+const D = 24 * H
+const ME = 'me' as OwnerId
+const NOW: Moment = { boot: 'a', at: 500_000_000 as MonoMs, wall: 1_790_000_000_000 as UnixMs }
+// Its jitter is 0, so that the numbers below are exact.
+const UID = '00000000-0000-4000-8000-000000000000' as Uid
+
+const at = (offset: number): UnixMs => later(NOW.wall, ms(offset))
+const moment = (offset: number): Moment => laterMoment(NOW, ms(offset))
+
+const termsOf = (idleMs: DurationMs | null = null): Terms => ({
+  provider: { revision: 1 as Revision, refreshTokenIdleMs: idleMs } as Terms['provider'],
+  client: { revision: 1 as Revision } as Terms['client'],
+  policy: policyOf({ reuse: { kind: 'strict' } }, 'refresh_token'),
+})
+
+const facts = (state: State, rest: Partial<Facts> = {}): Facts => ({
+  uid: UID,
+  grantType: 'refresh_token',
+  state,
+  refreshToken: { endsAt: null, lifetimeMs: null, presentations: 0, receivedAt: at(-H) },
+  accessTokens: [{ variant: '' as VariantKey, expiresAt: at(H), lifetimeMs: ms(H), refusedAt: null }],
+  signedOutAt: null,
+  usedAt: null,
+  lastGrant: { at: at(-MIN), attempt: null, fence: 1 as Fence },
+  ...rest,
+})
+const due = (of: Facts, terms: Terms = termsOf()): number | null => {
+  const found = dueAt(of, terms, ME, NOW)
+  return found === null ? null : found - NOW.wall
+}
+
+const READY: Ready = { status: 'ready', backOff: null }
+const attempt: Attempt = {
+  id: 'x' as AttemptId,
+  owner: ME,
+  host: 'h',
+  fence: 2 as Fence,
+  why: 'fresh',
+  acquiredAt: moment(-20 * S),
+  heartbeat: 1,
+  heartbeatAt: moment(-10 * S),
+  leaseMs: ms(30 * S),
+  blockedFailures: 0,
+}
+const doubt: InDoubt = { status: 'in_doubt', since: NOW, promptRetry: null, silentSince: null, backOff: null }
+const suspect: Suspect = { status: 'suspect', firstRefusedAt: NOW, refusals: 1, backOff: null }
+const blocked: State = {
+  status: 'blocked',
+  from: READY,
+  reason: 'client',
+  word: null,
+  failures: 1,
+  retryAt: at(MIN),
+  clientRevision: 1 as Revision,
+  providerRevision: 1 as Revision,
+}
+
+const waiting: readonly [string, State, number][] = [
+  ['presenting: when its lease is over', { status: 'presenting', from: READY, attempt }, 20 * S],
+  ['in doubt: at its end', doubt, H],
+  ['in doubt for an hour: still at its end', { ...doubt, since: moment(-H) }, H],
+  ['suspect: at its confirmation', suspect, 15 * S],
+  ['suspect, twice refused: a minute after the first', { ...suspect, refusals: 2 }, MIN],
+  ['blocked: at its retry', blocked, MIN],
+  ['deleting: now', { status: 'deleting', since: NOW.wall, attempt: null }, 0],
+  ['deleting with an open attempt: when that lease is over', { status: 'deleting', since: NOW.wall, attempt }, 20 * S],
+]
+for (const [name, state, expected] of waiting) {
+  test(`something happens by itself while ${name}`, () => assert.equal(due(facts(state)), expected))
+}
+
+test('every state that waits has its moment, whatever its tokens, its end or its refusals', () => {
+  const states = waiting.map(([, state]) => state)
+  const spans = [null, at(-D), at(10 * S), at(D)]
+  for (const state of [...states, { ...blocked, from: doubt }, { ...blocked, from: suspect }]) {
+    for (const endsAt of spans) {
+      for (const accessTokens of [[], facts(READY).accessTokens]) {
+        const refreshToken = { endsAt, lifetimeMs: null, presentations: 3, receivedAt: at(-2 * D) }
+        const found = due(facts(state, { refreshToken, accessTokens }))
+        assert.ok(found !== null && Number.isFinite(found), state.status)
+      }
+    }
+  }
+})
+
+test('nothing happens by itself to what needs its user or is erased', () => {
+  assert.equal(due(facts({ status: 'needs_user', reason: 'revoked', since: NOW.wall })), null)
+  assert.equal(due(facts({ status: 'erased', since: NOW.wall })), null)
+})
+
+test('what was used lately is refreshed ahead, in the window before its end', () => {
+  assert.equal(due(facts(READY, { usedAt: at(0) })), H - 6 * MIN)
+  assert.equal(due(facts(READY, { usedAt: at(-6 * MIN) })), H - 6 * MIN)
+})
+
+test('what nobody used lately is left alone', () => {
+  assert.equal(due(facts(READY)), null)
+  assert.equal(due(facts(READY, { usedAt: at(-6 * MIN - 1) })), null)
+})
+
+test('a refresh ahead waits for a back-off that ends later', () => {
+  const backOff = { failures: 1, draw: 0, failedAt: NOW, notBefore: at(2 * H) }
+  assert.equal(due(facts({ ...READY, backOff }, { usedAt: NOW.wall })), 2 * H)
+})
+
+test('a quiet connection is used before its refresh token dies of idleness', () => {
+  assert.equal(due(facts(READY, { accessTokens: [] }), termsOf(ms(60 * D))), 57 * D - MIN)
+  assert.equal(due(facts(READY, { accessTokens: [] }), termsOf(ms(4 * H))), 3 * H - MIN)
+})
+
+test('a refresh token is used a margin before its known end', () => {
+  const refreshToken = { endsAt: at(2 * H), lifetimeMs: ms(3 * H), presentations: 0, receivedAt: at(-H) }
+  assert.equal(due(facts(READY, { refreshToken })), 2 * H - 30 * S)
+})
+
+test('a refresh token whose end did not move is not refreshed again and again', () => {
+  // The margin began 10 s ago, and it was used 5 s ago: the same end again is a cap that nothing can move.
+  const refreshToken = { endsAt: at(20 * S), lifetimeMs: ms(3 * H), presentations: 0, receivedAt: at(-2 * H) }
+  const lastGrant = { at: at(-5 * S), attempt: null, fence: 2 as Fence }
+  assert.equal(due(facts(READY, { refreshToken, lastGrant })), null)
+  assert.equal(due(facts(READY, { refreshToken: { ...refreshToken, endsAt: at(-S) }, lastGrant })), null)
+})
+
+test('without a refresh token nothing is ever due; client credentials need none', () => {
+  assert.equal(due(facts(READY, { refreshToken: null, usedAt: NOW.wall })), null)
+  const machine = facts(READY, { refreshToken: null, usedAt: NOW.wall, grantType: 'client_credentials' })
+  assert.equal(due(machine), H - 6 * MIN)
+})
+
+test('the jitter is stable for a uid and moves the window by at most a fifth of it', () => {
+  const token = { expiresAt: at(H), lifetimeMs: ms(H) }
+  const offsets = ['00000000', '7fffffff', 'ffffffff'].map((tail) => {
+    const uid = `00000000-0000-4000-8000-0000${tail}` as Uid
+    assert.equal(jitterOf(uid), jitterOf(uid))
+    assert.ok(jitterOf(uid) >= 0 && jitterOf(uid) < 1)
+    return H - (aheadAt(uid, token, termsOf().policy) - NOW.wall)
+  })
+  assert.equal(offsets[0], 6 * MIN)
+  assert.ok(Math.abs((offsets[1] ?? 0) - 5.4 * MIN) < 1 && Math.abs((offsets[2] ?? 0) - 4.8 * MIN) < 1)
+})
