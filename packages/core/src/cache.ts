@@ -121,6 +121,9 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       const old = entries.get(key)
       // A lower revision never replaces a higher one: two reads can come back in the wrong order.
       if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
+      // A thousand callers who shared one refresh put it once.
+      if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence)
+        return old.handOut
       if (old !== undefined) remove(old)
       const freshUntil = Math.min(
         aheadAt(uid, token, view.terms.policy),

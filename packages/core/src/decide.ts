@@ -60,6 +60,12 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
   if (at.kind === 'now') {
     if (living !== null && floorHolds(living, terms.policy, now.wall))
       return { action: 'hand_out', token: living, ahead: null }
+    const ended = kept !== null && kept.refusedAt === null && facts.signedOutAt === null ? kept : null
+    if (living === null && ended !== null && !dying && floorHolds(ended, terms.policy, now.wall)) {
+      // Its lifetime was shorter than the floor: the provider is not stormed for it.
+      const until = later(ended.sentAt, floorMs(ended.lifetimeMs, terms.policy))
+      return { action: 'wait', until, refusal: { code: 'unavailable', retryAt: until } }
+    }
     return { action: 'refresh', why: at.why, meanwhile: living }
   }
   const refusal = refusalOf(view, at)

@@ -36,7 +36,7 @@ export function formFor(grantType: GrantType, variant: Variant, grantScope: stri
 // ---- what came back ------------------------------------------------------------------------------------------------
 
 export type NotSentBecause =
-  'dns' | 'refused' | 'tls' | 'timeout' | 'address_refused' | 'discovery' | 'send_limit' | 'closed'
+  'dns' | 'refused' | 'tls' | 'timeout' | 'address_refused' | 'discovery' | 'send_limit' | 'client' | 'closed'
 
 /** Nothing left this machine: the refresh token is as it was. Made only by a token endpoint or the last check. */
 export interface NotSent {
@@ -53,6 +53,8 @@ export interface ResponseSeen {
   readonly body: AnswerBody
   /** False: the connection ended, or 64 KiB were read, before the end of the body. */
   readonly complete: boolean
+  /** It was cut by our own reset: the server may still be at work. */
+  readonly abandoned?: true
   readonly sentAt: Now
 }
 
@@ -160,7 +162,7 @@ export function judge(
 
   if (!answer.complete) {
     const saved = success ? cutRefreshToken(text) : null
-    return saved === null ? inDoubt('cut', status, true, retryAfterMs) : withoutAccessToken(saved)
+    return saved === null ? inDoubt('cut', status, answer.abandoned !== true, retryAfterMs) : withoutAccessToken(saved)
   }
 
   const body = readBody(text)

@@ -9,7 +9,7 @@ import { decide, factsOf, patienceWith, variantFor, type Asked, type Refusal } f
 import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { closedError, errorFor, goneError, handOut, scopeRefused, unreadable, type HandOut } from './handout.ts'
-import { parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
+import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
 import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { refresh, type Refreshed } from './refresh.ts'
@@ -94,7 +94,11 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         case 'watch': {
           const flight = flights.of(view.row.uid)
           const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
-          const patient = await within(ended, patience(view, decision.meanwhile, until))
+          // A watch that fails has not seen the end: look again, after a pause.
+          const patient = await within(
+            ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
+            patience(view, decision.meanwhile, until),
+          )
           if (patient === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
           break
         }
@@ -129,7 +133,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         if (flown.outcome.kind === 'misconfigured' && flown.outcome.reason === 'asked') throw scopeRefused(id)
         const brought = broughtBy(flown, variant)
         if (brought === null || brought.expiresAt <= clock.now().wall) return null
-        return cache.put(flown.view ?? view, brought, clock.now())
+        return cache.put(flown.view ?? acquiredFrom(view), brought, clock.now())
       }
       case 'unreadable':
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
@@ -167,7 +171,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       (flown) => {
         if (flown.kind !== 'ended') return
         const brought = broughtBy(flown, variant)
-        if (brought !== null) cache.put(flown.view ?? view, brought, clock.now())
+        if (brought !== null) cache.put(flown.view ?? acquiredFrom(view), brought, clock.now())
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
           cache.drop(view.row.uid)
       },
@@ -276,6 +280,9 @@ function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): Open
   const { sealed: _sealed, serial: _serial, ...rest } = stored
   return { ...rest, fence: flown.fence, refusedAt: null, token: opened.token }
 }
+
+/** The view as our own acquire left the row: without it the next poll would take our own write for somebody else's. */
+const acquiredFrom = (view: View): View => ({ ...view, row: { ...view.row, revision: next(view.row.revision) } })
 
 const noRoom = (id: string): TokenError =>
   new TokenError(

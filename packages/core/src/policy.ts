@@ -141,10 +141,7 @@ function assertRelations(policy: Policy): void {
     'a lease must outlive the grant and the commit that it protects',
   )
   check(policy.connectDeadlineMs <= policy.leaseMs / 2, 'connecting must end before the send limit')
-  check(
-    policy.spillAfterMs < policy.commitDeadlineMs,
-    'an answer spills before its commit is given up',
-  )
+  check(policy.spillAfterMs < policy.commitDeadlineMs, 'an answer spills before its commit is given up')
   check(
     policy.grantDeadlineMs + policy.commitDeadlineMs < policy.callerDeadlineMs &&
       policy.callerDeadlineMs < policy.leaseMs + policy.patienceMs,

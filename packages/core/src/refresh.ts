@@ -69,13 +69,19 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const room = await spill.reserve(await cipher.sealer())
   if ('kind' in room) return room
 
-  const acquired = await acquire(ports, of, room)
+  const acquired = await acquire(ports, of, room).catch((error: unknown) => {
+    room.release()
+    throw error
+  })
   if (acquired.kind !== 'acquired') {
     room.release()
     return acquired
   }
   const { provider, policy } = of.view.terms
-  const line = await ports.endpoint.connect(provider, client, policy.connectDeadlineMs)
+  // A client that cannot be presented, without its secret for example, is no reason to leave the attempt open.
+  const line = await ports.endpoint
+    .connect(provider, client, policy.connectDeadlineMs)
+    .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
   if ('kind' in line) return end(ports, of, client, acquired.lease, room, line)
 
   const lease = await readyToSend(ports, acquired.lease)

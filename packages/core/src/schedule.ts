@@ -20,6 +20,7 @@ import {
   aheadWindowMs,
   backOffMs,
   endMarginMs,
+  floorMs,
   keepAliveLeadMs,
   usedLatelyMs,
   type Policy,
@@ -43,7 +44,10 @@ export interface Facts {
   readonly grantType: ConnectionRow['grantType']
   readonly state: State
   readonly refreshToken: Pick<StoredRefreshToken, 'endsAt' | 'lifetimeMs' | 'presentations' | 'receivedAt'> | null
-  readonly accessTokens: readonly Pick<StoredAccessToken, 'expiresAt' | 'refusedAt' | 'variant' | 'lifetimeMs'>[]
+  readonly accessTokens: readonly Pick<
+    StoredAccessToken,
+    'expiresAt' | 'refusedAt' | 'variant' | 'lifetimeMs' | 'fence'
+  >[]
   readonly signedOutAt: Moment | null
   readonly usedAt: UnixMs | null
   readonly lastGrant: ConnectionRow['lastGrant']
@@ -113,7 +117,11 @@ function restingSchedule(
   const notBefore = state.backOff?.notBefore ?? null
   switch (state.status) {
     case 'ready':
-      return when(pastKnownEnd(facts, now.wall) ? 'last' : 'fresh', free, now)
+      return when(
+        pastKnownEnd(facts, now.wall) ? 'last' : 'fresh',
+        latest(free, floorAfterBareGrant(facts, policy)),
+        now,
+      )
     case 'in_doubt': {
       const allowed = whenDoubtAllows(facts, state, terms, owner, now)
       const why = pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt'
@@ -144,6 +152,13 @@ function whenBackOffEnds(backOff: BackOff | null, policy: Policy, now: Moment, w
   const capMs = waited ? policy.backOffCapWithCallerMs : policy.backOffCapMs
   const drawn = surelyAfter(backOff.failedAt, backOffMs(backOff.failures, backOff.draw, capMs, policy), now)
   return backOff.notBefore === null ? drawn : latest(drawn, backOff.notBefore)
+}
+
+/** A granted answer without an access token is followed by another refresh, but not at once: it may come again. */
+function floorAfterBareGrant(facts: Facts, policy: Policy): UnixMs {
+  const { lastGrant } = facts
+  const bare = lastGrant !== null && !facts.accessTokens.some((token) => token.fence === lastGrant.fence)
+  return bare ? later(lastGrant.at, policy.floorLeastMs) : (0 as UnixMs)
 }
 
 function whenToConfirm(state: Suspect, policy: Policy, now: Moment): UnixMs {
@@ -273,10 +288,13 @@ function readyDueAt(facts: Facts, policy: Policy, idleMs: DurationMs | null): Un
   const full = facts.accessTokens.find((at) => at.variant === '')
   if (full !== undefined && facts.usedAt !== null) {
     const ahead = aheadAt(facts.uid, full, policy)
-    if (ahead - facts.usedAt <= usedLatelyMs(full.lifetimeMs, policy)) moments.push(ahead)
+    // A grant that brought no newer token does not make the old one due again at once.
+    const floor = facts.lastGrant === null ? ahead : later(facts.lastGrant.at, floorMs(full.lifetimeMs, policy))
+    if (ahead - facts.usedAt <= usedLatelyMs(full.lifetimeMs, policy)) moments.push(latest(ahead, floor))
   }
   const known = knownEndWithMargin(facts, policy)
-  if (known !== null) moments.push(known)
+  // Refreshed in that last moment already, and the end did not move: it is capped, and asking again moves nothing.
+  if (known !== null && (facts.lastGrant === null || facts.lastGrant.at < known)) moments.push(known)
   if (idleMs !== null && facts.refreshToken !== null) {
     const usedAt = facts.lastGrant?.at ?? facts.refreshToken.receivedAt
     moments.push(later(usedAt, ms(idleMs - keepAliveLeadMs(idleMs, policy))))

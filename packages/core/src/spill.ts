@@ -3,6 +3,7 @@
  * is repeated until the store has it (`PROTOCOL.md` section 4.9).
  */
 import { keptFrom } from './commit.ts'
+import { TokenError } from './failures.ts'
 import type { End } from './grant.ts'
 import type { Lease } from './lease.ts'
 import { backOffMs, type Policy } from './policy.ts'
@@ -46,6 +47,7 @@ export async function settle(
     return acknowledged
   }
   void repeat(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
+    if (result === 'closed') return
     await cleared(ports, room, entry)
     later(result)
   })
@@ -82,19 +84,25 @@ async function retryWithin(
   return null
 }
 
-/** Repeats until the store has it: an answer that was received is not given up. */
+/**
+ * Repeats until the store has it: an answer that was received is not given up. A store that was closed takes nothing any
+ * more; the answer stays in its slot for whoever opens it next.
+ */
 async function repeat(
   ports: Ports,
   policy: Policy,
   kept: Kept,
   running: Promise<CommitResult | null> | null,
-): Promise<CommitResult> {
+): Promise<CommitResult | 'closed'> {
   const first = running === null ? null : await running
   if (first !== null) return first
   for (let failures = 1; ; failures += 1) {
     await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.backOffCapWithCallerMs, policy)).rung
-    const result = await attempt(() => ports.store.replay(kept))
-    if (result !== null) return result
+    try {
+      return await ports.store.replay(kept)
+    } catch (error) {
+      if (error instanceof TokenError && error.code === 'closed') return 'closed'
+    }
   }
 }
 

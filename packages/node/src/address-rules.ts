@@ -129,7 +129,7 @@ function isLoopback(address: string): boolean {
 function isPublic(address: string): boolean {
   const family = isIP(address)
   if (family === 4) return !NOT_PUBLIC_4.check(address, 'ipv4')
-  // An address with a zone is local to a link; Node's BlockList matches it against nothing and would let it pass.
+  // An address with a zone belongs to a link of this machine, whatever its prefix says.
   if (family !== 6 || address.includes('%')) return false
   const behindNat64 = nat64Target(address)
   return behindNat64 === null ? !NOT_PUBLIC_6.check(address, 'ipv6') : isPublic(behindNat64)

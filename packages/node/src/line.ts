@@ -177,7 +177,7 @@ function listen(
   let bytes = 0
   let response: IncomingMessage | null = null
 
-  const seen = (message: IncomingMessage, whole: boolean): void => {
+  const seen = (message: IncomingMessage, whole: boolean, cut: { readonly abandoned?: true } = {}): void => {
     const body = readBody(Buffer.concat(chunks), message.headers['content-encoding'] ?? '', BODY_BYTES_MAX)
     resolve({
       kind: 'response',
@@ -186,6 +186,7 @@ function listen(
       date: message.headers.date ?? null,
       body: new Secret('answer_body', body.text),
       complete: whole && body.whole,
+      ...cut,
       sentAt,
     })
   }
@@ -212,7 +213,7 @@ function listen(
     abandon: () => {
       // What came of a granted answer can hold the only copy of the next refresh token, so it is judged, not dropped.
       const granted = response !== null && bytes > 0 && Math.floor((response.statusCode ?? 0) / 100) === 2
-      if (response !== null && granted) seen(response, false)
+      if (response !== null && granted) seen(response, false, { abandoned: true })
       else noAnswer('abandoned')
     },
   }

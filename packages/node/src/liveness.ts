@@ -4,8 +4,8 @@
  * The kernel frees that lock at death and not at a freeze, whatever process-id namespace the owner lives in. Whoever gets
  * the lock of another owner holds the proof of its death, alone, until it is released.
  */
-import { existsSync, rmSync } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -22,7 +22,7 @@ export interface OwnLiveness extends Liveness {
   close(): void
 }
 
-// Two that try at the same instant can turn each other away; a second look tells such a try from an owner.
+// Two probers in the same instant can turn each other away from the lock of a dead owner.
 const SECOND_LOOKS_MS = [2, 5, 11]
 // Each try is lost only to a prober that looks in that very instant.
 const OWN_TRIES_MAX = 50
@@ -52,10 +52,10 @@ async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   const path = ownerFile(folder, owner)
   try {
     await makeFolder(ownersFolder(folder))
-    // Whoever looks between these two steps finds a file without a lock, takes us for dead, and removes it. Under the
-    // lock nobody can, so a file that is still there is ours; else we begin again.
+    // Another process that looks between these two steps finds a file without a lock, takes us for dead, and removes it.
+    // Once we have the lock nobody can, so a file that is still there is ours; else we begin again.
     for (let tries = 0; tries < OWN_TRIES_MAX; tries += 1) {
-      await createEmpty(path)
+      createEmpty(path)
       const own = tryLock(path)
       if (own instanceof DatabaseSync) {
         if (existsSync(path)) return own
@@ -75,10 +75,10 @@ async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   )
 }
 
-/** Exists already only when a look at it made us begin again; then it is left alone, and no descriptor of it is closed. */
-async function createEmpty(path: string): Promise<void> {
+/** It exists already only when we begin again; then it is left alone, and no descriptor of it is closed. */
+function createEmpty(path: string): void {
   try {
-    await (await open(path, 'wx', 0o600)).close()
+    closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error
   }
@@ -89,11 +89,11 @@ async function judge(folder: string, other: OwnerId): Promise<ProofOfDeath | 'al
   const path = ownerFile(folder, other)
   let seen = tryLock(path)
   for (const ms of SECOND_LOOKS_MS) {
-    if (seen !== 'locked') break
+    if (seen !== 'contended') break
     await pause(ms)
     seen = tryLock(path)
   }
-  if (seen === 'locked') return 'alive'
+  if (seen === 'held' || seen === 'contended') return 'alive'
   if (seen === 'unusable') return 'unknown'
   // Another prober finished with this owner between our opening and our lock: what we hold is a file without a name.
   if (!existsSync(path)) {
@@ -122,20 +122,27 @@ function proofOfDeath(folder: string, owner: OwnerId, lock: DatabaseSync): Proof
  * Asks for the exclusive lock once, without waiting.
  *
  * The file stays empty: nothing is ever written to it, so nothing in it can break.
+ *
+ * @returns the lock; `held`: somebody has it; `contended`: somebody else was asking for it in this instant
  */
-function tryLock(path: string): DatabaseSync | 'locked' | 'unusable' {
+function tryLock(path: string): DatabaseSync | 'held' | 'contended' | 'unusable' {
   // Never creates a file: a missing one is an answer.
   const url = pathToFileURL(path)
   url.search = 'mode=rw'
   let database: DatabaseSync | undefined
+  let readable = false
   try {
     database = new DatabaseSync(url, { timeout: 0 })
-    // A rollback journal on disk would be a second file to clean up after a kill.
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+    // A rollback journal on disk would be a second file to clean up after a kill. Reading takes a shared lock, which
+    // whoever holds the exclusive one keeps out.
+    database.exec('PRAGMA journal_mode = MEMORY; PRAGMA schema_version')
+    readable = true
+    database.exec('BEGIN EXCLUSIVE')
     return database
   } catch (error) {
     database?.close()
-    return sqliteCode(error) === SQLITE_BUSY ? 'locked' : 'unusable'
+    if (sqliteCode(error) !== SQLITE_BUSY) return 'unusable'
+    return readable ? 'contended' : 'held'
   }
 }
 

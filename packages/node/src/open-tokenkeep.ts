@@ -121,7 +121,11 @@ async function assemble(ports: Ports, { owner, numbers, options, background, ope
   const { registry } = ports
   let closing: Promise<void> | null = null
   const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES })
-  const { finishDeletion, rejected, introspect, ...connections } = createConnections(ports, manager, () => closing !== null)
+  const { finishDeletion, rejected, introspect, ...connections } = createConnections(
+    ports,
+    manager,
+    () => closing !== null,
+  )
   // Whoever died here before may have left an answer: it is replayed before anything is presented.
   await manager.watches.buryTheDead()
   const scheduler =
@@ -141,7 +145,8 @@ async function assemble(ports: Ports, { owner, numbers, options, background, ope
   const keep: Tokenkeep = {
     providers: {
       put: async (input) => registry.putProvider(readProviderInput(input)),
-      get: async (id) => (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknown('provider', id)),
+      get: async (id) =>
+        (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknown('provider', id)),
       list: () => registry.providers(),
     },
     clients: {

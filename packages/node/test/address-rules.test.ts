@@ -105,6 +105,7 @@ test('a public name may not resolve to a private or local address', () => {
     '::1',
     '169.254.169.254',
     'fe80::1%eth0',
+    '2606:4700::1111%eth0',
     '64:ff9b::a00:1',
     'nonsense',
   ]) {

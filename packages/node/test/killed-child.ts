@@ -11,8 +11,8 @@ interface Orders {
   readonly life: number
 }
 
-const [line] = await Array.fromAsync(createInterface({ input: process.stdin }))
-const { path, keyFile, ids, life } = JSON.parse(line ?? '') as Orders
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+const { path, keyFile, ids, life } = JSON.parse((await lines.next()).value ?? '') as Orders
 const keep = await openTokenkeep({ path, keyFile, keyBesideData: true })
 process.stdout.write('open\n')
 

@@ -32,7 +32,7 @@ async function answered(t: TestContext, scheme: Scheme, answer: string | Buffer)
 
 function response(answer: Answer | NotSent): ResponseSeen {
   assert.equal(answer.kind, 'response', JSON.stringify(answer))
-  return answer as ResponseSeen
+  return answer
 }
 
 for (const scheme of SCHEMES) {
@@ -191,7 +191,7 @@ test('an answer that comes before the request was read is read', async (t) => {
 })
 
 test('an answer before the question is not an answer to it', async (t) => {
-  const url = await rawServer(t, 'http', (socket) => socket.write('HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n'))
+  const url = await rawServer(t, 'http', (socket) => socket.write('HTTP/1.1 503 Full\r\nContent-Length: 9\r\n\r\nfull'))
   const line = await lineTo(url)
   await sleep(100)
   assert.deepEqual(await line.send(() => assert.fail('the ticket was taken')).ever, {
@@ -251,9 +251,9 @@ test('a body of exactly 64 KiB is read, one byte more is cut', async (t) => {
 })
 
 test('an endless body is cut after 64 KiB, and the server is stopped', async (t) => {
-  const stopped = Promise.withResolvers<undefined>()
+  const stopped = Promise.withResolvers<number>()
   const url = await rawServer(t, 'http', (socket) => {
-    socket.on('close', () => stopped.resolve(undefined))
+    socket.on('close', () => stopped.resolve(socket.bytesWritten))
     afterRequest(socket, () => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n')
       const more = (): void => {
@@ -265,7 +265,8 @@ test('an endless body is cut after 64 KiB, and the server is stopped', async (t)
   })
   const answer = response(await (await lineTo(url)).send(() => ({ headers: {}, body: BODY })).ever)
   assert.deepEqual([answer.complete, answer.body.reveal().length], [false, BODY_BYTES_MAX])
-  await stopped.promise
+  // Far below the announced 1 GiB: what fits into the buffers in between.
+  assert.ok((await stopped.promise) < 100_000_000)
 })
 
 test('a body of a byte a second is listened to until it is abandoned; what came of a grant is kept', async (t) => {

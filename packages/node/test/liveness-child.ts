@@ -3,6 +3,7 @@
  *
  * `own <folder> <owner>`: lives until a line comes on its input, then ends as it should.
  * `judge <folder> <owner> <other>`: says what it makes of another owner when a line comes, and holds a proof until the next.
+ * `hunt <folder> <owner>`: looks at every owner all the time from one line to the next, then says how many deaths it proved.
  */
 import { once } from 'node:events'
 import process from 'node:process'
@@ -13,6 +14,7 @@ const [what, folder = '', owner = '', other = ''] = process.argv.slice(2)
 const liveness = await createLiveness({ folder, owner: owner as OwnerId })
 process.stdout.write('ready\n')
 await once(process.stdin, 'data')
+if (what === 'hunt') await hunt()
 if (what === 'judge') {
   const judged = await liveness.judge(other as OwnerId)
   process.stdout.write(typeof judged === 'string' ? `${judged}\n` : 'dead\n')
@@ -21,3 +23,19 @@ if (what === 'judge') {
 }
 liveness.close()
 process.stdin.destroy()
+
+async function hunt(): Promise<void> {
+  let over = false
+  let proven = 0
+  process.stdin.once('data', () => (over = true))
+  while (!over) {
+    for (const one of await liveness.others()) {
+      const judged = await liveness.judge(one)
+      if (typeof judged === 'string') continue
+      proven += 1
+      judged.release(true)
+    }
+    await new Promise((turn) => setImmediate(turn))
+  }
+  process.stdout.write(`${proven}\n`)
+}

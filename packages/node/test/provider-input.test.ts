@@ -98,7 +98,7 @@ function refused(read: () => unknown, code: FailureCode): string {
 }
 
 const provider = (changes: Record<string, unknown>): (() => unknown) => {
-  return () => readProviderInput({ ...PLAIN, ...changes } as ProviderInput)
+  return () => readProviderInput({ ...PLAIN, ...changes })
 }
 
 const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, FailureCode?])[] = [
@@ -228,7 +228,7 @@ const WRONG_CLIENTS: readonly (readonly [Record<string, unknown>, RegExp])[] = [
 ]
 for (const [changes, message] of WRONG_CLIENTS) {
   test(`a client with ${inspect(changes, { breakLength: Infinity, maxStringLength: 40 })} is refused, its secret not repeated`, () => {
-    const said = refused(() => readClientInput({ ...CLIENT, ...changes } as ClientInput), 'invalid_input')
+    const said = refused(() => readClientInput({ ...CLIENT, ...changes }), 'invalid_input')
     assert.match(said, message)
     assert.doesNotMatch(said, /canary/)
   })

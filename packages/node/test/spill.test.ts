@@ -275,13 +275,12 @@ test('bytes with a right checksum and wrong content are skipped', async () => {
   const odd: readonly unknown[] = [
     { ...kept, uid: 7 },
     { ...kept, fence: '17' },
-    { ...kept, granted: null },
+    { ...kept, granted: {} },
     { ...kept, granted: { ...kept.granted, variant: null } },
     { ...kept, granted: { ...kept.granted, refreshToken: { sealed: new Uint8Array(3) } } },
   ]
   for (const [index, value] of odd.entries()) {
-    const decoded = decodeSlot(encodeSlot(value as Kept))
-    assert.ok(decoded === null || decoded.granted.refreshToken === null, `case ${index}`)
+    assert.equal(decodeSlot(encodeSlot(value as Kept)), null, `case ${index}`)
   }
 })
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
@@ -106,6 +106,19 @@ test('a database of a newer version is refused, untouched, and both versions are
 test('another master key is refused, untouched', () =>
   refuses({ code: 'key_wrong', message: /Nothing was changed/ }, { keys: () => newKeyring() }))
 
+test('another master key does not even merge the log that a killed process left', async () => {
+  const folder = await newFolder()
+  const database = await openDatabase(folder.database, newKeyring())
+  const left = join(folder.path, 'left.db')
+  for (const suffix of ['', '-wal']) copyFileSync(`${folder.database}${suffix}`, `${left}${suffix}`)
+  await database.close()
+  const content = (): string[] => ['', '-wal'].map((suffix) => readFileSync(`${left}${suffix}`).toString('base64'))
+  const before = content()
+  await assert.rejects(() => openDatabase(left, newKeyring()), { code: 'key_wrong' })
+  assert.deepEqual(content(), before)
+  await folder.remove()
+})
+
 test('a keyring without the key that sealed last is refused, untouched', () => {
   const other = newMasterKey('other')
   return refuses(
@@ -170,7 +183,7 @@ test('a place where no database can be is named with the reason', async () => {
 test('no secret stands in the files, and a deleted connection leaves no ciphertext behind', async () => {
   const folder = await newFolder()
   const world = await createWorld(() => backendOn(folder.database, newKeyring(), folder.remove))
-  const draft = world.draft('a', { refreshToken: 'rt canary', accessToken: 'at canary' })
+  const draft = world.draft('a', { refreshToken: 'rt canary', accessToken: 'at canary', labels: { of: 'somebody' } })
   await world.one.store.create(draft)
   const everything = (): Buffer =>
     Buffer.concat(readdirSync(folder.path).map((name) => readFileSync(join(folder.path, name))))
@@ -184,7 +197,12 @@ test('no secret stands in the files, and a deleted connection leaves no cipherte
   const deletion = await world.one.store.beginDelete(view.at)
   assert.ok(deletion.kind === 'deleting')
   await world.one.store.finishDelete(deletion)
-  new DatabaseSync(folder.database).exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  const outside = new DatabaseSync(folder.database)
+  for (const table of ['access_token', 'held_answer', 'label']) {
+    assert.deepEqual({ ...outside.prepare(`SELECT count(*) AS rows FROM ${table}`).get() }, { rows: 0 }, table)
+  }
+  outside.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  outside.close()
   assert.equal(everything().includes(Buffer.from(refreshToken.sealed)), false)
   assert.equal(everything().includes(Buffer.from(accessToken.sealed)), false)
   await world.end()

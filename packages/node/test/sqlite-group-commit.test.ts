@@ -55,6 +55,7 @@ function scratch() {
   const insert = sql.prepare('INSERT INTO item (name) VALUES (?)')
   const commits = groupCommit({ sql, path: 'scratch', clock: createSystemClock(), random: createSystemRandom() })
   return {
+    sql,
     commits,
     put: (...names: string[]) => commits.write(() => names.forEach((name) => insert.run(name))),
     names: () =>
@@ -74,6 +75,31 @@ test('a write that fails half-way leaves nothing, and fails alone', async () => 
   )
   assert.deepEqual(names(), ['a', 'c', 'd'])
   assert.equal(commits.committed(), 1)
+})
+
+test('where a full disk makes SQLite undo a whole transaction, the writes that did no wrong run again', async () => {
+  const { put, names, sql } = scratch()
+  sql.exec('PRAGMA max_page_count = 4')
+  const results = await Promise.allSettled([put('a'), put('x'.repeat(100_000)), put('b')])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.deepEqual(names(), ['a', 'b'])
+})
+
+test('a COMMIT that fails fails everybody in it', async () => {
+  const { commits, put, names, sql } = scratch()
+  sql.exec('CREATE TABLE child (name TEXT REFERENCES item (name) DEFERRABLE INITIALLY DEFERRED) STRICT')
+  const orphan = commits.write(() => sql.exec(`INSERT INTO child VALUES ('nobody')`))
+  const results = await Promise.allSettled([put('a'), orphan, put('b')])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  )
+  assert.deepEqual(names(), [])
+  await put('c')
+  assert.deepEqual(names(), ['c'])
 })
 
 test('closing waits for what is queued, and refuses what comes later', async () => {

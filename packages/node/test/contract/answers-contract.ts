@@ -12,6 +12,7 @@ import {
   mustAcquire,
   mustRead,
   presented,
+  provider,
   tryAcquire,
   type MakeBackend,
   type World,
@@ -73,6 +74,17 @@ export function answersContract(make: MakeBackend): void {
     const narrow = { refreshToken: 'rt 2', accessToken: 'narrow', variant: 'offers\n\n' }
     await world.one.store.commit(lease, world.granted(at, narrow))
     assert.deepEqual(accessTokensOf(await mustRead(world.one, 'a')), ['at of a', 'narrow'])
+    await world.end()
+  })
+
+  test('where a refresh kills the access tokens before it, they are gone with the commit', async () => {
+    const world = await createWorld(make)
+    await world.one.registry.putProvider({ ...provider('strict', { kind: 'strict' }), refreshKillsAccessToken: true })
+    const { at } = await world.connect('a')
+    const { lease } = await mustAcquire(world.one, at)
+    const narrow = { refreshToken: 'rt 2', accessToken: 'narrow', variant: 'offers\n\n' }
+    await world.one.store.commit(lease, world.granted(at, narrow))
+    assert.deepEqual(accessTokensOf(await mustRead(world.one, 'a')), ['narrow'])
     await world.end()
   })
 
