@@ -1,6 +1,6 @@
 /**
  * The hand-outs that this process remembers, bounded by bytes and forgotten by the CLOCK algorithm: one ring, one
- * number an entry, so that a hit writes nothing else.
+ * bit an entry, so that a hit moves nothing.
  */
 import type { OpenedAccessToken, View } from './connection.ts'
 import { handOut, type HandOut } from './handout.ts'
@@ -26,7 +26,9 @@ export interface Entry {
   readonly putAt: Now
   readonly freshForMs: DurationMs
   readonly bytes: number
-  /** Seconds for which a use still counts as recent: set by a hit, counted down by the poll; 0 for CLOCK means forget. */
+  /** The CLOCK bit: handed out again since the hand came by. */
+  touched: boolean
+  /** Seconds for which a use still counts as recent: set by a hit, counted down by the poll. */
   recent: number
   /** Where it stands in the ring. */
   place: number
@@ -59,10 +61,11 @@ export const cacheKey = (id: string, variant: VariantKey): string => (variant ==
 export function createCache(maxBytes: number, numbers: Numbers): Cache {
   const entries = new Map<string, Entry>()
   const keysOf = new Map<Uid, Set<string>>()
-  let ring: (Entry | null)[] = []
+  const ring: (Entry | null)[] = []
+  /** Places in the ring whose entry went: taken again first, so that the hand meets the others in their turn. */
+  const free: number[] = []
   let hand = 0
   let bytes = 0
-  let free = 0
 
   const remove = (entry: Entry): void => {
     if (entries.get(entry.key) !== entry) return
@@ -72,23 +75,15 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     if (keys?.size === 0) keysOf.delete(entry.uid)
     bytes -= entry.bytes
     ring[entry.place] = null
-    free += 1
+    free.push(entry.place)
   }
 
   const makeRoom = (): void => {
     while (bytes > maxBytes && entries.size > 0) {
       const entry = ring[hand] ?? null
-      if (entry !== null && entry.recent > 0) entry.recent = 0
+      if (entry?.touched === true) entry.touched = false
       else if (entry !== null) remove(entry)
       hand = (hand + 1) % ring.length
-    }
-    if (free > 64 && free > ring.length / 2) {
-      ring = ring.filter((entry) => entry !== null)
-      ring.forEach((entry, place) => {
-        if (entry !== null) entry.place = place
-      })
-      free = 0
-      hand = 0
     }
   }
 
@@ -104,6 +99,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
         const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
         if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined
       }
+      entry.touched = true
       entry.recent = RECENT_SECONDS
       entry.used = true
       return entry.handOut
@@ -129,6 +125,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
         aheadAt(uid, token, view.terms.policy),
         later(token.expiresAt, ms(-owedTtlMs(null, token.lifetimeMs, numbers))),
       ) as UnixMs
+      const given = handOut(token, scope)
       const entry: Entry = {
         key,
         uid,
@@ -136,15 +133,16 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
         variant: token.variant,
         revision,
         fence: token.fence,
-        handOut: handOut(token, scope),
+        handOut: given,
         lifetimeMs: token.lifetimeMs,
         expiresAt: token.expiresAt,
         freshUntil,
         putAt: now,
         freshForMs: ms(freshUntil - now.wall),
-        bytes: ENTRY_OVERHEAD_BYTES + key.length + token.token.reveal().length,
+        bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
+        touched: false,
         recent: RECENT_SECONDS,
-        place: ring.length,
+        place: free.pop() ?? ring.length,
         used: true,
       }
       entries.set(key, entry)
@@ -152,7 +150,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       if (keys === undefined) keysOf.set(uid, new Set([key]))
       else keys.add(key)
       bytes += entry.bytes
-      ring.push(entry)
+      ring[entry.place] = entry
       makeRoom()
       return entry.handOut
     },
@@ -167,7 +165,9 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       for (const entry of entries.values()) {
         if (entry.recent === 0) continue
         entry.recent -= 1
-        used.set(entry.uid, entry.revision)
+        // The oldest reading of any variant: a write after it concerns that one.
+        const known = used.get(entry.uid)
+        if (known === undefined || entry.revision < known) used.set(entry.uid, entry.revision)
       }
       return [...used]
     },
@@ -178,10 +178,10 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     clear() {
       entries.clear()
       keysOf.clear()
-      ring = []
+      ring.length = 0
+      free.length = 0
       hand = 0
       bytes = 0
-      free = 0
     },
   }
 }

@@ -139,7 +139,7 @@ function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): C
     generation: next(row.generation),
     parent: kept.answers,
     refreshToken: refreshToken && { ...refreshToken, presentations: 0 },
-    accessTokens: withAccessToken(row, terms, kept),
+    accessTokens: withAccessToken(row, terms, kept, now.wall),
     scope: scope ?? row.scope,
     successor: null,
   }
@@ -151,7 +151,7 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
   const overtaken = row.lastGrant !== null && row.lastGrant.fence > kept.fence
   const open = laterAttemptOpen(row, kept)
   if (overtaken || open) {
-    const accessTokens = withAccessToken(row, terms, kept)
+    const accessTokens = withAccessToken(row, terms, kept, writing.now.wall)
     if (accessTokens === row.accessTokens) return { kind: 'history', row }
     return { kind: 'committed', row: written({ ...row, accessTokens }, terms, writing.owner, writing.now) }
   }
@@ -170,7 +170,7 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
               ? {}
               : { endsAt: known.endsAt, lifetimeMs: known.lifetimeMs, receivedAt: known.receivedAt }),
           },
-    accessTokens: withAccessToken(row, terms, kept),
+    accessTokens: withAccessToken(row, terms, kept, writing.now.wall),
     scope: kept.granted.scope ?? row.scope,
     ...afterGrant(row, kept, writing.now),
   }
@@ -203,16 +203,17 @@ function afterGrant(
   }
 }
 
-function withAccessToken(row: ConnectionRow, terms: Terms, kept: Kept): readonly StoredAccessToken[] {
+function withAccessToken(row: ConnectionRow, terms: Terms, kept: Kept, now: UnixMs): readonly StoredAccessToken[] {
   const arrived = kept.granted.accessToken
   const old = terms.provider.refreshKillsAccessToken ? [] : row.accessTokens
   if (arrived === null) return old.length === row.accessTokens.length ? row.accessTokens : old
   const same = row.accessTokens.find((token) => token.variant === arrived.variant)
   if (same !== undefined && same.fence >= kept.fence) return row.accessTokens
-  return [
-    ...old.filter((token) => token.variant !== arrived.variant),
-    { ...arrived, fence: kept.fence, refusedAt: null },
-  ]
+  // Narrower tokens that have ended go, or a row would grow with every scope ever asked for.
+  const others = old.filter(
+    (token) => token.variant !== arrived.variant && (token.variant === '' || token.expiresAt > now),
+  )
+  return [...others, { ...arrived, fence: kept.fence, refusedAt: null }]
 }
 
 // ---- everything else: under the current fence ----------------------------------------------------------------------

@@ -23,6 +23,7 @@ export type Refusal =
   | { readonly code: 'suspect'; readonly retryAt: UnixMs | null }
   | { readonly code: 'unavailable'; readonly retryAt: UnixMs | null }
   | { readonly code: 'variant_unsupported' }
+  | { readonly code: 'deleting' }
   | { readonly code: 'unreadable'; readonly because: 'tampered' | 'no_key' }
 
 export type Decision =
@@ -45,7 +46,9 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
   const kept = view.accessTokens.find((token) => token.variant === asked.variant.key) ?? null
   const token =
     kept !== null && facts.signedOutAt === null && kept.refusedAt === null && kept.expiresAt > now.wall ? kept : null
-  const presenting = view.row.state.status === 'presenting'
+  const { status } = view.row.state
+  if (status === 'deleting' || status === 'erased') return { action: 'refuse', refusal: { code: 'deleting' } }
+  const presenting = status === 'presenting'
   // Where a refresh ends the access tokens before it, one that is being refreshed is as good as dead.
   const dying = presenting && terms.provider.refreshKillsAccessToken
   const living = dying ? null : token
@@ -56,7 +59,10 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
     const may = inWindow && at.kind === 'now' && !floorHolds(living, terms.policy, now.wall)
     return { action: 'hand_out', token: living, ahead: may ? at.why : null }
   }
-  if (!variantAllowed(view, asked.variant)) return { action: 'refuse', refusal: { code: 'variant_unsupported' } }
+  if (!variantAllowed(view, asked.variant)) {
+    if (living !== null) return { action: 'hand_out', token: living, ahead: null }
+    return { action: 'refuse', refusal: { code: 'variant_unsupported' } }
+  }
   if (at.kind === 'now') {
     if (living !== null && floorHolds(living, terms.policy, now.wall))
       return { action: 'hand_out', token: living, ahead: null }

@@ -166,6 +166,11 @@ export function judge(
   }
 
   const body = readBody(text)
+  if (success && body === null) {
+    // Complete by its length and cut all the same, by a proxy for example.
+    const saved = cutRefreshToken(text)
+    if (saved !== null) return withoutAccessToken(saved)
+  }
   if (success && body !== null) {
     const granted = readGranted(body, answer, provider, assume)
     if (granted !== null) return granted
@@ -177,8 +182,8 @@ export function judge(
   const own: ProviderWords = provider.words
   const passing = status === 408 || status === 425 || status === 429 || status >= 500
 
-  if (among(own.unavailable) !== null) return unavailable('busy', status, retryAfterMs)
   if (among(own.reused) !== null) return { kind: 'rejected', word: 'reused' }
+  if (among(own.unavailable) !== null) return unavailable('busy', status, retryAfterMs)
   if (!passing && among(own.interactionRequired) !== null) return { kind: 'rejected', word: 'interaction_required' }
   if (!passing && among(own.rejected) !== null) return { kind: 'rejected', word: 'invalid_grant' }
   const ownFault = among(own.misconfigured)
@@ -239,14 +244,16 @@ function readBody(text: string): Body | null {
     const value: unknown = JSON.parse(text)
     return isRecord(value) ? value : null
   } catch {
-    return /^[\w.~%+-]+=[^\s<>{}"]*$/.test(text) ? readForm(text) : null
+    const form = text.trim()
+    return /^[\w.~%+-]+=[^\s<>{}"]*$/.test(form) ? readForm(form) : null
   }
 }
 
 function readForm(text: string): Body {
   const fields: Record<string, string> = {}
   for (const pair of text.split('&')) {
-    const [name = '', value = ''] = pair.split('=', 2)
+    const equals = pair.indexOf('=')
+    const [name, value] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
     try {
       fields[decodeURIComponent(name)] = decodeURIComponent(value.replaceAll('+', ' '))
     } catch {
@@ -272,6 +279,10 @@ function wordsIn(body: Body): string[] {
 const token = (value: unknown): string | null =>
   typeof value === 'string' && /^[\x20-\x7E]+$/.test(value) ? value : null
 
+/** A refresh token travels in a form, where every character has its place: whatever came is kept. */
+const refreshTokenText = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value.isWellFormed() ? value : null
+
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
 /** A complete `refresh_token` member of a body that was cut: what is left of a sign-in, so it is kept. */
@@ -279,7 +290,7 @@ function cutRefreshToken(cut: string): RefreshToken | null {
   const member = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(cut)?.[1]
   if (member === undefined) return null
   try {
-    const value = token(JSON.parse(member))
+    const value = refreshTokenText(JSON.parse(member))
     return value === null ? null : new Secret('refresh_token', value)
   } catch {
     return null
@@ -293,7 +304,7 @@ function readGranted(
   assume: Assumptions,
 ): GrantedTokens | null {
   const accessToken = token(body['access_token'])
-  const refreshToken = token(body['refresh_token'])
+  const refreshToken = refreshTokenText(body['refresh_token'])
   if (accessToken === null && refreshToken === null) return null
   const answeredAt = readDate(answer.date) ?? answer.sentAt.wall
   const said = readDuration(body['expires_in']) ?? readUntil(body['expires_at'], answeredAt)
@@ -336,7 +347,7 @@ function readDuration(value: unknown): DurationMs | null {
         ? Number(value)
         : Number.NaN
   if (!Number.isFinite(seconds) || seconds <= 0) return null
-  return ms(Math.min(fromSeconds(seconds), LIFETIME_MAX_MS))
+  return ms(Math.round(Math.min(fromSeconds(seconds), LIFETIME_MAX_MS)))
 }
 
 /** An absolute end (epoch seconds, epoch milliseconds or ISO 8601) as a duration by the answer's own clock. */
@@ -345,14 +356,15 @@ function readUntil(value: unknown, answeredAt: UnixMs): DurationMs | null {
     typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))
       ? Number(value) * (Number(value) < 1e11 ? 1000 : 1)
       : typeof value === 'string'
-        ? Date.parse(value)
+        ? Date.parse(/(?:Z|[+-]\d{2}:?\d{2})$/i.test(value) ? value : `${value}Z`)
         : Number.NaN
   const left = epoch - answeredAt
   return Number.isFinite(left) && left > 0 ? ms(Math.min(left, LIFETIME_MAX_MS)) : null
 }
 
 function readDate(date: string | null): UnixMs | null {
-  const at = date === null ? Number.NaN : Date.parse(date)
+  // RFC 9110 section 5.6.7: it begins with the name of a day. `Date.parse` alone reads a date into nearly anything.
+  const at = date === null || !/^[A-Z][a-z]{2,8},? /.test(date) ? Number.NaN : Date.parse(date)
   return Number.isFinite(at) ? (at as UnixMs) : null
 }
 

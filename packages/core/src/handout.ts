@@ -85,6 +85,8 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
           'If it does, say so with `narrowing: "token_only"` in `providers.put`; else leave scope and resource out.',
         { subject: id },
       )
+    case 'deleting':
+      return goneError({ kind: 'gone', because: 'deleting' }, id)
     case 'unreadable':
       return unreadable(refusal.because, id)
     default:

@@ -19,7 +19,18 @@ import type { Terms } from './policy.ts'
 import type { Busy, Gone, Moved, NotYet } from './ports.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
-import { laterMoment, ms, since, surelyElapsed, type DurationMs, type Moment, type Now, type UnixMs } from './time.ts'
+import {
+  later,
+  laterMoment,
+  ms,
+  perhapsElapsed,
+  since,
+  surelyElapsed,
+  type DurationMs,
+  type Moment,
+  type Now,
+  type UnixMs,
+} from './time.ts'
 
 declare const held: unique symbol
 
@@ -137,9 +148,11 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     leaseMs: terms.policy.leaseMs,
     blockedFailures: state.status === 'blocked' ? state.failures : 0,
   }
+  const from = state.status === 'blocked' ? state.from : state
   const presenting: Presenting = {
     status: 'presenting',
-    from: state.status === 'blocked' ? state.from : state,
+    // The one prompt retry of a doubt is this attempt or none, whatever becomes of it.
+    from: from.status === 'in_doubt' ? { ...from, promptRetry: null } : from,
     attempt,
   }
   const acquired = {
@@ -157,8 +170,17 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
 }
 
 function leaseFor(row: ConnectionRow, state: Presenting, terms: Terms, request: AcquireRequest, now: Moment): Lease {
+  // A repeated acquire gets the lease that runs already, not a new one: limits count from its last heartbeat.
+  const running = perhapsElapsed(state.attempt.heartbeatAt, now)
+  const ran = perhapsElapsed(state.attempt.acquiredAt, now)
+  const ago = (by: DurationMs): Now => ({
+    wall: later(request.t0.wall, ms(-by)),
+    mono: later(request.t0.mono, ms(-by)),
+  })
   const window =
-    state.from.status === 'in_doubt' ? windowLeftMs(state.from, terms.policy, now) : ms(Number.POSITIVE_INFINITY)
+    state.from.status === 'in_doubt'
+      ? windowLeftMs(state.from, terms.policy, state.attempt.heartbeatAt)
+      : ms(Number.POSITIVE_INFINITY)
   return {
     uid: row.uid,
     grant: row.grant,
@@ -168,8 +190,8 @@ function leaseFor(row: ConnectionRow, state: Presenting, terms: Terms, request: 
     fence: state.attempt.fence,
     why: state.attempt.why,
     answers: row.refreshToken?.fingerprint ?? null,
-    t0: request.t0,
-    acquiredAt: request.t0,
+    t0: ago(running),
+    acquiredAt: ago(ran),
     heartbeat: state.attempt.heartbeat,
     leaseMs: state.attempt.leaseMs,
     sendLimitMs: terms.policy.sendLimitMs,
@@ -246,7 +268,8 @@ export function doubted(
     status: 'in_doubt',
     since: from.status === 'in_doubt' ? from.since : state.attempt.acquiredAt,
     promptRetry: prompt ? { by: end.by, from: laterMoment(end.now, terms.policy.promptRetryAfterMs) } : null,
-    silentSince: end.silentSince,
+    // Somebody who fell silent in this doubt may still wake with the answer, whatever later tries saw.
+    silentSince: end.silentSince ?? (from.status === 'in_doubt' ? from.silentSince : null),
     backOff: {
       failures: (from.backOff?.failures ?? 0) + 1,
       failedAt: end.now,
@@ -259,5 +282,8 @@ export function doubted(
 
 /** What every write does: raise the revision, and say when something has to happen by itself. */
 export function written(row: ConnectionRow, terms: Terms, owner: OwnerId, now: Moment): ConnectionRow {
-  return { ...row, revision: next(row.revision), dueAt: dueAt(row, terms, owner, now), updatedAt: now.wall }
+  const due = dueAt(row, terms, owner, now)
+  // Jitter makes fractions; a whole millisecond later is never too early.
+  const whole = due === null ? null : (Math.ceil(due) as UnixMs)
+  return { ...row, revision: next(row.revision), dueAt: whole, updatedAt: now.wall }
 }

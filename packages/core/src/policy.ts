@@ -143,14 +143,14 @@ function assertRelations(policy: Policy): void {
   check(policy.connectDeadlineMs <= policy.leaseMs / 2, 'connecting must end before the send limit')
   check(policy.spillAfterMs < policy.commitDeadlineMs, 'an answer spills before its commit is given up')
   check(
-    policy.grantDeadlineMs + policy.commitDeadlineMs < policy.callerDeadlineMs &&
-      policy.callerDeadlineMs < policy.leaseMs + policy.patienceMs,
+    policy.grantDeadlineMs + policy.commitDeadlineMs < policy.callerDeadlineMs,
     "a caller's deadline holds one whole refresh",
   )
   check(policy.confirmAfterMs[0] < policy.callerDeadlineMs, 'the first confirmation comes before a caller gives up')
   if (policy.windowMs !== null) check(policy.leaseMs < policy.windowMs, 'the timer alone must come inside the window')
   // Inside a grace window a second presentation is answered, so an answer may come after the lease.
   if (policy.reuse.kind !== 'grace') {
+    check(policy.callerDeadlineMs < policy.leaseMs, 'a caller has given up before a lease is over')
     check(
       policy.sendLimitMs + policy.grantDeadlineMs + policy.commitDeadlineMs < policy.leaseMs,
       'sending at the last moment, the answer and its commit fit into the lease',

@@ -37,14 +37,18 @@ export const longer = (a: DurationMs, b: DurationMs): DurationMs => (a > b ? a :
 export const earliest = (...moments: readonly UnixMs[]): UnixMs => Math.min(...moments) as UnixMs
 export const latest = (...moments: readonly UnixMs[]): UnixMs => Math.max(...moments) as UnixMs
 
+/** Begins the id of a boot that was worked out from the wall clock: one boot can have two of them. */
+export const ABOUT = 'about-'
+
 /**
  * How much time has surely passed between two moments: what a patience is measured with.
  *
- * Across a boot only the wall clock is left, and one that went backwards proves nothing: 0.
+ * Across a boot it is the wall time, and at least the time since that boot, where the kernel names its boots.
  */
 export function surelyElapsed(from: Moment, to: Moment): DurationMs {
   if (from.boot === to.boot) return ms(Math.max(0, to.at - from.at))
-  return ms(Math.max(0, to.wall - from.wall))
+  const anotherBoot = !from.boot.startsWith(ABOUT) && !to.boot.startsWith(ABOUT)
+  return ms(Math.max(0, to.wall - from.wall, anotherBoot ? to.at : 0))
 }
 
 /**

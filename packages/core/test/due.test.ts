@@ -31,7 +31,9 @@ const facts = (state: State, rest: Partial<Facts> = {}): Facts => ({
   grantType: 'refresh_token',
   state,
   refreshToken: { endsAt: null, lifetimeMs: null, presentations: 0, receivedAt: at(-H) },
-  accessTokens: [{ variant: '' as VariantKey, expiresAt: at(H), lifetimeMs: ms(H), refusedAt: null }],
+  accessTokens: [
+    { variant: '' as VariantKey, expiresAt: at(H), lifetimeMs: ms(H), refusedAt: null, fence: 1 as Fence },
+  ],
   signedOutAt: null,
   usedAt: null,
   lastGrant: { at: at(-MIN), attempt: null, fence: 1 as Fence },

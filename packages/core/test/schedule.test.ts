@@ -6,7 +6,7 @@ import type { Fence, OwnerId, Revision, Uid } from '../src/ids.ts'
 import { policyOf, type Terms } from '../src/policy.ts'
 import type { ReusePolicy } from '../src/provider.ts'
 import { schedule, windowLeftMs, type Facts } from '../src/schedule.ts'
-import { later, laterMoment, ms, type DurationMs, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
+import { later, laterMoment, ms, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
 import type { VariantKey } from '../src/variant.ts'
 
 const S = 1_000
@@ -54,6 +54,7 @@ const facts = (given: Given): Facts => ({
     variant: (index === 0 ? '' : `v${index}`) as VariantKey,
     expiresAt: at(end),
     lifetimeMs: ms(H),
+    fence: 1 as Fence,
     refusedAt: index < (given.living ?? []).length ? null : at(-1),
   })),
   signedOutAt: given.signedOut === true ? moment(-1) : null,
@@ -83,7 +84,7 @@ const backOff = (failures: number, draw: number, failedAt = 0, notBefore: number
   notBefore: notBefore === null ? null : at(notBefore),
 })
 /** Fell silent 10 s ago with a lease of 30 s: 30 + 60 - 10. */
-const SILENT = { heartbeatAt: moment(-10 * S), leaseMs: ms(30 * S) as DurationMs }
+const SILENT = { heartbeatAt: moment(-10 * S), leaseMs: ms(30 * S) }
 const PATIENT = 80 * S
 
 const STRICT: ReusePolicy = { kind: 'strict' }

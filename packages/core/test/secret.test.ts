@@ -11,7 +11,7 @@ const secret = new Secret('refresh_token', CANARY)
 const printed: readonly [string, () => string][] = [
   ['a template', () => `${secret}`],
   ['String', () => String(secret)],
-  ['concatenation', () => '' + (secret as unknown as string)],
+  ['concatenation', () => 'x'.concat(secret as unknown as string)],
   ['JSON', () => JSON.stringify(secret)],
   ['JSON of what holds it', () => JSON.stringify({ deep: [{ secret }] })],
   ['inspect', () => inspect(secret)],

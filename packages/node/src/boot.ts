@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
 import process from 'node:process'
-import type { Moment, MonoMs, UnixMs } from '@tokenkeep/core'
+import { ABOUT, type Moment, type MonoMs, type UnixMs } from '@tokenkeep/core'
 import { wallNow } from './clock-system.ts'
 
 /** Which boot of this host it is, and store time on it: the same clock for every process on the host. */
@@ -38,7 +38,7 @@ export function createBootClock(): BootClock {
 
 /** Rounded to the minute, because the difference of two clocks wobbles; no host boots twice within one. */
 export const aboutWhenBooted = (wall: UnixMs, uptimeSeconds: number): string =>
-  `about-${Math.round((wall / 1000 - uptimeSeconds) / 60)}`
+  `${ABOUT}${Math.round((wall / 1000 - uptimeSeconds) / 60)}`
 
 /**
  * How far a Linux time namespace moved the monotonic clock of this process.

@@ -4,7 +4,7 @@
  *     0   magic, 8 bytes: "TKSPILL" and 0; all zero: the slot is empty
  *     8   format version, 4 bytes big endian: 1
  *     12  length of the payload, 4 bytes big endian
- *     16  SHA-256 of the 16 bytes before and the payload
+ *     16  SHA-256 of the payload, 32 bytes
  *     48  payload: length of the JSON (4 bytes big endian), the JSON, sealed refresh token, sealed access token
  *
  * The JSON is the answer as it is, with the lengths of the sealed tokens in their places; no token is in clear.
@@ -23,7 +23,7 @@ const PAYLOAD_BYTES_MAX = SLOT_BYTES - SLOT_HEADER_BYTES
 
 const MAGIC = Buffer.from('TKSPILL\0', 'latin1')
 const VERSION = 1
-const SUMMED_BYTES = 16
+const SUM_AT = 16
 
 /** @throws TokenError `invalid_input`: it is longer than a slot; no answer of up to 64 KiB is, with a variant of up to 8 KiB */
 export function encodeSlot(kept: Kept): Buffer {
@@ -49,7 +49,7 @@ export function encodeSlot(kept: Kept): Buffer {
   MAGIC.copy(header)
   header.writeUInt32BE(VERSION, 8)
   header.writeUInt32BE(payload.length, 12)
-  checksum(header, payload).copy(header, SUMMED_BYTES)
+  checksum(payload).copy(header, SUM_AT)
   return Buffer.concat([header, payload])
 }
 
@@ -58,13 +58,11 @@ export function decodeSlot(slot: Buffer): Kept | null {
   if (slot.length < SLOT_HEADER_BYTES || !slot.subarray(0, 8).equals(MAGIC)) return null
   if (slot.readUInt32BE(8) !== VERSION) return null
   const payload = slot.subarray(SLOT_HEADER_BYTES, SLOT_HEADER_BYTES + slot.readUInt32BE(12))
-  const sum = slot.subarray(SUMMED_BYTES, SLOT_HEADER_BYTES)
-  if (payload.length !== slot.readUInt32BE(12) || !sum.equals(checksum(slot, payload))) return null
-  return readPayload(payload)
+  const sum = slot.subarray(SUM_AT, SLOT_HEADER_BYTES)
+  return sum.equals(checksum(payload)) ? readPayload(payload) : null
 }
 
-const checksum = (header: Buffer, payload: Buffer): Buffer =>
-  createHash('sha256').update(header.subarray(0, SUMMED_BYTES)).update(payload).digest()
+const checksum = (payload: Buffer): Buffer => createHash('sha256').update(payload).digest()
 
 function readPayload(payload: Buffer): Kept | null {
   if (payload.length < 4) return null

@@ -8,6 +8,7 @@ import {
   type Fingerprint,
   type HistoryEntry,
   type Moment,
+  type Numbers,
   type Provider,
   type ProviderId,
   type Uid,
@@ -171,7 +172,7 @@ function memoryRows({ memory, bootNow, parts, open }: Inside): Rows {
       const now = bootNow()
       const due = all()
         .filter((row) => row.dueAt !== null && row.dueAt <= now.wall && !except.includes(row.provider))
-        .sort((a, b) => urgencyOf(a, parts.numbers) - urgencyOf(b, parts.numbers) || (a.dueAt ?? 0) - (b.dueAt ?? 0))
+        .sort(byUrgency(parts.numbers))
         .slice(0, limit)
       return due.map((row) => apply(row.uid, decide(foundOf(row), now)))
     },
@@ -189,6 +190,14 @@ function memoryRows({ memory, bootNow, parts, open }: Inside): Rows {
 }
 
 const fingerprintOf = (row: ConnectionRow): Fingerprint | null => row.refreshToken?.fingerprint ?? null
+
+/** The more urgent first, then what is due for longer. */
+const byUrgency =
+  (numbers: Numbers) =>
+  (a: ConnectionRow, b: ConnectionRow): number => {
+    const order = urgencyOf(a, numbers) - urgencyOf(b, numbers)
+    return order === 0 ? (a.dueAt ?? 0) - (b.dueAt ?? 0) : order
+  }
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 

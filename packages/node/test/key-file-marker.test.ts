@@ -57,7 +57,7 @@ test('what is no marker is refused, not taken for a missing one', async (t) => {
     'null',
     '[]',
     '{"tokenkeepMarker":2}',
-    JSON.stringify({ tokenkeepMarker: 1, ...marker, epoch: '3' }),
+    ...['3', 1.5, -1, null].map((epoch) => JSON.stringify({ tokenkeepMarker: 1, ...marker, epoch })),
   ]
   for (const text of texts) {
     await writeFile(path, text)

@@ -26,7 +26,16 @@ test('a key is read as base64url and base64, with or without padding and white s
 
 test('a value that is no key is refused without showing it', () => {
   const canary = 'canary-canary-canary'
-  for (const value of [canary, key().slice(1), `${key()}A`, `${key().slice(0, -1)}!`, `${key()},`, `,${key()}`]) {
+  const interrupted = `${key().slice(0, 20)}!${key().slice(20)}`
+  for (const value of [
+    canary,
+    interrupted,
+    key().slice(1),
+    `${key()}A`,
+    `${key().slice(0, -1)}!`,
+    `${key()},`,
+    `,${key()}`,
+  ]) {
     assert.throws(
       () => read(value),
       (error: Error & { code?: string }) => {

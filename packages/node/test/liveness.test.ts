@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
+import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
@@ -157,6 +158,21 @@ test('probers in one process do not both get the proof either', async (t) => {
   proofs[0]?.release(true)
 })
 
+test('a prober that is turned away by another one in the same instant looks again', async (t) => {
+  const folder = await folderFor(t)
+  const liveness = await livenessIn(t, folder)
+  const dead = newOwner()
+  writeFileSync(fileOf(folder, dead), '')
+  // Halfway to the lock, where every prober is for some microseconds.
+  const other = new DatabaseSync(fileOf(folder, dead))
+  other.exec('BEGIN; SELECT * FROM sqlite_schema')
+  const judging = liveness.judge(dead)
+  other.close()
+  const proof = await judging
+  assertProof(proof)
+  proof.release(true)
+})
+
 test('each of many deaths is proven once, though all the living look for them', async (t) => {
   const folder = await folderFor(t)
   const hunters = await Promise.all([1, 2, 3].map(() => startChild(t, 'hunt', folder)))
@@ -192,16 +208,16 @@ test('two owners in one process see each other alive, however often they look', 
 
 test('a prober that looks while an owner starts does not take its name away', async (t) => {
   const folder = await folderFor(t)
-  const hunter = await startChild(t, 'hunt', folder)
-  hunter.go()
-  const owners = Array.from({ length: 50 }, newOwner)
+  const hunters = await Promise.all([1, 2, 3].map(() => startChild(t, 'hunt', folder)))
+  for (const hunter of hunters) hunter.go()
+  const owners = Array.from({ length: 200 }, newOwner)
   for (const owner of owners) {
     await livenessIn(t, folder, owner)
     assert.ok(existsSync(fileOf(folder, owner)))
     await nextTurn()
   }
-  hunter.go()
-  await hunter.line()
+  for (const hunter of hunters) hunter.go()
+  await Promise.all(hunters.map((hunter) => hunter.line()))
   const liveness = await livenessIn(t, folder)
   for (const owner of owners) assert.equal(await liveness.judge(owner), 'alive')
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -87,14 +87,17 @@ test('clearing empties the slot, gives the room back, and may be repeated', asyn
   assert.deepEqual(await onDisk(spill, owner), [])
   assert.ok((await readFile(file)).every((byte) => byte === 0))
   const again = await roomIn(spill, sealer)
+  const tenant = await spill.keep(again, answer(sealer, { attempt: 'tenant' }))
   await spill.clear(entry)
   room.release()
+  assert.equal((await onDisk(spill, owner))[0]?.attempt, 'tenant')
   assert.deepEqual(
     await spill.reserve(sealer),
     { kind: 'no_room', because: 'slots_in_use' },
     'the room has a new tenant',
   )
-  again.release()
+  await spill.clear(tenant)
+  await roomIn(spill, sealer)
 })
 
 test('a room given back unused is free again, once', async (t) => {
@@ -119,7 +122,7 @@ test('as many rooms as slots are reserved at the same time, and no two share one
 })
 
 test('keeping again in the same room replaces the answer, as after a write that failed', async (t) => {
-  const { spill, owner, sealer } = await ownerIn(t, await folderFor(t), 1)
+  const { spill, owner, file, sealer } = await ownerIn(t, await folderFor(t), 1)
   const room = await roomIn(spill, sealer)
   await spill.keep(room, answer(sealer, { attempt: 'first', refreshToken: 'x'.repeat(5000) }))
   const entry = await spill.keep(room, answer(sealer, { attempt: 'second' }))
@@ -130,6 +133,8 @@ test('keeping again in the same room replaces the answer, as after a write that 
   await spill.clear(entry)
   assert.deepEqual(await onDisk(spill, owner), [])
   await roomIn(spill, sealer)
+  await spill.close()
+  assert.equal(existsSync(file), false, 'it was one answer, and it is cleared')
 })
 
 test('rooms and entries of another spill are refused', async (t) => {
@@ -291,5 +296,8 @@ test('a file that cannot be read is not taken for an empty one', async (t) => {
   const other = newOwner()
   assert.deepEqual(await onDisk(spill, other), [], 'no file: nothing was kept')
   await mkdir(fileOf(folder, other))
+  await assert.rejects(onDisk(spill, other), { name: 'TokenError', code: 'folder_unusable' })
+  await rm(fileOf(folder, other), { recursive: true })
+  await symlink(fileOf(folder, other), fileOf(folder, other))
   await assert.rejects(onDisk(spill, other), { name: 'TokenError', code: 'folder_unusable' })
 })
