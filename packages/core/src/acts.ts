@@ -81,8 +81,8 @@ export function reconnected(
 }
 
 /**
- * An API refused an access token (401). One forced refresh for each access token, 10 s apart; an access token that came
- * from a forced refresh and is refused, too, forces none for 5 minutes, doubling to an hour: that API refuses everything.
+ * An API refused an access token (401). One forced refresh for each access token, 10 s apart. Where the token that it
+ * brought is refused, too, none follows for 5 minutes, doubling to an hour: that API refuses everything.
  *
  * @returns the row to write, the same object where nothing changes, and whether the token is the one we hand out
  */
@@ -93,27 +93,31 @@ export function refused(
   writing: Writing,
 ): { readonly current: boolean; readonly row: ConnectionRow } {
   const { now } = writing
+  const { forced } = row
   const named = row.accessTokens.find((token) => token.fingerprint === accessToken)
   if (named === undefined) return { current: false, row }
   if (named.refusedAt !== null) return { current: true, row }
-  if (row.forced !== null && now.wall < row.forced.notBefore) return { current: true, row }
-  const count = (row.forced?.count ?? 0) + 1
-  const waitMs =
-    count === 1 ? terms.policy.forcedRefreshApartMs : Math.min(FORCED_FIRST_MS * 2 ** (count - 2), FORCED_CAP_MS)
-  const accessTokens = row.accessTokens.map((token) => (token === named ? { ...token, refusedAt: now.wall } : token))
-  return {
-    current: true,
-    row: written(
-      { ...row, accessTokens, forced: { count, notBefore: later(now.wall, ms(waitMs)) } },
-      terms,
-      writing.owner,
-      now,
-    ),
+  if (forced !== null && now.wall < forced.notBefore) return { current: true, row }
+  if (forced?.since === 'forced') {
+    const holdMs = Math.min(HOLD_FIRST_MS * 2 ** (forced.count - 1), HOLD_CAP_MS)
+    const held = {
+      ...row,
+      forced: { count: forced.count, notBefore: later(now.wall, ms(holdMs)), since: 'holding' } as const,
+    }
+    return { current: true, row: written(held, terms, writing.owner, now) }
   }
+  const accessTokens = row.accessTokens.map((token) => (token === named ? { ...token, refusedAt: now.wall } : token))
+  const notBefore = later(now.wall, terms.policy.forcedRefreshApartMs)
+  const marked = {
+    ...row,
+    accessTokens,
+    forced: { count: (forced?.count ?? 0) + 1, notBefore, since: 'forced' } as const,
+  }
+  return { current: true, row: written(marked, terms, writing.owner, now) }
 }
 
-const FORCED_FIRST_MS = 5 * 60_000
-const FORCED_CAP_MS = 60 * 60_000
+const HOLD_FIRST_MS = 5 * 60_000
+const HOLD_CAP_MS = 60 * 60_000
 
 /** Hand-outs stop, no new attempt begins, an open one is awaited. */
 export function deleting(row: ConnectionRow, terms: Terms, writing: Writing): ConnectionRow {

@@ -45,8 +45,11 @@ export interface Cache {
   /** The hand-out for a caller who wants `minTtlMs` of life (null: did not say), if the remembered one is fresh enough. */
   fresh(key: string, minTtlMs: DurationMs | null, now: Now): HandOut | undefined
   /** Fresh or not, as long as it lives: for callers while the store is away. */
-  living(key: string, now: Now, putWithinMs: DurationMs): HandOut | undefined
+  living(key: string, now: Now): HandOut | undefined
+  /** Remembers what is handed out now. */
   put(view: View, token: OpenedAccessToken, now: Now): HandOut
+  /** Remembers what nobody asked for yet: a refresh in the background is no use of the connection. */
+  remember(view: View, token: OpenedAccessToken, now: Now): void
   drop(uid: Uid): void
   /** Uids used within the last minute with the revision remembered; to be called once a second. */
   usedLately(): readonly (readonly [Uid, Revision])[]
@@ -87,6 +90,50 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     }
   }
 
+  const keep = (view: View, token: OpenedAccessToken, now: Now, by: { readonly used: boolean }): HandOut => {
+    const { uid, id, revision, scope } = view.row
+    const key = cacheKey(id, token.variant)
+    const old = entries.get(key)
+    // A lower revision never replaces a higher one: two reads can come back in the wrong order.
+    if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
+    // A thousand callers who shared one refresh put it once.
+    if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence)
+      return old.handOut
+    if (old !== undefined) remove(old)
+    const freshUntil = Math.min(
+      aheadAt(uid, token, view.terms.policy),
+      later(token.expiresAt, ms(-owedTtlMs(null, token.lifetimeMs, numbers))),
+    ) as UnixMs
+    const given = handOut(token, scope)
+    const entry: Entry = {
+      key,
+      uid,
+      id,
+      variant: token.variant,
+      revision,
+      fence: token.fence,
+      handOut: given,
+      lifetimeMs: token.lifetimeMs,
+      expiresAt: token.expiresAt,
+      freshUntil,
+      putAt: now,
+      freshForMs: ms(freshUntil - now.wall),
+      bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
+      touched: false,
+      recent: RECENT_SECONDS,
+      place: free.pop() ?? ring.length,
+      used: by.used,
+    }
+    entries.set(key, entry)
+    const keys = keysOf.get(uid)
+    if (keys === undefined) keysOf.set(uid, new Set([key]))
+    else keys.add(key)
+    bytes += entry.bytes
+    ring[entry.place] = entry
+    makeRoom()
+    return entry.handOut
+  }
+
   return {
     fresh(key, minTtlMs, now) {
       const entry = entries.get(key)
@@ -104,56 +151,15 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       entry.used = true
       return entry.handOut
     },
-    living(key, now, putWithinMs) {
+    living(key, now) {
       const entry = entries.get(key)
       if (entry === undefined) return undefined
       const aged = since(entry.putAt.mono, now.mono)
-      const dead = now.wall >= entry.expiresAt || aged >= entry.expiresAt - entry.putAt.wall || aged >= putWithinMs
+      const dead = now.wall >= entry.expiresAt || aged >= entry.expiresAt - entry.putAt.wall
       return dead ? undefined : entry.handOut
     },
-    put(view, token, now) {
-      const { uid, id, revision, scope } = view.row
-      const key = cacheKey(id, token.variant)
-      const old = entries.get(key)
-      // A lower revision never replaces a higher one: two reads can come back in the wrong order.
-      if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
-      // A thousand callers who shared one refresh put it once.
-      if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence)
-        return old.handOut
-      if (old !== undefined) remove(old)
-      const freshUntil = Math.min(
-        aheadAt(uid, token, view.terms.policy),
-        later(token.expiresAt, ms(-owedTtlMs(null, token.lifetimeMs, numbers))),
-      ) as UnixMs
-      const given = handOut(token, scope)
-      const entry: Entry = {
-        key,
-        uid,
-        id,
-        variant: token.variant,
-        revision,
-        fence: token.fence,
-        handOut: given,
-        lifetimeMs: token.lifetimeMs,
-        expiresAt: token.expiresAt,
-        freshUntil,
-        putAt: now,
-        freshForMs: ms(freshUntil - now.wall),
-        bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
-        touched: false,
-        recent: RECENT_SECONDS,
-        place: free.pop() ?? ring.length,
-        used: true,
-      }
-      entries.set(key, entry)
-      const keys = keysOf.get(uid)
-      if (keys === undefined) keysOf.set(uid, new Set([key]))
-      else keys.add(key)
-      bytes += entry.bytes
-      ring[entry.place] = entry
-      makeRoom()
-      return entry.handOut
-    },
+    put: (view, token, now) => keep(view, token, now, { used: true }),
+    remember: (view, token, now) => void keep(view, token, now, { used: false }),
     drop(uid) {
       for (const key of keysOf.get(uid) ?? []) {
         const entry = entries.get(key)

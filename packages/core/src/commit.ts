@@ -165,8 +165,8 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
         : {
             ...standing,
             presentations: 0,
-            // The same token again may come with a later end.
-            ...(known === null
+            // The same token again may come with a later end; saying none takes back none that was said.
+            ...(known === null || known.endsAt === null
               ? {}
               : { endsAt: known.endsAt, lifetimeMs: known.lifetimeMs, receivedAt: known.receivedAt }),
           },

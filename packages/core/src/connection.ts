@@ -218,8 +218,15 @@ export interface ConnectionRow {
   readonly lastGrant: { readonly at: UnixMs; readonly attempt: AttemptId | null; readonly fence: Fence } | null
   /** The attempt and outcome committed last, granted or not: what makes a repeated commit a success without change. */
   readonly lastEnd: { readonly attempt: AttemptId; readonly kind: string } | null
-  /** Refreshes forced in a row by 401 reports, and the moment before which no further one is. */
-  readonly forced: { readonly count: number; readonly notBefore: UnixMs } | null
+  /**
+   * Refreshes forced in a row by 401 reports, and the moment before which no further one is. `holding`: the token that
+   * the last one brought was refused, too.
+   */
+  readonly forced: {
+    readonly count: number
+    readonly notBefore: UnixMs
+    readonly since: 'forced' | 'holding'
+  } | null
   readonly usedAt: UnixMs | null
   /** When something has to happen by itself; never null in a state that waits for something. */
   readonly dueAt: UnixMs | null

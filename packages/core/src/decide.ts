@@ -1,5 +1,5 @@
 /** What a request for an access token leads to: hand out, refresh, wait, or say why not. Pure (`PROTOCOL.md` section 4.1). */
-import type { NeedsUserReason, OpenedAccessToken, View, Why } from './connection.ts'
+import type { BlockedReason, NeedsUserReason, OpenedAccessToken, View, Why } from './connection.ts'
 import { assertNever } from './failures.ts'
 import type { Fence, OwnerId } from './ids.ts'
 import { floorMs, owedTtlMs, type Policy } from './policy.ts'
@@ -18,7 +18,7 @@ export interface Asked {
 /** Why no access token can be handed out now. */
 export type Refusal =
   | { readonly code: 'needs_user'; readonly reason: NeedsUserReason }
-  | { readonly code: 'blocked'; readonly retryAt: UnixMs | null }
+  | { readonly code: 'blocked'; readonly reason: BlockedReason; readonly retryAt: UnixMs | null }
   | { readonly code: 'in_doubt'; readonly retryAt: UnixMs | null }
   | { readonly code: 'suspect'; readonly retryAt: UnixMs | null }
   | { readonly code: 'unavailable'; readonly retryAt: UnixMs | null }
@@ -66,7 +66,9 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
   if (at.kind === 'now') {
     if (living !== null && floorHolds(living, terms.policy, now.wall))
       return { action: 'hand_out', token: living, ahead: null }
-    const ended = kept !== null && kept.refusedAt === null && facts.signedOutAt === null ? kept : null
+    // An imported token that has ended already says nothing about what a refresh brings.
+    const granted = kept !== null && kept.fence === view.row.lastGrant?.fence
+    const ended = granted && kept.refusedAt === null && facts.signedOutAt === null ? kept : null
     if (living === null && ended !== null && !dying && floorHolds(ended, terms.policy, now.wall)) {
       // Its lifetime was shorter than the floor: the provider is not stormed for it.
       const until = later(ended.sentAt, floorMs(ended.lifetimeMs, terms.policy))
@@ -110,7 +112,7 @@ function refusalOf(view: View, at: Exclude<Schedule, { kind: 'now' }>): Refusal 
     case 'needs_user':
       return { code: 'needs_user', reason: state.reason }
     case 'blocked':
-      return { code: 'blocked', retryAt }
+      return { code: 'blocked', reason: state.reason, retryAt }
     case 'in_doubt':
       return { code: 'in_doubt', retryAt }
     case 'suspect':

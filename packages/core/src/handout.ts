@@ -55,7 +55,7 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
         'blocked',
         `${name} is blocked by its registration, not by its sign-in: the provider refuses our client or its endpoint is not where we ask. ` +
           `The operator checks client id, client secret, authentication method and endpoints, and puts them right with \`clients.put\` or \`providers.put\`; nothing is lost meanwhile.${at(refusal.retryAt)}`,
-        { subject: id, retryAt: refusal.retryAt },
+        { subject: id, blocked: refusal.reason, retryAt: refusal.retryAt },
       )
     case 'in_doubt':
       return new TokenError(

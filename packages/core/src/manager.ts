@@ -55,6 +55,8 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   const watches = createWatches(ports, owner)
   const flights = createFlights((of) => refresh(ports, of))
   let closed = false
+  /** When the store was first found away, by the monotonic clock. */
+  let awaySince: MonoMs | null = null
 
   const hot = (id: string, asked: TokenOptions | undefined): HandOut | undefined => {
     if (closed) return undefined
@@ -72,12 +74,23 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     if (remembered !== undefined) return remembered
     const until = later(clock.now().mono, waitMs)
     let sawFence: Asked['sawFence'] = null
+    let living: HandOut | null = null
+    let betterUntil: MonoMs | null = null
     for (;;) {
-      const view = await readOrRemembered(id, variant)
+      if (closed) throw closedError()
+      const view = await readOrRemembered(id, variant, living)
       if ('accessToken' in view) return view
       const meant = variantFor(view, variant, FULL)
       const decision = decide(view, { variant: meant, minTtlMs, sawFence }, owner, view.readAt.store)
       sawFence ??= view.row.fence
+      if ('meanwhile' in decision && decision.meanwhile !== null) {
+        living = handOut(decision.meanwhile, view.row.scope)
+        // Said once for the whole request: half of what is left, again and again, is all of it.
+        betterUntil ??= later(clock.now().mono, patienceWith(decision.meanwhile, view.readAt.store.wall))
+      }
+      const limit = left(
+        decision.action !== 'wait' && betterUntil !== null && betterUntil < until ? betterUntil : until,
+      )
       switch (decision.action) {
         case 'hand_out':
           if (decision.ahead !== null) launch(view, decision.ahead, meant, { wanted: true })
@@ -97,14 +110,14 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
           // A watch that fails has not seen the end: look again, after a pause.
           const patient = await within(
             ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
-            patience(view, decision.meanwhile, until),
+            limit,
           )
           if (patient === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
           break
         }
         case 'refresh': {
           const flight = launch(view, decision.why, meant, { wanted: true })
-          const flown = await within(flight.done, patience(view, decision.meanwhile, until))
+          const flown = await within(flight.done, limit)
           if (flown === 'deadline') {
             return handOutOrThrow(view, decision.meanwhile, { code: 'unavailable', retryAt: null }, id)
           }
@@ -142,6 +155,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       case 'store_unavailable':
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
         if (flown.kind === 'no_room' && flown.because === 'disk') throw noRoom(id)
+        if (flown.kind === 'no_room' && flown.because === 'no_key') throw unreadable('no_key', id)
         await clock.alarm(numbers.pollCapMs).rung
         return null
       case 'busy':
@@ -171,7 +185,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       (flown) => {
         if (flown.kind !== 'ended') return
         const brought = broughtBy(flown, variant)
-        if (brought !== null) cache.put(flown.view ?? acquiredFrom(view), brought, clock.now())
+        if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
           cache.drop(view.row.uid)
       },
@@ -180,23 +194,30 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     return flight
   }
 
-  const readOrRemembered = async (id: ConnectionId, variant: Variant): Promise<View | HandOut> => {
+  /** While the store is away, what lives is handed out for a while: what this caller read before, or what is remembered. */
+  const readOrRemembered = async (
+    id: ConnectionId,
+    variant: Variant,
+    living: HandOut | null,
+  ): Promise<View | HandOut> => {
     try {
       const view = await store.read(id)
+      awaySince = null
       if ('kind' in view) throw goneError(view, id)
       return view
     } catch (error) {
       if (!(error instanceof TokenError) || error.code !== 'store_unavailable') throw error
-      const remembered = cache.living(cacheKey(id, variant.key), clock.now(), numbers.cacheWithoutStoreMs)
+      const now = clock.now()
+      awaySince ??= now.mono
+      if (since(awaySince, now.mono) >= numbers.cacheWithoutStoreMs) throw error
+      if (living !== null && living.expiresAt > now.wall) return living
+      const remembered = cache.living(cacheKey(id, variant.key), now)
       if (remembered === undefined) throw error
       return remembered
     }
   }
 
-  const patience = (view: View, meanwhile: OpenedAccessToken | null, until: MonoMs): DurationMs => {
-    const left = ms(Math.max(0, since(clock.now().mono, until)))
-    return meanwhile === null ? left : ms(Math.min(left, patienceWith(meanwhile, view.readAt.store.wall)))
-  }
+  const left = (until: MonoMs): DurationMs => ms(Math.max(0, since(clock.now().mono, until)))
 
   const within = async <Value>(promise: Promise<Value>, limit: DurationMs): Promise<Value | 'deadline'> => {
     const alarm = clock.alarm(limit)

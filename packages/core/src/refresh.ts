@@ -66,7 +66,12 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   if (client === null) return { kind: 'gone', because: 'unknown' }
   if (typeof client === 'string') return { kind: 'unreadable', because: client }
 
-  const room = await spill.reserve(await cipher.sealer())
+  const sealer = await cipher.sealer().catch((error: unknown) => {
+    if (error instanceof TokenError) return null
+    throw error
+  })
+  if (sealer === null) return { kind: 'no_room', because: 'no_key' }
+  const room = await spill.reserve(sealer)
   if ('kind' in room) return room
 
   const acquired = await acquire(ports, of, room).catch((error: unknown) => {
@@ -119,14 +124,16 @@ async function readyToSend({ store, clock }: Ports, lease: Lease): Promise<Lease
   try {
     const renewed = await store.renew(lease)
     return renewed !== 'lost' && maySend(renewed, clock.now()) ? renewed : over
-  } catch (error) {
-    if (error instanceof TokenError) return over
-    throw error
+  } catch {
+    // Whatever it was: nothing was sent, and nothing will be.
+    return over
   }
 }
 
 // One tick of the running event loop (`Clock.tick`).
 const TICK_MS = 50
+// A store that did not take a renewal is not asked again in every tick.
+const RENEW_AGAIN_MS = ms(1000)
 
 /**
  * Waits for the answer, counted in ticks of the running loop: after a freeze no timer may throw away an answer that is
@@ -158,7 +165,8 @@ async function listen(
         if (renewed !== 'lost') lease = renewed
         renewing = renewed === 'lost'
       },
-      () => {
+      async () => {
+        await clock.alarm(RENEW_AGAIN_MS).rung
         renewing = false
       },
     )
@@ -190,7 +198,7 @@ async function end(
   const revoke = (result: CommitResult): void => {
     // The connection was deleted or erased meanwhile: nobody will ever use this sign-in again.
     if (result.kind === 'revoke' && outcome.kind === 'granted' && outcome.refreshToken !== null) {
-      void ports.endpoint.revoke(view.terms.provider, client, outcome.refreshToken)
+      ports.endpoint.revoke(view.terms.provider, client, outcome.refreshToken).catch(() => undefined)
     }
   }
   const same = view.accessTokens.find((token) => token.variant === variant.key)
@@ -201,8 +209,9 @@ async function end(
   })
   if (outcome.kind !== 'granted') {
     const result = await settle(ports, view.terms.policy, lease, room, outcome)
-    tellOutcome(ports, of, lease, outcome, result?.view ?? null)
-    return { kind: 'ended', outcome, fence: lease.fence, view: result?.view ?? null, spilled: null }
+    const after = typeof result === 'string' ? null : result.view
+    tellOutcome(ports, of, lease, outcome, after)
+    return { kind: 'ended', outcome, fence: lease.fence, view: after, spilled: null }
   }
   const sentAt = 'sentAt' in answer ? answer.sentAt.wall : lease.t0.wall
   const granted = sealGrant(outcome, of, lease, room, sentAt)
@@ -210,7 +219,7 @@ async function end(
     tellGranted(ports, of, lease, granted, late, true)
     revoke(late)
   })
-  if (result !== null) {
+  if (typeof result !== 'string') {
     tellGranted(ports, of, lease, granted, result, false)
     revoke(result)
   }
@@ -218,8 +227,9 @@ async function end(
     kind: 'ended',
     outcome,
     fence: lease.fence,
-    view: result?.view ?? null,
-    spilled: result === null ? { granted, tokens: outcome } : null,
+    view: typeof result === 'string' ? null : result.view,
+    // Durable before anything else: what lies in no slot is not handed out.
+    spilled: result === 'spilled' ? { granted, tokens: outcome } : null,
   }
 }
 

@@ -13,11 +13,11 @@ import type { CommitResult, Kept, Ports, Room, Spilled } from './ports.ts'
  * Ends the attempt of `lease`.
  *
  * A granted answer that the store has not acknowledged after 250 ms, or refuses, goes into its slot; the repetition goes
- * on after this returns. Other ends are tried until the commit deadline: left open, the attempt becomes in doubt, which
- * is weaker than the truth and never wrong.
+ * on after this returns. One that is durable nowhere is not let out of here until it is. Other ends are tried until the
+ * commit deadline: left open, the attempt becomes in doubt, which is weaker than the truth and never wrong.
  *
- * @param later hears of the commit of a granted answer that came after this returned null
- * @returns what the store did; null: not yet
+ * @param afterwards hears of the commit of a granted answer that came after this returned `spilled`
+ * @returns what the store did; `spilled`: durable in its slot; `open`: nothing durable
  */
 export async function settle(
   ports: Ports,
@@ -25,12 +25,12 @@ export async function settle(
   lease: Lease,
   room: Room,
   end: End,
-  later: (result: CommitResult) => void = () => undefined,
-): Promise<CommitResult | null> {
+  afterwards: (result: CommitResult) => void = () => undefined,
+): Promise<CommitResult | 'spilled' | 'open'> {
   const first = attempt(() => ports.store.commit(lease, end))
   if (end.kind !== 'granted') {
     room.release()
-    return (await first) ?? retryWithin(ports, policy, () => ports.store.commit(lease, end))
+    return (await first) ?? (await retryWithin(ports, policy, () => ports.store.commit(lease, end))) ?? 'open'
   }
   const alarm = ports.clock.alarm(policy.spillAfterMs)
   const inTime = await Promise.race([first, alarm.rung.then(() => 'late' as const)])
@@ -41,17 +41,18 @@ export async function settle(
   }
   const kept = keptFrom(lease, end.granted)
   const entry = await attempt(() => ports.spill.keep(room, kept))
-  const acknowledged = inTime === 'late' ? await settledAlready(first) : null
-  if (acknowledged !== null) {
-    await cleared(ports, room, entry)
-    return acknowledged
-  }
-  void repeat(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
-    if (result === 'closed') return
-    await cleared(ports, room, entry)
-    later(result)
+  const committed = repeat(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
+    if (result !== 'closed') await cleared(ports, room, entry)
+    return result
   })
-  return null
+  if (entry === null) {
+    const result = await committed
+    return result === 'closed' ? 'open' : result
+  }
+  void committed.then((result) => {
+    if (result !== 'closed') afterwards(result)
+  })
+  return 'spilled'
 }
 
 /** Whatever a store or a disk throws, also a defect of ours: the answer is still to be kept, so it is tried again. */
@@ -62,10 +63,6 @@ async function attempt<Value>(verb: () => Promise<Value>): Promise<Value | null>
     return null
   }
 }
-
-/** The value of a promise that is settled by now, without waiting for one that is not. */
-const settledAlready = <Value>(promise: Promise<Value | null>): Promise<Value | null> =>
-  Promise.race([promise, Promise.resolve(null)])
 
 async function retryWithin(
   ports: Ports,

@@ -69,10 +69,9 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       if (watchedMs < seen.leaseMs) continue
       const evidence = { kind: 'lease_over', fence: seen.fence, heartbeat: seen.heartbeat, watchedMs } as const
       const taken = await ports.store.takeOver(view.at, evidence)
-      if (taken.kind === 'in_doubt') {
-        tellInDoubt(ports, taken.view, 'owner_silent')
-        return
-      }
+      if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_silent')
+      // Moved: it ended in this very moment, or the row is gone. Whoever waits reads again.
+      return
     }
   }
 
@@ -87,7 +86,8 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     async buryTheDead() {
       for (const other of await ports.liveness.others()) {
         const judged = await ports.liveness.judge(other)
-        if (typeof judged !== 'string') await bury(judged)
+        // One that cannot be buried now is met again by whoever watches its attempt.
+        if (typeof judged !== 'string') await bury(judged).catch(() => undefined)
       }
     },
     close() {

@@ -61,7 +61,7 @@ test('a lost answer is never called revoked', () => {
 })
 
 const waiting: readonly [Extract<Refusal, { retryAt: unknown }>, RegExp][] = [
-  [{ code: 'blocked', retryAt: AT }, /operator .*client secret.*clients\.put/],
+  [{ code: 'blocked', reason: 'client', retryAt: AT }, /operator .*client secret.*clients\.put/],
   [{ code: 'in_doubt', retryAt: AT }, /perhaps sent and no answer came/],
   [{ code: 'suspect', retryAt: AT }, /confirmed before anybody is asked to sign in again/],
   [{ code: 'unavailable', retryAt: AT }, /did not grant one yet/],

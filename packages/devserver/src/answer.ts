@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault } from './fault.ts'
+import type { JsonObject } from './json-shape.ts'
 
 /** A complete answer, not yet sent. */
 export interface Answer {
@@ -57,12 +58,12 @@ export async function play(
     case 'omit':
       return send(
         response,
-        changed(answer, (body) => void delete body[fault.field]),
+        changed(answer, (body) => without(body, fault.field)),
       )
     case 'replace':
       return send(
         response,
-        changed(answer, (body) => void (fault.field in body && (body[fault.field] = fault.value))),
+        changed(answer, (body) => (fault.field in body ? { ...body, [fault.field]: fault.value } : body)),
       )
     case 'truncated':
       return truncate(response, answer ?? STAND_IN, fault)
@@ -84,12 +85,14 @@ function htmlAnswer(status: number): Answer {
   return { status, headers: { 'content-type': 'text/html' }, body }
 }
 
-function changed(answer: Answer | null, change: (body: Record<string, unknown>) => void): Answer {
+function changed(answer: Answer | null, change: (body: JsonObject) => JsonObject): Answer {
   if (answer === null) throw new Error('an answer is changed only after the request was carried out')
   if (!answer.body.startsWith('{')) return answer // A revocation is answered with nothing; nothing lacks no member.
-  const body = JSON.parse(answer.body) as Record<string, unknown>
-  change(body)
-  return { ...answer, body: JSON.stringify(body) }
+  return { ...answer, body: JSON.stringify(change(JSON.parse(answer.body) as JsonObject)) }
+}
+
+function without(body: JsonObject, member: string): JsonObject {
+  return Object.fromEntries(Object.entries(body).filter(([name]) => name !== member))
 }
 
 async function truncate(

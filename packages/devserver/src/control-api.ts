@@ -19,7 +19,7 @@ export async function serveControl(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const refusal = whyRefused(request)
+  const refusal = whyRefused(callerOf(request))
   if (refusal !== null) {
     send(response, jsonAnswer(403, { error: 'forbidden', message: refusal }))
     return
@@ -44,18 +44,34 @@ export async function serveControl(
   }
 }
 
-/** Says why a request may not use the control API; null when it may. */
-export function whyRefused(request: IncomingMessage): string | null {
-  const { remoteAddress = '', localPort } = request.socket
+/** Who asks, as far as the socket and the headers tell. */
+export interface Caller {
+  readonly remoteAddress: string
+  readonly localPort: number
+  readonly host: string
+  /** null: no `Origin` header. */
+  readonly origin: string | null
+}
+
+/** Says why a caller may not use the control API; null when it may. */
+export function whyRefused({ remoteAddress, localPort, host, origin }: Caller): string | null {
   if (!isLoopback(remoteAddress)) return 'the control API answers on this machine only'
-  const names = ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${localPort}`)
-  const { host = '', origin } = request.headers
+  const names = ['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${localPort}`)
   if (!names.includes(host)) return `Host ${host} is not a loopback name of this server`
-  if (origin !== undefined && !names.some((name) => origin === `http://${name}`)) return `Origin ${origin} is foreign`
+  if (origin !== null && !names.some((name) => origin === `http://${name}`)) return `Origin ${origin} is foreign`
   return null
 }
 
-export function isLoopback(address: string): boolean {
+function callerOf({ socket, headers }: IncomingMessage): Caller {
+  return {
+    remoteAddress: socket.remoteAddress ?? '',
+    localPort: socket.localPort ?? 0,
+    host: headers.host ?? '',
+    origin: headers.origin ?? null,
+  }
+}
+
+function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
 }
 

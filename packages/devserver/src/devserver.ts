@@ -105,7 +105,7 @@ async function open(server: Server, state: State, options: DevserverOptions): Pr
     tellClosed()
   }
   const close = () => (closed ??= shut())
-  const control = createControl(world, () => void setImmediate(close))
+  const control = createControl(world, () => void setImmediate(() => void close()))
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const work = serve(world, control, request, response).catch((error: unknown) => fail(response, error))

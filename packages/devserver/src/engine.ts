@@ -28,6 +28,10 @@ export function createEngine(realm: Realm, scopes: readonly string[]): Provider 
   provider.on('grant.revoked', (ctx, grantId) => {
     realm.sessions.kill(grantId, REVOKED_BY_ROUTE[ctx.oidc.route] ?? 'logout', Date.now())
   })
+  provider.on('end_session.success', (ctx) => {
+    const browser = ctx.oidc.session?.uid
+    if (browser !== undefined) realm.sessions.killAllOf(browser, Date.now())
+  })
   provider.on('server_error', (_ctx, error) => process.emitWarning(error))
   // The engine's types hide Koa's own event; with a listener Koa does not write to the console.
   const koa: EventEmitter = provider
@@ -140,7 +144,9 @@ async function signIn(realm: Realm, ctx: KoaContextWithOIDC) {
   const scope = typeof params?.['scope'] === 'string' ? params['scope'] : ''
   const grant = new realm.provider.Grant({ clientId: client.clientId, accountId: account.accountId })
   grant.addOIDCScope(scope)
-  for (const resource of [params?.['resource'] ?? []].flat()) grant.addResourceScope(String(resource), scope)
+  for (const resource of [params?.['resource']].flat()) {
+    if (typeof resource === 'string') grant.addResourceScope(resource, scope)
+  }
   const id = await grant.save()
   realm.sessions.add({
     id,

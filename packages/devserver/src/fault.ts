@@ -123,7 +123,8 @@ export function readFaultOrder(value: unknown, path: string): FaultOrder {
     ...optional(from, 'endpoint', (it, key) => oneOf(it, key, ['token', 'revoke', 'introspect', 'demo-api'])),
   }
   const { fault } = order
-  const needsAnswer = fault.kind === 'omit' || fault.kind === 'replace' || (fault.kind === 'truncated' && fault.keep)
+  const needsAnswer =
+    fault.kind === 'omit' || fault.kind === 'replace' || (fault.kind === 'truncated' && fault.keep !== undefined)
   if (order.when === 'before' && needsAnswer) {
     throw new InvalidInput(`${path}: ${fault.kind} changes a real answer, so it can only come 'after'`)
   }

@@ -152,7 +152,7 @@ export class Realm {
       recordName(this.recordId(shown)),
     )
     if (row === null) return { standing: this.#signer.read(shown) === null ? 'unknown' : 'expired', sessionId: null }
-    const sessionId = row['grant_id'] === null ? null : String(row['grant_id'])
+    const sessionId = row['grant_id'] as string | null
     if (row['revoked_ms'] !== null) return { standing: 'revoked', sessionId }
     if (Number(row['expires_ms']) <= nowMs) return { standing: 'expired', sessionId }
     const payload = JSON.parse(String(row['payload'])) as { scope?: string; accountId?: string; clientId?: string }

@@ -69,8 +69,8 @@ function judge(presentation: Presentation): Verdict {
 }
 
 async function admit(presentation: Presentation): Promise<Admitted> {
-  const { ctx, realm, secret, known, session, nowMs } = presentation
-  const token = known.expiresMs > nowMs ? await ctx.oidc.provider.RefreshToken.find(secret) : undefined
+  const { ctx, realm, secret, session, nowMs } = presentation
+  const token = await ctx.oidc.provider.RefreshToken.find(secret) // Not found when expired, to the millisecond.
   if (!token) refuse(presentation, 'Token is not active')
   const lifetimes = realm.lifetimes(session, nowMs)
   if (lifetimes.accessSeconds === 0) refuse(presentation, 'Session not active')

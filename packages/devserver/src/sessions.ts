@@ -194,6 +194,17 @@ export class Sessions {
     )
   }
 
+  /** Ends every session that was signed in with this browser session. */
+  killAllOf(browserUid: string, atMs: number): void {
+    const rows = this.#state.rows(
+      `SELECT DISTINCT grant_id FROM artifact
+       WHERE realm = ? AND model IN ('AccessToken', 'RefreshToken') AND json_extract(payload, '$.sessionUid') = ?`,
+      this.#realm,
+      browserUid,
+    )
+    for (const row of rows) this.kill(String(row['grant_id']), 'logout', atMs)
+  }
+
   killAccessTokensOf(id: string, atMs: number): void {
     this.#state.write(
       `UPDATE artifact SET revoked_ms = ?

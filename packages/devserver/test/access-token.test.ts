@@ -61,6 +61,7 @@ for (const accessTokenFormat of FORMATS) {
 
   test(`${accessTokenFormat}: introspection tells active tokens of both kinds from dead ones`, async (t) => {
     const trial = await openTrial(t, { accessTokenFormat })
+    const seededAt = Date.now()
     const session = await trial.seed({ subject: 'ada' })
     const introspect = (token: string) => trial.post('token/introspect', { ...OWN_CREDENTIALS, token })
     const access = await introspect(session.accessToken)
@@ -68,6 +69,8 @@ for (const accessTokenFormat of FORMATS) {
       [access.body['active'], access.body['sub'], access.body['scope'], access.body['token_type']],
       [true, 'ada', 'openid offline_access dealer-api', 'Bearer'],
     )
+    // Rounded up: a token must not be said to end before it does.
+    assert.ok(Number(access.body['exp']) * 1000 >= seededAt + session.expiresIn * 1000)
     assert.equal((await introspect(session.refreshToken)).body['active'], true)
     await trial.refresh(session.refreshToken)
     assert.deepEqual((await introspect(session.refreshToken)).body, { active: false })
@@ -111,6 +114,17 @@ test('a session killed upstream is dead with all its tokens', async (t) => {
   assert.equal((await trial.refresh(text(reply, 'refresh_token'))).status, 400)
   const counters = await trial.counters(session.sessionId)
   assert.deepEqual([counters.killedBecause, counters.secondPresentations], ['revoked_upstream', 0])
+})
+
+test('a session dies once, and keeps its first reason', async (t) => {
+  const trial = await openTrial(t)
+  const session = await trial.seed()
+  await trial.refresh(session.refreshToken)
+  await trial.refresh(session.refreshToken)
+  const { killedAt } = await trial.counters(session.sessionId)
+  await trial.devserver.control.killSession('external', session.sessionId)
+  const counters = await trial.counters(session.sessionId)
+  assert.deepEqual([counters.killedBecause, counters.killedAt], ['reuse', killedAt])
 })
 
 test('who knows only the record name in a JWT has no token', async (t) => {

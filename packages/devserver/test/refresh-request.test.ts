@@ -114,6 +114,14 @@ test('no token outlives its session, and a session at its end refuses', async (t
   assert.equal((await trial.refresh(text(reply, 'refresh_token'))).body['error'], 'invalid_grant')
 })
 
+test('a session limit that is set later ends sessions older than it', async (t) => {
+  const trial = await openTrial(t)
+  const session = await trial.seed()
+  await sleep(1010)
+  await trial.devserver.control.updateRealm('external', { sessionSeconds: 1 })
+  assert.equal((await trial.refresh(session.refreshToken)).body['error_description'], 'Session not active')
+})
+
 test('a client that may not refresh gets no refresh token', async (t) => {
   const machine = { clientId: 'machine', clientSecret: 'machine-secret', mayRefresh: false }
   const trial = await openTrial(t, { clients: [CLIENT, machine] })

@@ -79,8 +79,10 @@ test('killed at any moment, a rotation that was answered is there, and one that 
   for (let round = 0; round < 4; round++) {
     const victim = await spawnDevserver({ stateFile, realms: [{ name: 'external', clients: [CLIENT] }] })
     const { sessionId, refreshToken } = await victim.control.seedSession('external', { clientId: 'app' })
-    const rotating = rotateUntilDead(victim, refreshToken ?? '')
-    await sleep(40 + 25 * round)
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const rotating = rotateUntilDead(victim, refreshToken ?? '', begin)
+    await begun // However busy this machine is.
+    await sleep(15 + 23 * round)
     await victim.kill()
     const { newest, answered } = await rotating
     assert.ok(answered > 0)
@@ -101,6 +103,7 @@ test('killed at any moment, a rotation that was answered is there, and one that 
 async function rotateUntilDead(
   devserver: SpawnedDevserver,
   first: string,
+  begin: () => void,
 ): Promise<{ newest: string; answered: number }> {
   let newest = first
   for (let answered = 0; ; answered++) {
@@ -113,6 +116,7 @@ async function rotateUntilDead(
       return { newest, answered }
     }
     newest = text(reply, 'refresh_token')
+    begin()
   }
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { test, type TestContext } from 'node:test'
+import { State, type Unit } from '../src/state.ts'
 import { CLIENT, openTrial, OWN_CREDENTIALS, text, type Trial } from './trial.ts'
 
 const CALLBACK = 'http://127.0.0.1:9/callback'
@@ -82,6 +84,17 @@ const redeem = (
 
 const open = (t: TestContext) => openTrial(t, { clients: [WEB_CLIENT, PUBLIC_CLIENT] })
 
+/** Gives everybody else time to act between a decision and its commit. */
+function slowCommits(t: TestContext): void {
+  const together = State.prototype.together
+  t.mock.method(State.prototype, 'together', function (this: State, work: (unit: Unit) => Promise<unknown>) {
+    return together.call(this, async (unit) => {
+      await work(unit)
+      await sleep(5)
+    })
+  })
+}
+
 test('code flow with PKCE, end to end: sign in, redeem, use, refresh', async (t) => {
   const trial = await open(t)
   const { url, verifier } = authorization(trial)
@@ -117,6 +130,17 @@ test('a public client signs in with PKCE and without a secret', async (t) => {
   assert.equal((await trial.devserver.control.sessions('external')).length, 1)
 })
 
+test('a resource asked for at sign-in becomes the audience of the first access token', async (t) => {
+  const trial = await open(t)
+  const { url, verifier } = authorization(trial, { resource: 'https://api.example.org/' })
+  const left = await signIn(new Browser(), url, 'ada')
+  const reply = await redeem(trial, left.searchParams.get('code') ?? '', verifier)
+  const [, claims = ''] = text(reply, 'access_token').split('.')
+  const { aud } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { aud: unknown }
+  assert.equal(aud, 'https://api.example.org/')
+  assert.equal(reply.body['scope'], 'openid dealer-api')
+})
+
 test('a wrong PKCE verifier is refused', async (t) => {
   const trial = await open(t)
   const left = await signIn(new Browser(), authorization(trial).url, 'ada')
@@ -124,12 +148,14 @@ test('a wrong PKCE verifier is refused', async (t) => {
   assert.deepEqual([reply.status, reply.body['error']], [400, 'invalid_grant'])
 })
 
-test('a code redeemed twice at once is redeemed once, and its session dies', async (t) => {
+test('a code redeemed ten times at once is redeemed once, and its session dies', async (t) => {
   const trial = await open(t)
   const { url, verifier } = authorization(trial)
   const code = (await signIn(new Browser(), url, 'ada')).searchParams.get('code') ?? ''
-  const replies = await Promise.all([redeem(trial, code, verifier), redeem(trial, code, verifier)])
-  assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 400])
+  slowCommits(t)
+  const replies = await Promise.all(Array.from({ length: 10 }, () => redeem(trial, code, verifier)))
+  assert.equal(replies.filter(({ status }) => status === 200).length, 1)
+  assert.equal(replies.filter(({ body }) => body['error'] === 'invalid_grant').length, 9)
   const [session] = await trial.devserver.control.sessions('external')
   assert.equal(session?.killedBecause, 'code_reuse')
   const winner = replies.find(({ status }) => status === 200)
@@ -152,6 +178,30 @@ test('a second sign-in of the same browser is a session of its own', async (t) =
   await trial.refresh(text(first, 'refresh_token'))
   assert.equal((await trial.refresh(text(first, 'refresh_token'))).status, 400)
   assert.equal((await trial.refresh(text(second, 'refresh_token'))).status, 200)
+})
+
+test('signing out in the browser ends every session that was signed in there, and no other', async (t) => {
+  const trial = await open(t)
+  const browser = new Browser()
+  const there = []
+  for (let n = 0; n < 2; n++) {
+    const { url, verifier } = authorization(trial)
+    const left = await signIn(browser, url, 'ada')
+    there.push(await redeem(trial, left.searchParams.get('code') ?? '', verifier))
+  }
+  const elsewhere = await trial.seed({ subject: 'ada' })
+
+  const page = await browser.visit(`${trial.devserver.issuer('external')}/protocol/openid-connect/logout`)
+  const html = await page.text()
+  const [, action = ''] = /action="([^"]+)"/.exec(html) ?? []
+  const [, xsrf = ''] = /name="xsrf" value="([^"]+)"/.exec(html) ?? []
+  assert.equal((await browser.visit(action, { xsrf, logout: 'yes' })).status, 303)
+
+  for (const reply of there) {
+    assert.equal((await trial.refresh(text(reply, 'refresh_token'))).status, 400)
+    assert.equal((await trial.counters(text(reply, 'session_state'))).killedBecause, 'logout')
+  }
+  assert.equal((await trial.refresh(elsewhere.refreshToken)).status, 200)
 })
 
 test('userinfo knows who signed in, also from a JWT access token', async (t) => {

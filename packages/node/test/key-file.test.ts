@@ -111,7 +111,7 @@ test('a malformed key file is refused by file and line, and its content is not t
     ['a strange word', `${good}keys\n`, lines.length],
     ['binary', '\u0000\u0001\u0002', 1],
   ]
-  const secrets = good.match(/[\w-]{43}/g) ?? []
+  const secrets: readonly string[] = good.match(/[\w-]{43}/g) ?? []
   assert.equal(secrets.length, 2)
   for (const [name, text, line] of cases) {
     await writeFile(path, text)

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface, type Interface } from 'node:readline'
+import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -44,7 +44,7 @@ async function startChild(t: TestContext, what: 'own' | 'judge' | 'hunt', folder
   })
   t.after(() => child.kill('SIGKILL'))
   const closed = once(child, 'close')
-  const lines: AsyncIterator<string> = (createInterface(child.stdout) as Interface)[Symbol.asyncIterator]()
+  const lines: AsyncIterator<string> = createInterface(child.stdout)[Symbol.asyncIterator]()
   const line = async (): Promise<string> => String((await lines.next()).value)
   assert.equal(await line(), 'ready')
   return { process: child, owner, line, go: () => child.stdin.write('\n'), ended: () => closed }

@@ -1,0 +1,386 @@
+/**
+ * A world in virtual time: real core over a store made of the pure functions, and a token endpoint that rotates.
+ *
+ * Nothing here waits for a real clock: `pass` runs every alarm up to a moment, in order, and lets all that follows from
+ * one settle before the next.
+ */
+import assert from 'node:assert/strict'
+import { setImmediate } from 'node:timers/promises'
+import {
+  accept,
+  acquire,
+  born,
+  commit,
+  createConnections,
+  createManager,
+  deleting,
+  erased,
+  lend,
+  ms,
+  NO_WORDS,
+  NUMBERS,
+  openAttempt,
+  policyOf,
+  reconnected,
+  refused,
+  renew,
+  Secret,
+  takeOver,
+  TokenError,
+  viewOf,
+  type Alarm,
+  type Answer,
+  type Client,
+  type Clock,
+  type ConnectionRow,
+  type ConnectionStore,
+  type CommitResult,
+  type HandOut,
+  type Kept,
+  type Line,
+  type Manager,
+  type Moment,
+  type MonoMs,
+  type NotSent,
+  type Now,
+  type OwnerId,
+  type Place,
+  type Ports,
+  type Presentation,
+  type ProofOfDeath,
+  type Provider,
+  type Revision,
+  type Room,
+  type Sealed,
+  type Sealer,
+  type Spilled,
+  type Terms,
+  type TokenkeepEvent,
+  type UnixMs,
+  type View,
+} from '@tokenkeep/core'
+
+export const S = 1_000
+export const MIN = 60 * S
+export const START = 1_790_000_000_000
+
+// ---- the world -----------------------------------------------------------------------------------------------------
+
+/** What becomes of one presentation. Nothing said: rotated, and answered after 10 ms. */
+export interface Script {
+  readonly afterMs?: number
+  /** An answer instead of new tokens; the refresh token is not spent. */
+  readonly answer?: { readonly status: number; readonly body: object; readonly retryAfter?: string }
+  /** Members that the good answer has besides, or, if undefined, has not. */
+  readonly with?: object
+  /** `before` or `after` the rotation the connection ends. */
+  readonly reset?: 'before' | 'after'
+}
+export interface Presented {
+  readonly at: number
+  readonly refreshToken: string
+  readonly scope: string | null
+  readonly open: number
+}
+export interface Process {
+  readonly owner: OwnerId
+  readonly ports: Ports
+  readonly manager: Manager
+  readonly custody: ReturnType<typeof createConnections>
+}
+
+export function createWorld(provider: Partial<Provider> = {}) {
+  let at = 0
+  let ids = 0
+  let alarms: { readonly at: number; ring: () => void }[] = []
+  const rows = new Map<string, ConnectionRow>()
+  const slots = new Map<Kept, OwnerId>()
+  const events: TokenkeepEvent[] = []
+  const presented: Presented[] = []
+  const scripts: Script[] = []
+  const dead = new Set<OwnerId>()
+  // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
+  const fails = new Set<'read' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect'>()
+  let connectMs = 0
+  let reads = 0
+  let open = 0
+  let rotations = 0
+  const server = { current: 'rt-0', before: '', rotatedAt: 0, graceMs: 0, dead: false }
+
+  const now = (): Now => ({ wall: (START + at) as UnixMs, mono: at as MonoMs })
+  const moment = (): Moment => ({ boot: 'b', at: at as MonoMs, wall: (START + at) as UnixMs })
+  const clock: Clock = {
+    now,
+    tick: () => clock.alarm(ms(50)).rung,
+    alarm(afterMs): Alarm {
+      let ring: () => void = () => undefined
+      const rung = new Promise<void>((resolve) => (ring = resolve))
+      const entry = { at: at + Math.max(0, afterMs), ring }
+      alarms.push(entry)
+      return { rung, cancel: () => void (alarms = alarms.filter((each) => each !== entry)) }
+    },
+  }
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < 3; turn += 1) await setImmediate()
+  }
+  const pass = async (forMs: number): Promise<void> => {
+    const until = at + forMs
+    for (;;) {
+      await settle()
+      const [next] = alarms.sort((a, b) => a.at - b.at)
+      if (next === undefined || next.at > until) break
+      at = Math.max(at, next.at)
+      alarms.shift()
+      next.ring()
+    }
+    at = until
+    await settle()
+  }
+
+  const theProvider = {
+    id: 'p',
+    revision: 1,
+    preset: null,
+    issuer: null,
+    tokenEndpoint: 'https://id.example.org/token',
+    revocationEndpoint: null,
+    introspectionEndpoint: null,
+    reuse: { kind: 'strict' },
+    narrowing: 'token_only',
+    refreshKillsAccessToken: false,
+    accessTokenLifetimeMs: null,
+    refreshTokenIdleMs: null,
+    words: NO_WORDS,
+    apiBaseUrls: [],
+    allowPrivateNetwork: false,
+    ...provider,
+  } as Provider
+  const client = {
+    id: 'c',
+    revision: 1 as Revision,
+    provider: 'p',
+    clientId: 'c',
+    tokenEndpointAuthMethod: 'none',
+  } as Client
+  const terms: Terms = { provider: theProvider, client, policy: policyOf(theProvider, 'refresh_token') }
+
+  const failing = (what: Parameters<typeof fails.has>[0]): void => {
+    if (fails.has(what)) throw new TokenError(what === 'sealer' ? 'key_missing' : 'store_unavailable', `no ${what}`)
+  }
+  const sealer: Sealer = {
+    seal: (secret: Secret<string>, place: Place) =>
+      new TextEncoder().encode(JSON.stringify([place, secret.reveal()])) as Uint8Array as Sealed,
+    fingerprint: (secret) => `fp-${secret.reveal()}` as ReturnType<Sealer['fingerprint']>,
+  }
+  const open_ = <Kind extends string>(kind: Kind, sealed: Sealed, place: Place): Secret<Kind> | 'tampered' => {
+    const [madeFor, value] = JSON.parse(new TextDecoder().decode(sealed)) as [Place, string]
+    return JSON.stringify(madeFor) === JSON.stringify(place) ? new Secret(kind, value) : 'tampered'
+  }
+  const cipher: Ports['cipher'] = { sealer: async () => (failing('sealer'), sealer), open: open_ }
+  const viewed = (row: ConnectionRow): View => viewOf(row, terms, cipher, { store: moment(), local: now() })
+  const living = (id: string): ConnectionRow | undefined => [...rows.values()].find((row) => row.id === id)
+
+  function storeFor(owner: OwnerId): ConnectionStore {
+    const writing = () => ({ owner, now: moment(), draw: 0.5 })
+    const row = (uid: string): ConnectionRow => rows.get(uid) ?? assert.fail(`no row ${uid}`)
+    const write = (written: ConnectionRow): View => viewed(rows.set(written.uid, written).get(written.uid) ?? written)
+    const concluded = ({ kind, row: after }: ReturnType<typeof commit>): CommitResult => ({ kind, view: write(after) })
+    return {
+      async read(id) {
+        failing('read')
+        assert.ok((reads += 1) < 50_000, 'somebody reads without end')
+        const found = living(id)
+        if (found === undefined) return { kind: 'gone', because: 'unknown' }
+        const { status } = found.state
+        return status === 'deleting' || status === 'erased' ? { kind: 'gone', because: status } : viewed(found)
+      },
+      list: async () => [...rows.values()].map(viewed),
+      create: async (draft) => write(born(draft, terms, writing())),
+      async acquire(seen, why, attempt, _room, usedAt) {
+        failing('acquire')
+        const request = { at: seen, why, attempt, owner, host: 'h', session: 's', usedAt, t0: now() }
+        const decision = acquire(row(seen.uid), terms, request, moment())
+        if (decision.kind !== 'acquired') return decision
+        write(decision.row)
+        const { refreshToken } = decision.row
+        assert.ok(refreshToken)
+        const place = { owner: seen.uid, purpose: 'rt', serial: refreshToken.serial }
+        const opened = open_('refresh_token', refreshToken.sealed, place)
+        if (typeof opened === 'string') return { kind: 'unreadable', because: opened }
+        const ticket = lend({ kind: 'refresh_token', refreshToken: opened }, () => 's')
+        return { kind: 'acquired', lease: decision.lease, ticket }
+      },
+      async renew(lease) {
+        failing('renew')
+        const renewed = renew(row(lease.uid), terms, lease, now(), moment())
+        if (renewed === 'lost') return 'lost'
+        write(renewed.row)
+        return renewed.lease
+      },
+      commit: async (lease, end) => (
+        failing('commit'),
+        concluded(commit(row(lease.uid), terms, lease, end, writing()))
+      ),
+      replay: async (entry) => (failing('commit'), concluded(accept(row(entry.uid), terms, entry, writing()))),
+      async takeOver(seen, evidence) {
+        const after = takeOver(row(seen.uid), terms, evidence, owner, 0.5, moment())
+        return after === 'moved' ? { kind: 'moved' } : { kind: 'in_doubt', view: write(after) }
+      },
+      replaceGrant: async (seen, granted, subject) =>
+        write(reconnected(row(seen.uid), terms, granted, subject, writing())),
+      async reject(seen, accessToken) {
+        const after = refused(row(seen.uid), terms, accessToken, writing())
+        return { current: after.current, view: write(after.row) }
+      },
+      async beginDelete(seen) {
+        const view = write(deleting(row(seen.uid), terms, writing()))
+        return { kind: 'deleting', uid: seen.uid, view, toRevoke: [], open: openAttempt(view.row, moment()) }
+      },
+      finishDelete: async ({ uid }) => void write(erased(row(uid), terms, writing())),
+      async due({ limit }) {
+        const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= START + at).slice(0, limit)
+        return claimed.map((each) => write({ ...each, dueAt: (START + at + 30 * S) as UnixMs }))
+      },
+      async changes(uids) {
+        failing('changes')
+        return uids.flatMap(([uid, revision]) => (row(uid).revision > revision ? [viewed(row(uid))] : []))
+      },
+      openAttempts: async (of) =>
+        [...rows.values()].filter((each) => openAttempt(each, moment())?.owner === of).map(viewed),
+      history: async () => [],
+    }
+  }
+
+  /** Strict unless there is a grace: a spent refresh token ends the sign-in. */
+  const answerOf = (script: Script, refreshToken: string, scope: string | null): { status: number; body: object } => {
+    if (script.answer !== undefined) return script.answer
+    const inGrace = refreshToken === server.before && at <= server.rotatedAt + server.graceMs
+    if (server.dead || (refreshToken !== server.current && !inGrace)) {
+      server.dead = true
+      return { status: 400, body: { error: 'invalid_grant' } }
+    }
+    rotations += 1
+    if (!inGrace) Object.assign(server, { before: refreshToken, rotatedAt: at })
+    server.current = `rt-${rotations}`
+    const tokens = {
+      access_token: `at-${rotations}`,
+      refresh_token: server.current,
+      expires_in: 3_600,
+      token_type: 'Bearer',
+    }
+    return { status: 200, body: { ...tokens, scope: scope ?? 'a b', ...script.with } }
+  }
+  const present: Ports['endpoint']['present'] = (_line, lease, ticket, form): Presentation => {
+    const lent = ticket.take(lease, now())
+    if (lent === 'over')
+      return { ever: Promise.resolve({ kind: 'not_sent', because: 'send_limit' }), abandon: () => undefined }
+    const refreshToken = lent.kind === 'refresh_token' ? lent.refreshToken.reveal() : ''
+    open += 1
+    presented.push({ at, refreshToken, scope: form.scope, open })
+    const script = scripts.shift() ?? {}
+    const sentAt = now()
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    const reset = script.reset
+    const answer = reset === 'before' ? null : answerOf(script, refreshToken, form.scope)
+    void clock.alarm(ms(script.afterMs ?? 10)).rung.then(() => {
+      if (reset !== undefined || answer === null) return resolve({ kind: 'no_answer', because: 'reset', sentAt })
+      const body = new Secret('answer_body', JSON.stringify(answer.body))
+      const retryAfter = script.answer?.retryAfter ?? null
+      resolve({ kind: 'response', status: answer.status, retryAfter, date: null, body, complete: true, sentAt })
+    })
+    void promise.then(() => (open -= 1))
+    return { ever: promise, abandon: () => resolve({ kind: 'no_answer', because: 'abandoned', sentAt }) }
+  }
+
+  const start = (name: string): Process => {
+    const owner = name as OwnerId
+    const proofOf = (of: OwnerId): ProofOfDeath =>
+      ({ kind: 'dead', owner: of, release: () => undefined }) as unknown as ProofOfDeath
+    const ports: Ports = {
+      store: storeFor(owner),
+      registry: {
+        provider: async () => theProvider,
+        providers: async () => [theProvider],
+        putProvider: async () => theProvider,
+        client: async () => ({ ...client, clientSecret: null }),
+        clients: async () => [client],
+        putClient: async () => client,
+      },
+      endpoint: {
+        async connect(): Promise<Line | NotSent> {
+          if (connectMs > 0) await clock.alarm(ms(connectMs)).rung
+          return fails.has('connect') ? { kind: 'not_sent', because: 'refused' } : ({ close: () => undefined } as Line)
+        },
+        present,
+        revoke: async () => 'revoked',
+        introspect: async () => 'unsupported',
+      },
+      spill: {
+        reserve: async () => ({ sealer, release: () => undefined }) satisfies Room,
+        async keep(_room, kept) {
+          failing('keep')
+          slots.set(kept, owner)
+          return kept as Spilled
+        },
+        clear: async (entry) => void slots.delete(entry),
+        async *pending({ owner: of }) {
+          for (const [kept, by] of slots) if (by === of) yield kept as Spilled
+        },
+      },
+      liveness: {
+        judge: async (of) => (dead.has(of) ? proofOf(of) : 'unknown'),
+        others: async () => [...dead],
+      },
+      cipher,
+      clock,
+      random: { uuid: () => `00000000-0000-4000-8000-${String((ids += 1)).padStart(12, '0')}`, fraction: () => 0.5 },
+      events: { tell: (event) => void events.push(event) },
+    }
+    const manager = createManager(ports, { owner, numbers: NUMBERS, cacheBytes: 1_000_000 })
+    return { owner, ports, manager, custody: createConnections(ports, manager, () => false) }
+  }
+  return {
+    pass,
+    start,
+    at: () => at,
+    row: () => living('x') ?? assert.fail('no connection x'),
+    connectIn: (afterMs: number) => void (connectMs = afterMs),
+    reads: () => reads,
+    events,
+    presented,
+    scripts,
+    server,
+    slots,
+    dead,
+    fails,
+  }
+}
+export type World = ReturnType<typeof createWorld>
+
+/** A process with connection `x`, whose access token has `livesMs` left. */
+export async function withX(world: World, livesMs = -1, name = 'A'): Promise<Process> {
+  const process = world.start(name)
+  await process.custody.import({
+    id: 'x',
+    client: 'c',
+    refreshToken: 'rt-0',
+    accessToken: 'at-0',
+    expiresAt: START + livesMs,
+    scope: 'a b',
+  })
+  return process
+}
+
+/** What became of a request by now. */
+export type Fate = { token?: string; code?: string; error?: unknown }
+export const follow = (request: Promise<HandOut>): Fate => {
+  const fate: Fate = {}
+  request.then(
+    ({ accessToken }) => (fate.token = accessToken),
+    (error: unknown) => {
+      fate.error = error
+      fate.code = error instanceof TokenError ? error.code : String(error)
+    },
+  )
+  return fate
+}
