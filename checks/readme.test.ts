@@ -31,5 +31,9 @@ test('every file that the README links to is there', async () => {
   const text = await readFile(join(root, 'README.md'), 'utf8')
   const links = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map(([, link]) => link ?? '')
   assert.ok(links.length > 5)
-  for (const link of links) await assert.doesNotReject(import('node:fs/promises').then(({ stat }) => stat(join(root, link))), link)
+  for (const link of links)
+    await assert.doesNotReject(
+      import('node:fs/promises').then(({ stat }) => stat(join(root, link))),
+      link,
+    )
 })

@@ -15,14 +15,24 @@ const PACKAGES = ['core', 'node', 'devserver', 'server']
 
 test('packed, installed into an empty folder and used from there, the ten lines run, and so does the command', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tokenkeep-installed-'))
-  const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, XDG_CONFIG_HOME: join(folder, 'config') }
+  const env = {
+    ...process.env,
+    PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+    XDG_CONFIG_HOME: join(folder, 'config'),
+  }
   const npm = (args: readonly string[], cwd: string) => run('npm', args, { cwd, env, timeout: 120_000 })
   try {
     await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'], { cwd: root, timeout: 120_000 })
-    await npm(['pack', '--silent', '--pack-destination', folder, ...PACKAGES.map((name) => `--workspace=packages/${name}`)], root)
+    await npm(
+      ['pack', '--silent', '--pack-destination', folder, ...PACKAGES.map((name) => `--workspace=packages/${name}`)],
+      root,
+    )
     const tarballs = (await readdir(folder)).filter((name) => name.endsWith('.tgz')).map((name) => `./${name}`)
     assert.equal(tarballs.length, PACKAGES.length)
-    await writeFile(join(folder, 'package.json'), '{ "name": "somebody-elses-project", "private": true, "type": "module" }')
+    await writeFile(
+      join(folder, 'package.json'),
+      '{ "name": "somebody-elses-project", "private": true, "type": "module" }',
+    )
     await npm(['install', '--silent', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs], folder)
 
     await writeFile(join(folder, 'ten-lines.ts'), await tenLines())

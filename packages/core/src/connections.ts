@@ -386,7 +386,7 @@ function sealInput(
   const lifetimeMs =
     saidEnd !== null
       ? since(now, saidEnd)
-      : (provider.accessTokenLifetimeMs ?? (at === null ? null : jwtLifetime(at.reveal())) ?? ms(5 * 60_000))
+      : (provider.accessTokenLifetimeMs ?? (at === null ? null : jwtLifetime(at)) ?? ms(5 * 60_000))
   return {
     variant: FULL.key,
     refreshToken: rt && {

@@ -283,7 +283,12 @@ const token = (value: unknown): string | null =>
 const refreshTokenText = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value.isWellFormed() ? value : null
 
-const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+/** A scope so long is not kept: it has to fit into a spill slot beside the tokens, and nobody granted it on purpose. */
+const scopeText = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value.length <= SCOPE_LENGTH_MAX ? value : null
+
+const SCOPE_LENGTH_MAX = 8 * 1024
+const TOKEN_TYPE_LENGTH_MAX = 64
 
 /** A complete `refresh_token` member of a body that was cut: what is left of a sign-in, so it is kept. */
 function cutRefreshToken(cut: string): RefreshToken | null {
@@ -303,7 +308,8 @@ function readGranted(
   provider: Pick<Provider, 'accessTokenLifetimeMs'>,
   assume: Assumptions,
 ): GrantedTokens | null {
-  const accessToken = token(body['access_token'])
+  const accessText = token(body['access_token'])
+  const accessToken = accessText === null ? null : new Secret('access_token', accessText)
   const refreshToken = refreshTokenText(body['refresh_token'])
   if (accessToken === null && refreshToken === null) return null
   const answeredAt = readDate(answer.date) ?? answer.sentAt.wall
@@ -314,9 +320,9 @@ function readGranted(
       accessToken === null
         ? null
         : {
-            token: new Secret('access_token', accessToken),
+            token: accessToken,
             // RFC 6749 section 5.1 requires it; servers that leave it out mean Bearer.
-            tokenType: token(body['token_type']) ?? 'Bearer',
+            tokenType: (token(body['token_type']) ?? 'Bearer').slice(0, TOKEN_TYPE_LENGTH_MAX),
             lifetimeMs:
               said ??
               provider.accessTokenLifetimeMs ??
@@ -331,7 +337,7 @@ function readGranted(
       readDuration(body['refresh_token_expires_in']) ??
       readDuration(body['x_refresh_token_expires_in']) ??
       readUntil(body['refresh_token_expires_at'], answeredAt),
-    scope: text(body['scope']),
+    scope: scopeText(body['scope']),
   }
 }
 
@@ -384,9 +390,10 @@ function readRetryAfter(answer: ResponseSeen): DurationMs | null {
 declare const atob: (base64: string) => string
 
 /** `exp - iat` of a JWT access token (RFC 9068), unverified: a hint about lifetime, nothing else. */
-export function jwtLifetime(accessToken: string): DurationMs | null {
-  const payload = accessToken.split('.')[1]
-  if (payload === undefined || accessToken.split('.').length !== 3) return null
+export function jwtLifetime(token: AccessToken): DurationMs | null {
+  const parts = token.reveal().split('.')
+  const payload = parts[1]
+  if (payload === undefined || parts.length !== 3) return null
   try {
     const claims: unknown = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')))
     if (!isRecord(claims)) return null

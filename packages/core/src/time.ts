@@ -57,7 +57,8 @@ export function surelyElapsed(from: Moment, to: Moment): DurationMs {
  * Across a boot a wall clock that went backwards could hide any span: endless, so that the window counts as closed.
  */
 export function perhapsElapsed(from: Moment, to: Moment): DurationMs {
-  if (from.boot === to.boot) return ms(Math.max(0, to.at - from.at))
+  // A monotonic clock can stand still while the machine is suspended; the wall clock does not.
+  if (from.boot === to.boot) return ms(Math.max(0, to.at - from.at, to.wall - from.wall))
   return ms(to.wall < from.wall ? Number.POSITIVE_INFINITY : to.wall - from.wall)
 }
 

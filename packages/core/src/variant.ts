@@ -18,6 +18,8 @@ export const FULL: Variant = { key: '' as VariantKey, scopes: [], resources: [] 
 const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 // No scope token and no URI can hold a line feed, so a key can be taken apart again.
 const SEPARATOR = '\n'
+// A granted answer must fit into its spill slot together with the variant that it is for.
+const KEY_LENGTH_MAX = 8 * 1024
 const SCOPES_MAX = 100
 const RESOURCES_MAX = 20
 const VALUE_LENGTH_MAX = 2000
@@ -57,6 +59,9 @@ export function parseVariant(
   }
   if (scopes.length === 0 && resources.length === 0) return { variant: FULL }
   // The third part is the key binding (RFC 9449), empty until a connection can have one.
+  if (scopes.join(' ').length + resources.join(' ').length > KEY_LENGTH_MAX) {
+    return { wrong: `scope and resource together have at most ${KEY_LENGTH_MAX} characters` }
+  }
   const key = [scopes.join(' '), resources.join(' '), ''].join(SEPARATOR) as VariantKey
   return { variant: { key, scopes, resources } }
 }

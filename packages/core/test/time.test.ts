@@ -31,7 +31,7 @@ const spans: readonly [string, Moment, Moment, number, number][] = [
     moment('a', 1_000, 50_000),
     moment('a', 4_000, 90_000),
     3_000,
-    3_000,
+    40_000,
   ],
   ['on one boot, the wall clock stepping back', moment('a', 1_000, 50_000), moment('a', 4_000, 10), 3_000, 3_000],
   ['on one boot, read in the wrong order', moment('a', 4_000, 53_000), moment('a', 1_000, 50_000), 0, 0],

@@ -36,7 +36,7 @@ import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
-import { createTokenEndpoint } from './token-endpoint-oauth4webapi.ts'
+import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
 import type { OpenOptions, Tokenkeep } from './tokenkeep.ts'
 
 /** The clocks of this host. A test brings others and lets hours pass. */
@@ -98,7 +98,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       spill,
       clock,
       random,
-      endpoint: createTokenEndpoint({ clock }),
+      endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
     return await assemble(ports, { owner, numbers, options, background, opened })

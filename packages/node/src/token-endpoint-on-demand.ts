@@ -1,0 +1,27 @@
+import type { TokenEndpoint } from '@tokenkeep/core'
+import type { DialSetup } from './dial.ts'
+
+/**
+ * The token endpoint, loaded when something is to be sent for the first time.
+ *
+ * HTTP, TLS and the OAuth library take longer to load than all the rest, and most processes only hand out what is fresh.
+ */
+export function tokenEndpointOnDemand(setup: DialSetup): TokenEndpoint {
+  let loading: Promise<TokenEndpoint> | null = null
+  let loaded: TokenEndpoint | null = null
+  const load = async (): Promise<TokenEndpoint> => {
+    loading ??= import('./token-endpoint-oauth4webapi.ts').then(({ createTokenEndpoint }) => createTokenEndpoint(setup))
+    loaded = await loading
+    return loaded
+  }
+  return {
+    connect: async (...of) => (await load()).connect(...of),
+    present: (...of) => {
+      // There is no line before `connect`, and no second one to load between taking the ticket and sending.
+      if (loaded === null) throw new Error('nothing can be presented before a line is connected')
+      return loaded.present(...of)
+    },
+    revoke: async (...of) => (await load()).revoke(...of),
+    introspect: async (...of) => (await load()).introspect(...of),
+  }
+}

@@ -1,0 +1,94 @@
+import { TokenError, type ConnectionInput } from '@tokenkeep/core'
+import { connectionLines } from './connection.ts'
+import { withTokenkeep, type Context } from './context.ts'
+import { shellWord } from './printable.ts'
+import { readSecrets, type SecretSource } from './secret-source.ts'
+import { readTokenResponse } from './token-response.ts'
+
+export interface ImportArguments {
+  readonly client?: string
+  readonly reconnect?: boolean
+  readonly clientCredentials?: boolean
+  readonly refreshToken: SecretSource | null
+  readonly accessToken: SecretSource | null
+  readonly tokenResponse: SecretSource | null
+  /** Seconds. */
+  readonly expiresIn?: number
+  /** Seconds. */
+  readonly refreshExpiresIn?: number
+  readonly tokenType?: string
+  readonly scope?: string
+  readonly subject?: string
+  readonly label?: Readonly<Record<string, string>>
+}
+
+/** `tokenkeep connection import ID`: keeps a sign-in from now on; with `--reconnect`, a new one for a known connection. */
+export async function importConnection(context: Context, id: string, given: ImportArguments): Promise<void> {
+  refuseContradictions(given)
+  const signIn = await readSignIn(context, given)
+  const { output } = context
+  await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    const info =
+      given.reconnect === true
+        ? await keep.connections.reconnect(id, signIn)
+        : await keep.connections.import({
+            ...signIn,
+            id,
+            client: given.client ?? '',
+            grantType: given.clientCredentials === true ? 'client_credentials' : 'refresh_token',
+            labels: given.label,
+          })
+    output.answer(info, () => [...connectionLines(info, context), '', `Next: tokenkeep token ${shellWord(info.id)}`])
+  })
+}
+
+function refuseContradictions(given: ImportArguments): void {
+  if (given.reconnect === true) {
+    const [name] = [
+      ['--client', given.client],
+      ['--client-credentials', given.clientCredentials],
+      ['--label', given.label],
+    ].flatMap(([option, value]) => (value === undefined ? [] : [option]))
+    if (name !== undefined) throw wrong(`--reconnect keeps what the connection has: leave ${String(name)} out`)
+  } else if (given.client === undefined) {
+    throw wrong('--client ID is missing: the client that the sign-in was made with (`tokenkeep client list`)')
+  }
+  if (given.tokenResponse !== null && (given.refreshToken !== null || given.accessToken !== null)) {
+    throw wrong('the token response has the tokens in it: leave --refresh-token-... and --access-token-... out')
+  }
+  const nothing = given.tokenResponse === null && given.refreshToken === null && given.accessToken === null
+  if (nothing && given.clientCredentials !== true) {
+    throw wrong(
+      'there is no token to keep: use --refresh-token-stdin, or --token-response-stdin with the whole answer of the ' +
+        'token endpoint (-file FILE and -env NAME in place of -stdin do, too)',
+    )
+  }
+}
+
+type SignIn = Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'>
+
+async function readSignIn({ around }: Context, given: ImportArguments): Promise<SignIn> {
+  const read = await readSecrets(
+    {
+      'refresh-token': given.refreshToken,
+      'access-token': given.accessToken,
+      'token-response': given.tokenResponse,
+    },
+    around,
+  )
+  const nowMs = around.now()
+  const response = read['token-response'] === undefined ? null : readTokenResponse(read['token-response'], nowMs)
+  const end = (seconds: number | undefined): number | undefined =>
+    seconds === undefined ? undefined : nowMs + seconds * 1000
+  return {
+    refreshToken: read['refresh-token'] ?? response?.refreshToken,
+    accessToken: read['access-token'] ?? response?.accessToken,
+    tokenType: given.tokenType ?? response?.tokenType,
+    expiresAt: end(given.expiresIn) ?? response?.expiresAt,
+    refreshTokenExpiresAt: end(given.refreshExpiresIn) ?? response?.refreshTokenExpiresAt,
+    scope: given.scope ?? response?.scope,
+    subject: given.subject,
+  }
+}
+
+const wrong = (message: string): TokenError => new TokenError('invalid_input', message)

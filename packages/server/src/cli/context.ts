@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs'
+import { TokenError } from '@tokenkeep/core'
+import type { Tokenkeep } from '@tokenkeep/node'
+import type { Output } from './output.ts'
+import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** What every command is given. */
+export interface Context {
+  readonly around: Surroundings
+  readonly output: Output
+  readonly options: PlaceOptions
+}
+
+/**
+ * Opens the data folder for one command, without work in the background, and closes it afterwards.
+ *
+ * A signal ends the waiting, not the refresh: closing waits for what is on its way, because an answer that nobody hears
+ * can be the end of a sign-in.
+ *
+ * @param missing what happens where there is no database: a slip in the folder's name should make none
+ * @throws TokenError `folder_unusable` where there is no database, and what `openTokenkeep` and `act` throw
+ */
+export async function withTokenkeep<Result>(
+  { around, output, options }: Context,
+  { missing }: { readonly missing: 'make' | 'refuse' },
+  act: (keep: Tokenkeep) => Promise<Result>,
+): Promise<Result> {
+  const { defaultFolders, openTokenkeep } = await import('@tokenkeep/node')
+  const place = findPlace(options, around, () => defaultFolders().data)
+  const isNew = !existsSync(place.database)
+  if (isNew && missing === 'refuse') throw noDatabase(place)
+  if (place.chosenBy === 'dev_folder_here') {
+    output.aside(`using the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`)
+  }
+  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: false })
+  if (isNew) {
+    output.aside(`made ${place.database}; keep a copy of its key, and not together with the data`)
+  }
+  const acting = act(keep)
+  const interrupted = new Promise<never>((_, reject) => {
+    around.interruption.signal.addEventListener('abort', () => reject(new Interrupted()), { once: true })
+  })
+  // Whichever loses is not an unhandled rejection.
+  acting.catch(() => undefined)
+  interrupted.catch(() => undefined)
+  return await Promise.race([acting, interrupted])
+}
+
+/** A signal asked the process to end; the exit code says which. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+}
+
+const HOW_CHOSEN = {
+  option: 'as --data says',
+  environment: 'as TOKENKEEP_DATA says',
+  dev_folder_here: 'made by `tokenkeep dev`',
+  default: 'the default of this user',
+} as const satisfies Record<Place['chosenBy'], string>
+
+const noDatabase = ({ folder, chosenBy }: Place): TokenError =>
+  new TokenError(
+    'folder_unusable',
+    `there is no Tokenkeep database in ${folder} (${HOW_CHOSEN[chosenBy]}). \`tokenkeep provider add\` makes one there; ` +
+      '--data FOLDER or TOKENKEEP_DATA name another folder.',
+  )

@@ -1,0 +1,276 @@
+/** The commands and their options. What a command does is loaded when it is called, so that `token` starts fast. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { readFileSync } from 'node:fs'
+import { TOKEN_ENDPOINT_AUTH_METHODS, type Narrowing, type ReusePolicy, type Winner } from '@tokenkeep/core'
+import { STATUSES } from './connection-words.ts'
+import type { Context } from './context.ts'
+import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
+import type { Output } from './output.ts'
+import type { PlaceOptions } from './place.ts'
+import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** @param settle is told the exit code of a command that has another one than 0 */
+export function createProgram(around: Surroundings, output: Output, settle: (code: ExitCode) => void): Command {
+  const program = new Command('tokenkeep')
+    .description('Keeps OAuth 2.0 tokens alive.')
+    .version(versionOf(new URL('../../package.json', import.meta.url)), '--version')
+    .option(
+      '--data <folder>',
+      'where the data are (TOKENKEEP_DATA); default: ./.tokenkeep made by `dev`, else per user',
+      filled,
+    )
+    .option('--key-file <file>', 'the master key (TOKENKEEP_KEY_FILE, or TOKENKEEP_KEY: the key itself)', filled)
+    .option('--json', 'one JSON value on stdout; errors as JSON on stderr')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => output.text(text),
+      // Usage errors are shown by `presentFailure`.
+      outputError: () => undefined,
+      // Help because a command is missing: for people only, since programs are told as JSON.
+      writeErr: (text) => void (output.json || around.complaints.write(text)),
+      getOutHasColors: () => output.colours.isColorSupported,
+    })
+    .addHelpText('after', EXIT_CODES)
+  const context = (): Context => ({ around, output, options: program.opts<PlaceOptions>() })
+
+  addToken(program, context)
+  addProviders(program.command('provider').description('authorization servers'), context)
+  addClients(program.command('client').description('our registrations at providers'), context)
+  addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
+  addDev(program, context, settle)
+  return program
+}
+
+type MakeContext = () => Context
+
+function addToken(program: Command, context: MakeContext): void {
+  program
+    .command('token <id>')
+    .description('print an access token that works, refreshed first where needed')
+    .option('--scope <scopes>', 'a narrower scope, separated by spaces')
+    .option('--resource <uri>', 'what the token is for (RFC 8707); may be repeated', collected)
+    .option('--min-ttl <seconds>', 'the life that it should have left, at most half of its lifetime', seconds)
+    .option('--wait <seconds>', 'how long to wait for a refresh; default 20', seconds)
+    .action(async (id: string, asked: import('./token.ts').TokenArguments) =>
+      (await import('./token.ts')).token(context(), id, asked),
+    )
+}
+
+function addProviders(provider: Command, context: MakeContext): void {
+  provider
+    .command('add <id>')
+    .description('add a provider, or replace its settings')
+    .option('--preset <name>', 'settings known for a kind of server: keycloak, jobrad')
+    .option('--issuer <url>', 'endpoints that are not given are discovered from it (RFC 8414)')
+    .option('--token-endpoint <url>', 'where tokens are asked for')
+    .option('--revocation-endpoint <url>', 'where they are revoked (RFC 7009)')
+    .option('--introspection-endpoint <url>', 'where they are looked at (RFC 7662)')
+    .option(
+      '--reuse <policy>',
+      'a refresh token presented again: strict, reusable, unknown, counted:N, grace:SECONDS[:same|any|newest]',
+      reusePolicy,
+    )
+    .addOption(new Option('--narrowing <how>', 'what asking for less does').choices(NARROWINGS))
+    .option('--refresh-kills-access-token', 'a refresh ends the access tokens handed out before')
+    .option('--access-token-lifetime <seconds>', 'where answers do not say it', seconds)
+    .option('--refresh-token-idle <seconds>', 'an unused refresh token lives that long', seconds)
+    .option('--api-base-url <url>', 'the only APIs that get its tokens; may be repeated', collected)
+    .option('--allow-private-network', 'its endpoints may be in a private network')
+    .action(async (id: string, given: import('./provider.ts').ProviderArguments) =>
+      (await import('./provider.ts')).addProvider(context(), id, given),
+    )
+  provider
+    .command('list')
+    .description('list the providers')
+    .action(async () => (await import('./provider.ts')).listProviders(context()))
+  provider
+    .command('show <id>')
+    .description('show one provider')
+    .action(async (id: string) => (await import('./provider.ts')).showProvider(context(), id))
+}
+
+function addClients(client: Command, context: MakeContext): void {
+  const add = client
+    .command('add <id>')
+    .description('add a client, or replace its settings and its secret')
+    .requiredOption('--provider <id>', 'where it is registered')
+    .requiredOption('--client-id <client_id>', 'its identifier there (RFC 6749 section 2.2)')
+    .addOption(new Option('--auth-method <method>', 'how it proves itself').choices(TOKEN_ENDPOINT_AUTH_METHODS))
+  secretOptions(add, 'client-secret', 'its secret').action(
+    async (id: string, given: SecretOptions & Omit<import('./client.ts').ClientArguments, 'clientSecret'>) =>
+      (await import('./client.ts')).addClient(context(), id, {
+        ...given,
+        clientSecret: chosen(given, 'client-secret'),
+      }),
+  )
+  client
+    .command('list')
+    .description('list the clients')
+    .action(async () => (await import('./client.ts')).listClients(context()))
+}
+
+function addConnections(connection: Command, context: MakeContext, settle: (code: ExitCode) => void): void {
+  const add = connection
+    .command('import <id>')
+    .description('keep a sign-in alive from now on')
+    .option('--client <id>', 'the client that it was made with')
+    .option('--reconnect', 'a new sign-in for a connection that exists')
+    .option('--client-credentials', "a machine's own access, without a refresh token (RFC 6749 section 4.4)")
+  secretOptions(add, 'refresh-token', 'its refresh token')
+  secretOptions(add, 'access-token', 'its access token')
+  secretOptions(add, 'token-response', 'the whole JSON answer of the token endpoint')
+    .option('--expires-in <seconds>', 'what the access token has left', seconds)
+    .option('--refresh-expires-in <seconds>', 'what the refresh token has left', seconds)
+    .option('--token-type <type>', 'Bearer where absent')
+    .option('--scope <scopes>', 'what was granted, or what client credentials ask for')
+    .option('--subject <subject>', 'whose sign-in it is')
+    .option('--label <name=value>', 'may be repeated', labelled)
+    .action(async (id: string, given: SecretOptions & import('./connection-import.ts').ImportArguments) =>
+      (await import('./connection-import.ts')).importConnection(context(), id, {
+        ...given,
+        refreshToken: chosen(given, 'refresh-token'),
+        accessToken: chosen(given, 'access-token'),
+        tokenResponse: chosen(given, 'token-response'),
+      }),
+    )
+  connection
+    .command('list')
+    .description('list connections, all where no limit is given')
+    .option('--provider <id>', 'only those of this provider')
+    .addOption(new Option('--status <status>', 'only those in this status').choices(STATUSES))
+    .option('--label <name=value>', 'only those with this label; may be repeated', labelled)
+    .option('--limit <count>', 'at most so many', count)
+    .option('--after <id>', 'begin behind this id')
+    .action(async (given: import('./connection.ts').ListArguments) =>
+      (await import('./connection.ts')).listConnections(context(), given),
+    )
+  connection
+    .command('show <id>')
+    .description('show one connection')
+    .action(async (id: string) => (await import('./connection.ts')).showConnection(context(), id))
+  connection
+    .command('history <id>')
+    .description('who presented its refresh tokens, newest first')
+    .option('--limit <count>', 'at most so many; default 50', count)
+    .action(async (id: string, { limit }: { limit?: number }) =>
+      (await import('./connection.ts')).showHistory(context(), id, limit),
+    )
+  connection
+    .command('delete <id>')
+    .description('revoke its refresh token at the provider, then erase it')
+    .action(async (id: string) => (await import('./connection.ts')).deleteConnection(context(), id))
+  connection
+    .command('introspect <id>')
+    .description('ask the provider whether its access token is active (RFC 7662)')
+    .action(async (id: string) => settle(await (await import('./connection.ts')).introspectConnection(context(), id)))
+  secretOptions(
+    connection.command('rejected <id>').description('an API answered 401 to this access token (from stdin by default)'),
+    'access-token',
+    'the token that was refused',
+  ).action(async (id: string, given: SecretOptions) =>
+    (await import('./connection.ts')).rejectAccessToken(
+      context(),
+      id,
+      chosen(given, 'access-token') ?? { from: 'stdin' },
+    ),
+  )
+}
+
+function addDev(program: Command, context: MakeContext, settle: (code: ExitCode) => void): void {
+  program
+    .command('dev')
+    .description('try it: an authorization server, an API and three connections on this machine')
+    .option('--as-port <port>', 'of the authorization server and the API; 0 takes a free one', port, 7421)
+    .option('--once', 'take a tour, then end with 0 if all went well, else with 1')
+    .action(async (given: import('../dev/dev.ts').DevArguments) =>
+      settle(await (await import('../dev/dev.ts')).dev(context(), given)),
+    )
+}
+
+const NARROWINGS: readonly Narrowing[] = ['token_only', 'sticks', 'unknown']
+
+const EXIT_CODES = `
+Exit codes:
+${Object.entries(EXIT_MEANINGS)
+  .map(([code, meaning]) => `  ${code}  ${meaning}`)
+  .join('\n')}
+
+Secrets come from standard input, a file or a variable, never from an argument that others can read.`
+
+function versionOf(manifest: URL): string {
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
+  return version
+}
+
+// ---- secrets -------------------------------------------------------------------------------------------------------
+
+type SecretOptions = Readonly<Record<string, unknown>>
+
+function secretOptions(command: Command, name: SecretName, what: string): Command {
+  return command
+    .option(`--${name}-stdin`, `${what}, from standard input`)
+    .option(`--${name}-file <file>`, `${what}, from a file`)
+    .option(`--${name}-env <variable>`, `${what}, from an environment variable`)
+}
+
+function chosen(given: SecretOptions, name: SecretName): SecretSource | null {
+  const option = (how: string): unknown =>
+    given[`${name}-${how}`.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())]
+  const file = option('file')
+  const env = option('env')
+  return sourceOf(name, {
+    stdin: option('stdin') === true,
+    ...(typeof file === 'string' ? { file } : {}),
+    ...(typeof env === 'string' ? { env } : {}),
+  })
+}
+
+// ---- reading arguments ---------------------------------------------------------------------------------------------
+
+function filled(text: string): string {
+  // An unset variable in a script must not silently mean the default place.
+  if (text === '') throw new InvalidArgumentError('It is empty.')
+  return text
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || !Number.isFinite(value))
+    throw new InvalidArgumentError('It is a number of seconds.')
+  return value
+}
+
+function count(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number, 1 or more.')
+  return Number(text)
+}
+
+function port(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('It is a port, 0 to 65535.')
+  return Number(text)
+}
+
+const collected = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text]
+
+function labelled(
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('A label is NAME=VALUE.')
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
+}
+
+const WINNERS: readonly Winner[] = ['same', 'any', 'newest']
+
+function reusePolicy(text: string): ReusePolicy {
+  if (text === 'strict' || text === 'reusable' || text === 'unknown') return { kind: text }
+  const [, times] = /^counted:(\d{1,4})$/.exec(text) ?? []
+  if (times !== undefined) return { kind: 'counted', n: Number(times) }
+  const [, grace, said] = /^grace:(\d{1,6})(?::([a-z]+))?$/.exec(text) ?? []
+  const winner = WINNERS.find((each) => each === (said ?? 'newest'))
+  if (grace !== undefined && winner !== undefined) return { kind: 'grace', seconds: Number(grace), winner }
+  throw new InvalidArgumentError('It is strict, reusable, unknown, counted:N or grace:SECONDS[:same|any|newest].')
+}

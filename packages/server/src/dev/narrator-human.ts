@@ -1,0 +1,172 @@
+import { isAbsolute, relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import type { TokenkeepEvent } from '@tokenkeep/core'
+import { accessTokenShort, remedyFor, statusCell } from '../cli/connection-words.ts'
+import { localClock, span } from '../cli/moments.ts'
+import type { Output } from '../cli/output.ts'
+import { printable, shellWord } from '../cli/printable.ts'
+import { DEV_FOLDER } from '../cli/place.ts'
+import type { Surroundings } from '../cli/surroundings.ts'
+import { pairs, table, type Cell } from '../cli/table.ts'
+import type { ConnectionStatus, Facts, Narrator } from './narrator.ts'
+
+const IN_PLACE_EVERY_MS = 1000
+const AS_LINES_EVERY_MS = 10_000
+
+/** Tells it to people: one line for what happens, and at a terminal the connections below, always up to date. */
+export function createHumanNarrator(output: Output, around: Surroundings): Narrator {
+  const { colours } = output
+  const screen = createScreen(output, around)
+  const at = (moment: number): string => colours.dim(localClock(moment))
+  const say = (line: string): void => screen.log(`${at(around.now())} ${line}`)
+  return {
+    statusEveryMs: screen.inPlace ? IN_PLACE_EVERY_MS : AS_LINES_EVERY_MS,
+    ready: (facts) => introduction(facts, output, around.folder).forEach((line) => screen.log(line)),
+    event(event) {
+      const name = 'connection' in event ? `${colours.bold(printable(event.connection))} ` : ''
+      screen.log(`${at(event.at)} ${name}${printable(sentence(event))}`)
+    },
+    status(statuses) {
+      const lines = statusLines(statuses, output, around.now())
+      screen.status(screen.inPlace ? lines : lines.map((line) => `${at(around.now())} ${line}`))
+    },
+    callFailed: (id, because) => say(`${colours.bold(id)} ${colours.red(`call failed: ${printable(because)}`)}`),
+    step: ({ name, ok, detail }) =>
+      screen.log(`${ok ? colours.green('ok    ') : colours.red('failed')} ${name.padEnd(24)} ${printable(detail)}`),
+    tourEnded: (ok) =>
+      screen.log(ok ? colours.green('\nThe tour went well.') : colours.red('\nThe tour did not go well.')),
+    stopping: () => screen.log('Stopping. Started again, it goes on from here.'),
+  }
+}
+
+// ---- what is said --------------------------------------------------------------------------------------------------
+
+function introduction(facts: Facts, { colours }: Output, folder: string): string[] {
+  const { place, byHand } = facts
+  const near = relative(folder, place.folder)
+  const data = near !== '' && !near.startsWith('..') && !isAbsolute(near) ? `./${near}` : place.folder
+  const key = place.keyBesideData
+    ? `${data}/dev.key, beside the data: for trying only, for whoever copies the data has the key`
+    : (place.keyFile ?? 'TOKENKEEP_KEY')
+  const where = pairs(
+    [
+      ['  authorization server', facts.authorizationServer],
+      ['  API', facts.demoApi],
+      ['  data', `${data}/tokenkeep.db`],
+      ['  key', key],
+    ],
+    colours.dim,
+  )
+  if (byHand === null) return [colours.bold('A tour of Tokenkeep, with sign-ins of four seconds.'), '', ...where, '']
+  const command = `npx --no tokenkeep${data === `./${DEV_FOLDER}` ? '' : ` --data ${shellWord(data)}`}`
+  return [
+    colours.bold('Tokenkeep keeps three sign-ins alive. Ctrl-C stops it; started again, it goes on.'),
+    '',
+    ...where,
+    '',
+    'Try from a second terminal, in this folder:',
+    '',
+    `  curl -H "Authorization: Bearer $(${command} token dealer-42)" ${facts.demoApi}`,
+    `  ${command} connection list`,
+    `  ${command} connection history dealer-42`,
+    '',
+    'What Tokenkeep does for you, by hand. It works once: the answer has the next refresh token, and to present',
+    'this one again ends that sign-in (none of the three above).',
+    '',
+    `  curl ${facts.tokenEndpoint} \\`,
+    '    -d grant_type=refresh_token \\',
+    `    -d client_id=${byHand.clientId} -d client_secret=${byHand.clientSecret} \\`,
+    `    -d scope=dealer-api -d refresh_token=${byHand.refreshToken}`,
+    '',
+  ]
+}
+
+function sentence(event: TokenkeepEvent): string {
+  switch (event.type) {
+    case 'connection_imported':
+      return 'imported'
+    case 'connection_reconnected':
+      return 'signed in again'
+    case 'connection_deleted':
+      return event.revokedUpstream ? 'deleted, and revoked at the provider' : 'deleted'
+    case 'refreshed': {
+      const lasts =
+        event.expiresAt === null
+          ? ''
+          : `, access token for ${span(Math.ceil((event.expiresAt - event.at) / 1000) * 1000)}`
+      const token = event.rotated ? `refresh token rotated to generation ${event.generation}` : 'same refresh token'
+      return `refreshed in ${Math.ceil(event.tookMs)} ms: ${token}${lasts}${event.spilled ? ', kept in a slot' : ''}`
+    }
+    case 'slow':
+      return `no answer for ${span(event.waitedMs)}, still listening`
+    case 'unavailable':
+      return `not refreshed, nothing lost: ${event.because}${statusWords(event.status)}${nextTry(event.retryAt)}`
+    case 'in_doubt':
+      return `in doubt: ${event.because}${statusWords(event.status)}${nextTry(event.retryAt)}`
+    case 'suspect':
+      return `refused ${event.refusals} times, to be confirmed${nextTry(event.retryAt)}`
+    case 'blocked':
+      return `blocked (${event.reason}${event.word === null ? '' : `: ${event.word}`})${nextTry(event.retryAt)}`
+    case 'needs_user':
+      return `needs its user: ${event.reason}`
+    case 'access_token_rejected':
+      return event.current ? 'the API refused its access token' : 'the API refused an old access token'
+    case 'answer_kept_for_history':
+      return 'an answer came too late to matter'
+    case 'replayed':
+      return 'an answer was found in a slot and kept'
+    case 'store_unavailable':
+      return 'the database does not answer'
+  }
+}
+
+const statusWords = (status: number | null): string => (status === null ? '' : ` (status ${status})`)
+const nextTry = (atMs: number | null): string => (atMs === null ? '' : `, next try at ${localClock(atMs)}`)
+
+function statusLines(statuses: readonly ConnectionStatus[], { colours }: Output, nowMs: number): string[] {
+  const rows = statuses.map(({ info, calls }): Cell[] => [
+    { text: info.id, paint: colours.bold },
+    statusCell(info, colours),
+    `token ${accessTokenShort(info, nowMs)}`,
+    `generation ${info.generation}`,
+    `${calls.ok} calls ok`,
+    { text: `${calls.failed} failed`, paint: calls.failed === 0 ? colours.dim : colours.red },
+  ])
+  const [, ...lines] = table([], rows, colours.dim)
+  return [...lines, ...statuses.flatMap(({ info }) => remedyFor(info) ?? []).map(printable)]
+}
+
+// ---- where it is said ----------------------------------------------------------------------------------------------
+
+interface Screen {
+  /** The status stays at the bottom and is drawn anew. */
+  readonly inPlace: boolean
+  log(line: string): void
+  status(lines: readonly string[]): void
+}
+
+const UP_AND_CLEAR = (lines: number): string => (lines === 0 ? '' : `\u001b[${lines}A\u001b[J`)
+
+function createScreen(output: Output, { output: stream, environment }: Surroundings): Screen {
+  const inPlace = stream.isTTY === true && environment['TERM'] !== 'dumb'
+  let drawn: readonly string[] = []
+  const fits = (lines: readonly string[]): boolean =>
+    lines.every((line) => stripVTControlCharacters(line).length < (stream.columns ?? 80))
+  const write = (lines: readonly string[]): void => output.text(lines.map((line) => `${line}\n`).join(''))
+  return {
+    inPlace,
+    log(line) {
+      output.text(UP_AND_CLEAR(drawn.length))
+      write([line, ...drawn])
+    },
+    status(lines) {
+      if (!inPlace) return write(lines)
+      output.text(UP_AND_CLEAR(drawn.length))
+      // A line that the terminal breaks would be counted wrongly and leave its rest behind.
+      drawn = fits(lines)
+        ? lines
+        : lines.map((line) => stripVTControlCharacters(line).slice(0, (stream.columns ?? 80) - 1))
+      write(drawn)
+    },
+  }
+}
