@@ -7,6 +7,7 @@ import { placeOf, sourceFiles, visit } from './source-file.ts'
 const MAY_READ: Readonly<Record<string, string>> = {
   'packages/node/src/clock-system.ts': 'is the clock',
   'packages/node/src/random-system.ts': 'is the random source',
+  'packages/server/src/cli/surroundings.ts': "hands the command's own reading to whatever it runs",
   'packages/node/src/boot.ts': "is the store's clock: time since the boot of this host, and which boot",
 }
 

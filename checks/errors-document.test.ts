@@ -4,7 +4,7 @@ import test from 'node:test'
 import { FAILURE_CODES, TokenError } from '@tokenkeep/core'
 
 const document = readFileSync(new URL('../docs/errors.md', import.meta.url), 'utf8')
-const rows = [...document.matchAll(/^\| `([a-z_]+)` \| (yes|no) \|/gm)].map(([, code, retryable]) => ({
+const rows = [...document.matchAll(/^\| `([a-z_]+)`\s*\| (yes|no)\s*\|/gm)].map(([, code, retryable]) => ({
   code,
   retryable: retryable === 'yes',
 }))

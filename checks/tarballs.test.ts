@@ -22,7 +22,7 @@ test('packed, installed into an empty folder and used from there, the ten lines 
   }
   const npm = (args: readonly string[], cwd: string) => run('npm', args, { cwd, env, timeout: 120_000 })
   try {
-    await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'], { cwd: root, timeout: 120_000 })
+    await run(process.execPath, [join(root, 'scripts/build.mjs')], { cwd: root, timeout: 120_000 })
     await npm(
       ['pack', '--silent', '--pack-destination', folder, ...PACKAGES.map((name) => `--workspace=packages/${name}`)],
       root,

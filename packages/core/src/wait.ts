@@ -5,7 +5,7 @@
 import type { View } from './connection.ts'
 import type { OwnerId, Uid } from './ids.ts'
 import { openAttempt } from './lease.ts'
-import { ms, since, type DurationMs } from './time.ts'
+import { ms, since } from './time.ts'
 import type { Ports, ProofOfDeath } from './ports.ts'
 import { replayAll } from './spill.ts'
 
@@ -55,7 +55,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
         }
       }
       await ports.clock.alarm(pollMs).rung
-      pollMs = ms(Math.min(pollMs * 2, view.terms.policy.pollCapMs)) as DurationMs
+      pollMs = ms(Math.min(pollMs * 2, view.terms.policy.pollCapMs))
       const [changed] = await ports.store.changes([[view.row.uid, view.row.revision]])
       if (changed !== undefined) {
         const open = openAttempt(changed.row, changed.readAt.store)

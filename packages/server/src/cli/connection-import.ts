@@ -44,12 +44,13 @@ export async function importConnection(context: Context, id: string, given: Impo
 
 function refuseContradictions(given: ImportArguments): void {
   if (given.reconnect === true) {
-    const [name] = [
+    const kept: readonly (readonly [string, unknown])[] = [
       ['--client', given.client],
       ['--client-credentials', given.clientCredentials],
       ['--label', given.label],
-    ].flatMap(([option, value]) => (value === undefined ? [] : [option]))
-    if (name !== undefined) throw wrong(`--reconnect keeps what the connection has: leave ${String(name)} out`)
+    ]
+    const named = kept.find(([, value]) => value !== undefined)
+    if (named !== undefined) throw wrong(`--reconnect keeps what the connection has: leave ${named[0]} out`)
   } else if (given.client === undefined) {
     throw wrong('--client ID is missing: the client that the sign-in was made with (`tokenkeep client list`)')
   }

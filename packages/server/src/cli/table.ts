@@ -34,13 +34,14 @@ function settled(cell: Cell): SettledCell {
 function aligned(rows: readonly (readonly SettledCell[])[]): string[] {
   const widths: number[] = []
   for (const row of rows) {
-    for (const [column, { text }] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, [...text].length)
+    for (const [column, { text }] of row.entries())
+      widths[column] = Math.max(widths[column] ?? 0, Array.from(text).length)
   }
   return rows.map((row) =>
     row
       .map(({ text, paint }, column) => {
         // Nothing is filled up behind the last column, so that lines have no blanks at their end.
-        const filling = column === row.length - 1 ? 0 : (widths[column] ?? 0) - [...text].length
+        const filling = column === row.length - 1 ? 0 : (widths[column] ?? 0) - Array.from(text).length
         return paint(text) + ' '.repeat(filling)
       })
       .join('  ')
