@@ -30,7 +30,9 @@ export function readTokenResponse(text: string, nowMs: number): TokenResponse {
     accessToken: member(answer, 'access_token'),
     tokenType: member(answer, 'token_type'),
     expiresAt: lifetime === undefined ? undefined : nowMs + lifetime * 1000,
-    refreshTokenExpiresAt: refreshLifetime ? nowMs + refreshLifetime * 1000 : undefined,
+    // 0 is Keycloak's word for "no fixed end".
+    refreshTokenExpiresAt:
+      refreshLifetime === undefined || refreshLifetime === 0 ? undefined : nowMs + refreshLifetime * 1000,
     scope: member(answer, 'scope'),
   }
 }

@@ -160,7 +160,10 @@ function createScreen(output: Output, { output: stream, environment }: Surroundi
       write([line, ...drawn])
     },
     status(lines) {
-      if (!inPlace) return write(lines)
+      if (!inPlace) {
+        write(lines)
+        return
+      }
       output.text(UP_AND_CLEAR(drawn.length))
       // A line that the terminal breaks would be counted wrongly and leave its rest behind.
       drawn = fits(lines)
