@@ -25,7 +25,6 @@ export const FAILURE_CODES = [
   'key_wrong',
   'newer_database',
   'folder_unusable',
-  'on_hold',
   'closed',
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
@@ -54,7 +53,6 @@ const RETRYABLE = {
   key_wrong: false,
   newer_database: false,
   folder_unusable: false,
-  on_hold: false,
   closed: false,
 } as const satisfies Record<FailureCode, boolean>
 

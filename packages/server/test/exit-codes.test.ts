@@ -35,7 +35,6 @@ test('every failure has an exit code, and what can pass by itself is never told 
     key_wrong: 6,
     newer_database: 6,
     folder_unusable: 6,
-    on_hold: 6,
     closed: 1,
   })
 })

@@ -45,7 +45,6 @@ const BY_FAILURE = {
   key_wrong: EXIT.operator,
   newer_database: EXIT.operator,
   folder_unusable: EXIT.operator,
-  on_hold: EXIT.operator,
   closed: EXIT.unexpected,
 } as const satisfies Record<FailureCode, ExitCode>
 
