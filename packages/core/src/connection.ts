@@ -29,12 +29,9 @@ import type {
 } from './ids.ts'
 import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
-import type { Sealed } from './ports.ts'
-import type { AccessToken } from './secret.ts'
+import type { GrantType } from './provider.ts'
+import type { AccessToken, Sealed } from './secret.ts'
 import type { VariantKey } from './variant.ts'
-
-/** How new access tokens are got: with a refresh token (RFC 6749 section 6) or the client's own credentials (4.4). */
-export type GrantType = 'refresh_token' | 'client_credentials'
 
 /** Why only a person can revive a connection. */
 export type NeedsUserReason =

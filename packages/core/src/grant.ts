@@ -3,8 +3,8 @@
  *
  * RFC 6749 sections 4.4 (client credentials), 5.1 (success), 5.2 (errors) and 6 (refresh); RFC 8707 (resource).
  */
-import type { BlockedReason, GrantType, SealedGrant } from './connection.ts'
-import type { Provider, ProviderWords } from './provider.ts'
+import type { BlockedReason, SealedGrant } from './connection.ts'
+import type { GrantType, Provider, ProviderWords } from './provider.ts'
 import { Secret, type AccessToken, type AnswerBody, type RefreshToken } from './secret.ts'
 import { fromSeconds, ms, type DurationMs, type Now, type UnixMs } from './time.ts'
 import type { Variant } from './variant.ts'

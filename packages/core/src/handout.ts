@@ -2,7 +2,7 @@
 import type { NeedsUserReason, OpenedAccessToken } from './connection.ts'
 import type { Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
-import type { Gone } from './ports.ts'
+import type { Gone } from './lease.ts'
 import type { UnixMs } from './time.ts'
 
 export interface HandOut {

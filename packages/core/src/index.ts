@@ -19,7 +19,7 @@ export type {
 export { ABOUT, agedBy, fromSeconds, later, ms, perhapsElapsed, since, surelyElapsed } from './time.ts'
 export type { DurationMs, MonoMs, Moment, Now, UnixMs } from './time.ts'
 export { Secret } from './secret.ts'
-export type { AccessToken, AnswerBody, ClientSecret, RefreshToken } from './secret.ts'
+export type { AccessToken, AnswerBody, ClientSecret, RefreshToken, Sealed } from './secret.ts'
 export { FULL, parseVariant, variantOf } from './variant.ts'
 export type { Variant, VariantKey } from './variant.ts'
 
@@ -27,6 +27,7 @@ export type { Variant, VariantKey } from './variant.ts'
 export { NO_WORDS, TOKEN_ENDPOINT_AUTH_METHODS } from './provider.ts'
 export type {
   Client,
+  GrantType,
   Narrowing,
   OpenedClient,
   Provider,
@@ -45,7 +46,7 @@ export type { Numbers, Policy, Terms } from './policy.ts'
 export { schedule, dueAt } from './schedule.ts'
 export type { Facts, Schedule } from './schedule.ts'
 export { acquire, lend, maySend, openAttempt, renew } from './lease.ts'
-export type { AcquireDecision, AcquireRequest, Lease, Presented, Ticket } from './lease.ts'
+export type { AcquireDecision, AcquireRequest, Busy, Gone, Lease, Moved, NotYet, Presented, Ticket } from './lease.ts'
 export { takeOver } from './takeover.ts'
 export { accept, commit, keptFrom } from './commit.ts'
 export type { Concluded, Writing } from './commit.ts'

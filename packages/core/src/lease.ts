@@ -16,7 +16,6 @@ import {
   type Uid,
 } from './ids.ts'
 import type { Terms } from './policy.ts'
-import type { Busy, Gone, Moved, NotYet } from './ports.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
 import {
@@ -107,6 +106,31 @@ export interface AcquireRequest {
   readonly usedAt: UnixMs | null
   /** This process's clocks when acquire was called. */
   readonly t0: Now
+}
+
+export interface Gone {
+  readonly kind: 'gone'
+  readonly because: 'unknown' | 'deleting' | 'erased'
+}
+
+/** Another attempt is open; its lease as it was read, for whoever watches it. */
+export interface Busy {
+  readonly kind: 'busy'
+  readonly owner: OwnerId
+  readonly fence: Fence
+  readonly heartbeat: number
+  readonly leaseMs: DurationMs
+  /** The store's clock says that the lease is over. Not enough: a watcher must have seen it for one lease, too. */
+  readonly over: boolean
+}
+
+export interface Moved {
+  readonly kind: 'moved'
+}
+
+export interface NotYet {
+  readonly kind: 'not_yet'
+  readonly at: UnixMs | null
 }
 
 export type AcquireDecision =

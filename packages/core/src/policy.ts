@@ -3,8 +3,7 @@
  *
  * The source is `PROTOCOL.md` section 10. What depends on a provider's reuse policy is derived in `policyOf`.
  */
-import type { GrantType } from './connection.ts'
-import type { Client, Provider, ReusePolicy } from './provider.ts'
+import type { Client, GrantType, Provider, ReusePolicy } from './provider.ts'
 import { fromSeconds, longer, ms, shorter, type DurationMs } from './time.ts'
 
 const seconds = fromSeconds

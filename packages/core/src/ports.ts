@@ -20,9 +20,9 @@ import type {
   Serial,
   Uid,
 } from './ids.ts'
-import type { Lease, Ticket } from './lease.ts'
+import type { Busy, Gone, Lease, Moved, NotYet, Ticket } from './lease.ts'
 import type { Client, OpenedClient, Provider } from './provider.ts'
-import type { Secret } from './secret.ts'
+import type { Sealed, Secret } from './secret.ts'
 import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 
 export interface Ports {
@@ -61,10 +61,6 @@ export interface EventSink {
   /** Never throws, never blocks; what it tells is durable already. */
   tell(event: TokenkeepEvent): void
 }
-
-declare const sealed: unique symbol
-/** A ciphertext with the name of its key, nonce and tag: opens only in the {@link Place} it was made for. */
-export type Sealed = Uint8Array & { readonly [sealed]: true }
 
 /** Where a ciphertext belongs. The installation is added by the cipher. */
 export interface Place {
@@ -209,27 +205,6 @@ export interface Draft {
   readonly granted: SealedGrant
 }
 
-export interface Gone {
-  readonly kind: 'gone'
-  readonly because: 'unknown' | 'deleting' | 'erased'
-}
-/** Another attempt is open; its lease as it was read, for whoever watches it. */
-export interface Busy {
-  readonly kind: 'busy'
-  readonly owner: OwnerId
-  readonly fence: Fence
-  readonly heartbeat: number
-  readonly leaseMs: DurationMs
-  /** The store's clock says that the lease is over. Not enough: a watcher must have seen it for one lease, too. */
-  readonly over: boolean
-}
-export interface Moved {
-  readonly kind: 'moved'
-}
-export interface NotYet {
-  readonly kind: 'not_yet'
-  readonly at: UnixMs | null
-}
 export interface Unreadable {
   readonly kind: 'unreadable'
   readonly because: 'tampered' | 'no_key'

@@ -67,6 +67,9 @@ export interface Provider {
   readonly allowPrivateNetwork: boolean
 }
 
+/** How new access tokens are got: with a refresh token (RFC 6749 section 6) or the client's own credentials (4.4). */
+export type GrantType = 'refresh_token' | 'client_credentials'
+
 /** RFC 8414 names of how a client proves itself at the token endpoint. */
 export type TokenEndpointAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'none'
 export const TOKEN_ENDPOINT_AUTH_METHODS = [

@@ -8,20 +8,8 @@ import type { TokenkeepEvent } from './events.ts'
 import { assertNever, TokenError } from './failures.ts'
 import { formFor, judge, type Answer, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
 import type { AttemptId, Serial } from './ids.ts'
-import { maySend, type Lease } from './lease.ts'
-import type {
-  Acquired,
-  Busy,
-  CommitResult,
-  Gone,
-  Moved,
-  NoRoom,
-  NotYet,
-  Ports,
-  Presentation,
-  Room,
-  Unreadable,
-} from './ports.ts'
+import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet } from './lease.ts'
+import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
 import { settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'

@@ -38,3 +38,7 @@ export type AccessToken = Secret<'access_token'>
 export type ClientSecret = Secret<'client_secret'>
 /** The body of a token endpoint's answer: it holds tokens until it is judged. */
 export type AnswerBody = Secret<'answer_body'>
+
+declare const sealed: unique symbol
+/** A ciphertext with the name of its key, nonce and tag: opens only in the `Place` it was made for. */
+export type Sealed = Uint8Array & { readonly [sealed]: true }

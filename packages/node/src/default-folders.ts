@@ -6,7 +6,7 @@ import { TokenError } from '@tokenkeep/core'
 export interface DefaultFolders {
   /** Databases, locks and spill slots of this user. */
   readonly data: string
-  /** Master keys and markers: never below `data`, so that a backup of the data holds no key. */
+  /** Master keys: never below `data`, so that a backup of the data holds no key. */
   readonly config: string
 }
 
