@@ -90,6 +90,12 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     }
   }
 
+  const use = (entry: Entry): void => {
+    entry.touched = true
+    entry.recent = RECENT_SECONDS
+    entry.used = true
+  }
+
   const keep = (view: View, token: OpenedAccessToken, now: Now, by: { readonly used: boolean }): HandOut => {
     const { uid, id, revision, scope } = view.row
     const key = cacheKey(id, token.variant)
@@ -97,8 +103,10 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     // A lower revision never replaces a higher one: two reads can come back in the wrong order.
     if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
     // A thousand callers who shared one refresh put it once.
-    if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence)
+    if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence) {
+      if (by.used) use(old)
       return old.handOut
+    }
     if (old !== undefined) remove(old)
     const freshUntil = Math.min(
       aheadAt(uid, token, view.terms.policy),
@@ -137,7 +145,8 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
   return {
     fresh(key, minTtlMs, now) {
       const entry = entries.get(key)
-      if (entry === undefined) return undefined
+      // Where the poll no longer asks about it, a deletion or a new sign-in would go unnoticed: the store is read.
+      if (entry === undefined || entry.recent === 0) return undefined
       const aged = since(entry.putAt.mono, now.mono)
       if (minTtlMs === null) {
         if (aged >= entry.freshForMs || now.wall >= entry.freshUntil) return undefined
@@ -146,9 +155,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
         const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
         if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined
       }
-      entry.touched = true
-      entry.recent = RECENT_SECONDS
-      entry.used = true
+      use(entry)
       return entry.handOut
     },
     living(key, now) {

@@ -1,39 +1,30 @@
 /** The acts on connections that await: import, reconnect, list, introspect, report a 401, delete. */
-import type { NeedsUserReason, SealedGrant, Status, View } from './connection.ts'
+import type { NeedsUserReason, Status, View } from './connection.ts'
+import {
+  checkConnectionMembers,
+  checkSignInMembers,
+  clientIdOf,
+  connectionId,
+  readLabels,
+  readLimit,
+  readList,
+  readToken,
+  sealSignIn,
+  shortText,
+  type ConnectionInput,
+  type ListOptions,
+  type SealingFor,
+  type SignInInput,
+} from './connection-input.ts'
 import { assertNever, TokenError } from './failures.ts'
 import { closedError, goneError, unreadable } from './handout.ts'
-import { parseConnectionId, type ClientId, type ConnectionId, type ProviderId, type Serial, type Uid } from './ids.ts'
+import type { Serial, Uid } from './ids.ts'
 import type { Manager } from './manager.ts'
-import type { Deletion, Draft, HistoryEntry, ListQuery, Ports, Sealer } from './ports.ts'
-import type { OpenedClient, Provider } from './provider.ts'
+import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
+import type { OpenedClient } from './provider.ts'
 import { Secret } from './secret.ts'
-import { later, ms, since, type UnixMs } from './time.ts'
+import { ms, since } from './time.ts'
 import { FULL } from './variant.ts'
-import { jwtLifetime } from './grant.ts'
-
-/** A sign-in that exists already, to be kept from now on. */
-export interface ConnectionInput {
-  /** What you call it: 1 to 200 characters without white space. */
-  readonly id: string
-  /** The id of the client it was made with (`clients.put`). */
-  readonly client: string
-  /** Absent or null with `client_credentials`, or where the provider gave none. */
-  readonly refreshToken?: string | null | undefined
-  /** `client_credentials`: a machine's own access (RFC 6749 section 4.4). `refresh_token` where absent. */
-  readonly grantType?: 'refresh_token' | 'client_credentials' | undefined
-  readonly accessToken?: string | undefined
-  /** `Bearer` where absent. */
-  readonly tokenType?: string | undefined
-  /** Of the access token, epoch milliseconds. */
-  readonly expiresAt?: number | undefined
-  /** Of the refresh token, epoch milliseconds. */
-  readonly refreshTokenExpiresAt?: number | undefined
-  /** The scope that was granted, or, for `client_credentials`, that is asked for. */
-  readonly scope?: string | undefined
-  /** Whose sign-in it is, in your words or the provider's `sub`. */
-  readonly subject?: string | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
-}
 
 /** A connection as people see it: no secret is in it. */
 export interface ConnectionInfo {
@@ -60,24 +51,20 @@ export interface ConnectionInfo {
   readonly createdAt: number
 }
 
-export interface ListOptions {
-  readonly provider?: string | undefined
-  readonly status?: Status | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
-  /** 1 to 1000; 100 where absent. */
-  readonly limit?: number | undefined
-  /** The last id of the page before. */
-  readonly after?: string | undefined
-}
-
 export interface Connections {
   /** @throws TokenError `connection_exists`, `refresh_token_held`, `unknown_client`, `invalid_input` */
   import(input: ConnectionInput): Promise<ConnectionInfo>
   /** A new sign-in for a connection that exists; its id, labels and history stay. */
-  reconnect(id: string, input: Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'>): Promise<ConnectionInfo>
+  reconnect(id: string, input: SignInInput): Promise<ConnectionInfo>
   get(id: string): Promise<ConnectionInfo>
   list(options?: ListOptions): Promise<readonly ConnectionInfo[]>
-  /** Hand-outs stop at once; the refresh token is revoked at the provider (RFC 7009); then every secret is erased. */
+  /**
+   * Hand-outs stop at once; the refresh token is revoked at the provider (RFC 7009); then every secret is erased.
+   *
+   * @returns `revokedUpstream` false: the provider has no revocation, or did not confirm it yet. While it cannot be
+   *   reached the connection stays `deleting`, and revoking is tried again for 3 days
+   * @throws TokenError `unknown_connection`, `store_unavailable`, `closed`
+   */
   delete(id: string): Promise<{ readonly revokedUpstream: boolean }>
   /** Who presented this connection's refresh tokens, newest first. */
   history(id: string, limit?: number): Promise<readonly HistoryEntry[]>
@@ -88,11 +75,6 @@ export interface Custody extends Connections {
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   finishDeletion(view: View): Promise<void>
 }
-
-const TOKEN_LENGTH_MAX = 16 * 1024
-const LABELS_MAX = 32
-const LABEL_LENGTH_MAX = 200
-const LIST_MAX = 1000
 
 export function createConnections(ports: Ports, manager: Manager, isClosed: () => boolean): Custody {
   const { store, registry, cipher, clock, random, events } = ports
@@ -123,6 +105,15 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     provider: view.row.provider,
   })
 
+  const sealed = async (input: SignInInput, of: Pick<SealingFor, 'grantType' | 'provider' | 'uid'>) =>
+    sealSignIn(input, {
+      ...of,
+      sealer: await cipher.sealer(),
+      serial: random.uuid() as Serial,
+      now: clock.now().wall,
+      unknownLifetimeMs: manager.numbers.lifetimeUnknownMs,
+    })
+
   /** Revokes what is left and erases; while an attempt is open, or the provider cannot be reached, the rest stays due. */
   const revokeAndErase = async (deletion: Deletion): Promise<{ revokedUpstream: boolean } | 'later'> => {
     if (deletion.open !== null) return 'later'
@@ -147,6 +138,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
   return {
     async import(input) {
       open()
+      checkConnectionMembers(input)
       const id = connectionId(input.id)
       const grantType = input.grantType ?? 'refresh_token'
       const client = await registry.client(clientIdOf(input.client))
@@ -165,15 +157,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         grantType,
         subject: shortText('subject', input.subject),
         labels: readLabels(input.labels),
-        granted: sealInput(
-          input,
-          grantType,
-          provider,
-          uid,
-          await cipher.sealer(),
-          random.uuid() as Serial,
-          clock.now().wall,
-        ),
+        granted: await sealed(input, { grantType, provider, uid }),
       }
       const created = await store.create(draft)
       if ('kind' in created) {
@@ -185,6 +169,8 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     },
 
     async reconnect(given, input) {
+      open()
+      checkSignInMembers(input)
       for (;;) {
         const view = await seen(given)
         if (view.row.grantType === 'client_credentials') {
@@ -194,15 +180,8 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
             { subject: view.row.id },
           )
         }
-        const granted = sealInput(
-          input,
-          view.row.grantType,
-          view.terms.provider,
-          view.row.uid,
-          await cipher.sealer(),
-          random.uuid() as Serial,
-          clock.now().wall,
-        )
+        const { grantType, uid } = view.row
+        const granted = await sealed(input, { grantType, provider: view.terms.provider, uid })
         const done = await store.replaceGrant(view.at, granted, shortText('subject', input.subject))
         if (!('kind' in done)) {
           manager.cache.drop(view.row.uid)
@@ -232,26 +211,23 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     },
 
     async delete(given) {
-      for (;;) {
-        const view = await seen(given)
-        const deletion = await store.beginDelete(view.at)
-        if (deletion.kind === 'gone') throw goneError(deletion, given)
-        manager.cache.drop(view.row.uid)
-        if (deletion.open !== null) {
-          await (manager.flights.of(view.row.uid)?.done ?? manager.watches.watch(deletion.view))
-          const again = await store.beginDelete(deletion.view.at)
-          if (again.kind === 'gone') return { revokedUpstream: true }
-          const done = await revokeAndErase(again)
-          return done === 'later' ? { revokedUpstream: false } : done
-        }
-        const done = await revokeAndErase(deletion)
-        return done === 'later' ? { revokedUpstream: false } : done
+      const view = await seen(given)
+      let deletion = await store.beginDelete(view.at)
+      if (deletion.kind === 'gone') throw goneError(deletion, given)
+      manager.cache.drop(view.row.uid)
+      if (deletion.open !== null) {
+        await (manager.flights.of(view.row.uid)?.done ?? manager.watches.watch(deletion.view))
+        deletion = await store.beginDelete(deletion.view.at)
+        // Another process has erased it meanwhile. Whether it was revoked was said there, and is not known here.
+        if (deletion.kind === 'gone') return { revokedUpstream: false }
       }
+      const done = await revokeAndErase(deletion)
+      return done === 'later' ? { revokedUpstream: false } : done
     },
 
     async history(given, limit = 50) {
       const view = await seen(given)
-      return store.history(view.row.id, Math.max(1, Math.min(limit, LIST_MAX)))
+      return store.history(view.row.id, readLimit(limit))
     },
 
     async rejected(given, accessToken) {
@@ -260,7 +236,8 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       const fingerprint = (await cipher.sealer()).fingerprint(token)
       const result = await store.reject(view.at, fingerprint)
       if ('kind' in result) throw goneError(result, given)
-      if (result.current) manager.cache.drop(view.row.uid)
+      // Also one that is not current: what we remember may be older than what another process wrote.
+      manager.cache.drop(view.row.uid)
       events.tell({
         ...about(result.view),
         type: 'access_token_rejected',
@@ -288,148 +265,6 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       if (deletion.open !== null) await manager.watches.watch(deletion.view)
       else await revokeAndErase(deletion)
     },
-  }
-}
-
-// ---- reading what people wrote -------------------------------------------------------------------------------------
-
-function connectionId(given: unknown): ConnectionId {
-  const parsed = parseConnectionId(given)
-  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
-  return parsed.id
-}
-
-function clientIdOf(given: unknown): ClientId {
-  if (typeof given !== 'string' || given === '')
-    throw new TokenError('invalid_input', 'client is the id of a client (`clients.put`)')
-  return given as ClientId
-}
-
-/** Tokens are never echoed: not in the message, not cut, not counted to the character. */
-function readToken(field: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '')
-    throw new TokenError('invalid_input', `${field} is empty: give the token itself`)
-  if (value.length > TOKEN_LENGTH_MAX)
-    throw new TokenError('invalid_input', `${field} is longer than ${TOKEN_LENGTH_MAX} characters: that is no token`)
-  if (!/^[\x20-\x7E]+$/.test(value) || value.trim() !== value) {
-    throw new TokenError(
-      'invalid_input',
-      `${field} has control characters, white space at an end, or characters beyond ASCII (RFC 6749 appendix A): was a line break pasted with it?`,
-    )
-  }
-  return value
-}
-
-function shortText(field: string, value: string | undefined): string | null {
-  if (value === undefined) return null
-  if (typeof value !== 'string' || value.length > LABEL_LENGTH_MAX || /\p{C}/u.test(value)) {
-    throw new TokenError(
-      'invalid_input',
-      `${field} is a text of at most ${LABEL_LENGTH_MAX} characters without control characters`,
-    )
-  }
-  return value
-}
-
-function readLabels(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
-  const entries = Object.entries(labels ?? {})
-  if (entries.length > LABELS_MAX) throw new TokenError('invalid_input', `at most ${LABELS_MAX} labels`)
-  for (const [name, value] of entries) {
-    if (!/^[A-Za-z0-9._/-]{1,64}$/.test(name)) {
-      throw new TokenError('invalid_input', 'a label name has 1 to 64 of the characters A-Z a-z 0-9 . _ / -')
-    }
-    shortText(`label "${name}"`, value)
-  }
-  return Object.fromEntries(entries)
-}
-
-function epoch(field: string, value: number | undefined): UnixMs | null {
-  if (value === undefined) return null
-  // Seconds given for milliseconds would make every token long expired: say so instead.
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 1e11 || value > 1e14) {
-    throw new TokenError(
-      'invalid_input',
-      `${field} is a moment in epoch milliseconds (Date.now()), not seconds and not a duration`,
-    )
-  }
-  return value as UnixMs
-}
-
-function sealInput(
-  input: Omit<ConnectionInput, 'id' | 'client' | 'labels'>,
-  grantType: 'refresh_token' | 'client_credentials',
-  provider: Provider,
-  uid: Uid,
-  sealer: Sealer,
-  serial: Serial,
-  now: UnixMs,
-): SealedGrant {
-  if (grantType !== 'refresh_token' && grantType !== 'client_credentials') {
-    throw new TokenError('invalid_input', 'grantType is "refresh_token" or "client_credentials"')
-  }
-  const given = input.refreshToken ?? undefined
-  if (grantType === 'client_credentials' && given !== undefined) {
-    throw new TokenError(
-      'invalid_input',
-      'client credentials have no refresh token: leave one of the two out (RFC 6749 section 4.4.3)',
-    )
-  }
-  if (grantType === 'refresh_token' && given === undefined && input.accessToken === undefined) {
-    throw new TokenError('invalid_input', 'there is neither a refresh token nor an access token: nothing to keep')
-  }
-  const scope = shortScope(input.scope)
-  const rt = given === undefined ? null : new Secret('refresh_token', readToken('refreshToken', given))
-  const at =
-    input.accessToken === undefined ? null : new Secret('access_token', readToken('accessToken', input.accessToken))
-  const rtEnds = epoch('refreshTokenExpiresAt', input.refreshTokenExpiresAt)
-  const saidEnd = epoch('expiresAt', input.expiresAt)
-  const lifetimeMs =
-    saidEnd !== null
-      ? since(now, saidEnd)
-      : (provider.accessTokenLifetimeMs ?? (at === null ? null : jwtLifetime(at)) ?? ms(5 * 60_000))
-  return {
-    variant: FULL.key,
-    refreshToken: rt && {
-      sealed: sealer.seal(rt, { owner: uid, purpose: 'rt', serial }),
-      serial,
-      fingerprint: sealer.fingerprint(rt),
-      receivedAt: now,
-      endsAt: rtEnds,
-      lifetimeMs: rtEnds === null ? null : since(now, rtEnds),
-    },
-    accessToken: at && {
-      variant: FULL.key,
-      sealed: sealer.seal(at, { owner: uid, purpose: `at:${FULL.key}`, serial }),
-      serial,
-      fingerprint: sealer.fingerprint(at),
-      tokenType: input.tokenType ?? 'Bearer',
-      scope,
-      lifetimeMs: ms(Math.max(1, lifetimeMs)),
-      assumed: saidEnd === null,
-      sentAt: now,
-      expiresAt: saidEnd ?? later(now, lifetimeMs),
-    },
-    scope,
-  }
-}
-
-function shortScope(scope: string | undefined): string | null {
-  if (scope === undefined || scope.trim() === '') return null
-  if (scope.length > 4000 || !/^[\x20-\x7E]+$/.test(scope))
-    throw new TokenError('invalid_input', 'scope is a list of scope tokens separated by spaces (RFC 6749 section 3.3)')
-  return scope.trim()
-}
-
-function readList(options: ListOptions): ListQuery {
-  const limit = options.limit ?? 100
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIST_MAX)
-    throw new TokenError('invalid_input', `limit is a whole number from 1 to ${LIST_MAX}`)
-  return {
-    provider: options.provider as ProviderId | undefined,
-    status: options.status,
-    labels: options.labels,
-    limit,
-    after: options.after as ConnectionId | undefined,
   }
 }
 

@@ -5,7 +5,7 @@ import type { Fence, OwnerId } from './ids.ts'
 import { floorMs, owedTtlMs, type Policy } from './policy.ts'
 import { aheadAt, schedule, type Facts, type Schedule } from './schedule.ts'
 import { later, ms, type DurationMs, type Moment, type UnixMs } from './time.ts'
-import type { Variant } from './variant.ts'
+import { FULL, type Variant } from './variant.ts'
 
 export interface Asked {
   readonly variant: Variant
@@ -134,10 +134,10 @@ export const patienceWith = (token: OpenedAccessToken, now: UnixMs): DurationMs 
   ms(Math.max(0, (token.expiresAt - now) / 2))
 
 /** The variant as this connection means it: asking for just what was granted is asking for nothing narrower. */
-export function variantFor(view: View, variant: Variant, full: Variant): Variant {
+export function variantFor(view: View, variant: Variant): Variant {
   if (variant.resources.length > 0 || view.row.scope === null) return variant
   const granted = [...new Set(view.row.scope.split(' ').filter((scope) => scope !== ''))].sort()
   const same =
     granted.length === variant.scopes.length && granted.every((scope, index) => scope === variant.scopes[index])
-  return same ? full : variant
+  return same ? FULL : variant
 }

@@ -5,7 +5,7 @@
  */
 import { cacheKey, createCache, type Cache } from './cache.ts'
 import type { OpenedAccessToken, View } from './connection.ts'
-import { decide, factsOf, patienceWith, variantFor, type Asked, type Refusal } from './decide.ts'
+import { decide, factsOf, patienceWith, variantFor, type Asked, type Decision, type Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { closedError, errorFor, goneError, handOut, scopeRefused, unreadable, type HandOut } from './handout.ts'
@@ -37,8 +37,13 @@ export interface Manager {
   readonly cache: Cache
   readonly flights: Flights
   readonly watches: Watches
-  /** No new refresh begins; what is on its way is awaited for at most `withinMs`. */
-  close(withinMs: DurationMs): Promise<void>
+  readonly numbers: Numbers
+  /**
+   * No new refresh begins; what is on its way is awaited for at most `withinMs`.
+   *
+   * @returns `flying`: an answer may still come, and `flights.landed` says when; what keeps it has to stay open until then
+   */
+  close(withinMs: DurationMs): Promise<'landed' | 'flying'>
 }
 
 export interface ManagerOptions {
@@ -75,61 +80,67 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     const until = later(clock.now().mono, waitMs)
     let sawFence: Asked['sawFence'] = null
     let living: HandOut | null = null
-    let betterUntil: MonoMs | null = null
+    let betterUntil = until
     for (;;) {
-      if (closed) throw closedError()
       const view = await readOrRemembered(id, variant, living)
+      // After the reading: from here to a launch nothing is awaited, so none begins once it is closed.
+      if (closed) throw closedError()
       if ('accessToken' in view) return view
-      const meant = variantFor(view, variant, FULL)
+      const meant = variantFor(view, variant)
       const decision = decide(view, { variant: meant, minTtlMs, sawFence }, owner, view.readAt.store)
       sawFence ??= view.row.fence
       if ('meanwhile' in decision && decision.meanwhile !== null) {
-        living = handOut(decision.meanwhile, view.row.scope)
         // Said once for the whole request: half of what is left, again and again, is all of it.
-        betterUntil ??= later(clock.now().mono, patienceWith(decision.meanwhile, view.readAt.store.wall))
+        if (living === null) betterUntil = betterBy(decision.meanwhile, view, until)
+        living = handOut(decision.meanwhile, view.row.scope)
       }
-      const limit = left(
-        decision.action !== 'wait' && betterUntil !== null && betterUntil < until ? betterUntil : until,
-      )
-      switch (decision.action) {
-        case 'hand_out':
-          if (decision.ahead !== null) launch(view, decision.ahead, meant, { wanted: true })
-          return cache.put(view, decision.token, clock.now())
-        case 'refuse':
-          throw errorFor(refusalFor(view, decision.refusal), id)
-        case 'wait': {
-          const waits = ms(Math.max(1, decision.until - view.readAt.store.wall))
-          if (later(clock.now().mono, waits) > until) throw errorFor(refusalFor(view, decision.refusal), id)
-          // Looked at again every second: another process may have brought a token meanwhile.
-          await clock.alarm(ms(Math.min(waits, 1000))).rung
-          break
-        }
-        case 'watch': {
-          const flight = flights.of(view.row.uid)
-          const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
-          // A watch that fails has not seen the end: look again, after a pause.
-          const patient = await within(
-            ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
-            limit,
-          )
-          if (patient === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
-          break
-        }
-        case 'refresh': {
-          const flight = launch(view, decision.why, meant, { wanted: true })
-          const flown = await within(flight.done, limit)
-          if (flown === 'deadline') {
-            return handOutOrThrow(view, decision.meanwhile, { code: 'unavailable', retryAt: null }, id)
-          }
-          if (!shares(flight, view.row.grant, meant.key)) break
-          const taken = await land(flown, view, meant, decision.meanwhile, id)
-          if (taken !== null) return taken
-          break
-        }
-        default:
-          return assertNever(decision)
-      }
+      const got = await follow(decision, view, meant, decision.action === 'wait' ? until : betterUntil)
+      if (got !== null) return got
       if (clock.now().mono >= until) throw errorFor({ code: 'unavailable', retryAt: null }, id)
+    }
+  }
+
+  /** Until when a caller with a living token waits for a better one. */
+  const betterBy = (token: OpenedAccessToken, view: View, until: MonoMs): MonoMs => {
+    const patient = later(clock.now().mono, patienceWith(token, view.readAt.store.wall))
+    return patient < until ? patient : until
+  }
+
+  /** Does what was decided; null: something changed, or may have, so read again. */
+  const follow = async (decision: Decision, view: View, variant: Variant, until: MonoMs): Promise<HandOut | null> => {
+    const { id, uid, grant } = view.row
+    switch (decision.action) {
+      case 'hand_out':
+        if (decision.ahead !== null) launch(view, decision.ahead, variant, { wanted: true })
+        return cache.put(view, decision.token, clock.now())
+      case 'refuse':
+        throw errorFor(refusalFor(view, decision.refusal), id)
+      case 'wait': {
+        const waits = ms(Math.max(1, decision.until - view.readAt.store.wall))
+        if (later(clock.now().mono, waits) > until) throw errorFor(refusalFor(view, decision.refusal), id)
+        // Looked at again every second: another process may have brought a token meanwhile.
+        await clock.alarm(ms(Math.min(waits, 1000))).rung
+        return null
+      }
+      case 'watch': {
+        const flight = flights.of(uid)
+        const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
+        // A watch that fails has not seen the end: look again, after a pause.
+        const patient = await within(
+          ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
+          left(until),
+        )
+        return patient === 'deadline' ? handOutOrThrow(view, decision.meanwhile, decision.refusal, id) : null
+      }
+      case 'refresh': {
+        const flight = launch(view, decision.why, variant, { wanted: true })
+        const flown = await within(flight.done, left(until))
+        if (flown === 'deadline')
+          return handOutOrThrow(view, decision.meanwhile, { code: 'unavailable', retryAt: null }, id)
+        return shares(flight, grant, variant.key) ? land(flown, view, variant, decision.meanwhile, id) : null
+      }
+      default:
+        return assertNever(decision)
     }
   }
 
@@ -246,11 +257,13 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     cache,
     flights,
     watches,
+    numbers,
     async close(withinMs) {
       closed = true
       watches.close()
-      await within(flights.landed(), withinMs)
+      const ended = await within(flights.landed(), withinMs)
       cache.clear()
+      return ended === 'deadline' ? 'flying' : 'landed'
     },
   }
 }
@@ -263,6 +276,8 @@ function readRequest(
   const parsed = parseConnectionId(given)
   if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
   const resource = typeof asked.resource === 'string' ? [asked.resource] : asked.resource
+  if (typeof (asked.scope ?? '') !== 'string' || !Array.isArray(resource ?? []))
+    throw new TokenError('invalid_input', 'scope is a string, resource one string or a list of strings')
   const read = parseVariant(asked.scope, resource)
   if ('wrong' in read) throw new TokenError('invalid_input', read.wrong, { subject: parsed.id })
   return {
@@ -292,8 +307,10 @@ function handOutOrThrow(view: View, meanwhile: OpenedAccessToken | null, refusal
 function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): OpenedAccessToken | null {
   if (flown.outcome.kind !== 'granted') return null
   if (flown.view !== null) {
-    const token = flown.view.accessTokens.find((each) => each.variant === variant.key) ?? null
-    return token !== null && flown.view.row.signedOutAt === null && token.refusedAt === null ? token : null
+    const { accessTokens, row } = flown.view
+    // Signed out or deleted while the answer was on its way: it was committed, and hand-outs have stopped.
+    if (row.signedOutAt !== null || row.state.status === 'deleting') return null
+    return accessTokens.find((each) => each.variant === variant.key && each.refusedAt === null) ?? null
   }
   const stored = flown.spilled?.granted.accessToken ?? null
   const opened = flown.spilled?.tokens.accessToken ?? null

@@ -50,7 +50,8 @@ export interface Refreshing {
 
 export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> {
   const { registry, spill, cipher } = ports
-  const client = await registry.client(of.view.row.client)
+  const client = await registry.client(of.view.row.client).catch(passing)
+  if (client === 'store_unavailable') return { kind: 'store_unavailable' }
   if (client === null) return { kind: 'gone', because: 'unknown' }
   if (typeof client === 'string') return { kind: 'unreadable', because: client }
 
@@ -86,6 +87,12 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const presentation = ports.endpoint.present(line, lease, acquired.ticket, form)
   const heard = await listen(ports, of, presentation, lease)
   return end(ports, of, client, heard.lease, room, heard.answer)
+}
+
+/** A store that is away is no defect: whoever waits may have a living token. */
+function passing(error: unknown): 'store_unavailable' {
+  if (error instanceof TokenError && error.retryable) return 'store_unavailable'
+  throw error
 }
 
 /** The intent, durable. A reply that was lost is asked for again under the same attempt id. */
@@ -197,9 +204,10 @@ async function end(
   })
   if (outcome.kind !== 'granted') {
     const result = await settle(ports, view.terms.policy, lease, room, outcome)
-    const after = typeof result === 'string' ? null : result.view
-    tellOutcome(ports, of, lease, outcome, after)
-    return { kind: 'ended', outcome, fence: lease.fence, view: after, spilled: null }
+    if (typeof result === 'string') return { kind: 'ended', outcome, fence: lease.fence, view: null, spilled: null }
+    // Not what only went to the history: whoever took the attempt over has told of it.
+    if (result.kind !== 'history') tellOutcome(ports, of, lease, outcome, result.view)
+    return { kind: 'ended', outcome, fence: lease.fence, view: result.view, spilled: null }
   }
   const sentAt = 'sentAt' in answer ? answer.sentAt.wall : lease.t0.wall
   const granted = sealGrant(outcome, of, lease, room, sentAt)
@@ -225,7 +233,9 @@ function sealGrant(tokens: GrantedTokens, of: Refreshing, lease: Lease, room: Ro
   const { uid } = lease
   const serial = lease.attempt as string as Serial
   const { sealer } = room
-  const { accessToken, refreshToken } = tokens
+  const { accessToken } = tokens
+  // RFC 6749 section 4.4.3: client credentials have none. A server that sends one all the same means nothing by it.
+  const refreshToken = of.view.row.grantType === 'client_credentials' ? null : tokens.refreshToken
   const asked = of.variant.scopes.length > 0 ? of.variant.scopes.join(' ') : null
   const full = of.variant.key === ''
   return {
@@ -330,7 +340,3 @@ function tellOutcome(
       assertNever(outcome)
   }
 }
-
-/** The life of an access token by its sealed record, for handing out what the store has not taken yet. */
-export const isAlive = (granted: SealedGrant, now: UnixMs): boolean =>
-  granted.accessToken !== null && ms(granted.accessToken.expiresAt - now) > 0

@@ -273,7 +273,10 @@ export function dueAt(facts: Facts, terms: Terms, owner: OwnerId, now: Moment): 
       return at.kind === 'later' ? at.at : now.wall
     }
     case 'deleting':
-      return state.attempt === null ? now.wall : later(state.attempt.heartbeatAt.wall, state.attempt.leaseMs)
+      // Whoever began it goes on with it within a lease, or is gone.
+      return state.attempt === null
+        ? later(now.wall, policy.leaseMs)
+        : later(state.attempt.heartbeatAt.wall, state.attempt.leaseMs)
     case 'needs_user':
     case 'erased':
       return null

@@ -5,7 +5,7 @@
 import type { View } from './connection.ts'
 import type { Manager } from './manager.ts'
 import type { Ports } from './ports.ts'
-import { ms } from './time.ts'
+import { ms, since, type MonoMs } from './time.ts'
 
 const EVERY_MS = ms(1000)
 /** What one round claims; the next round is a second away, and a claim that is not done comes back by itself. */
@@ -17,25 +17,30 @@ export interface Scheduler {
 }
 
 /**
- * @param finishDeletion goes on with a deletion that is due again
+ * Begins the rounds, one a second.
+ *
+ * @param finishDeletion goes on with a deletion that is due again; null: what is due is left to other processes, and
+ *   only what this one remembers is compared with the store
  */
 export function startScheduler(
   ports: Ports,
   manager: Manager,
-  finishDeletion: (view: View) => Promise<void>,
+  finishDeletion: ((view: View) => Promise<void>) | null,
 ): Scheduler {
   const { store, clock, events } = ports
   let stopped = false
-  let away = false
+  /** When the store was first found away, by the monotonic clock. */
+  let awaySince: MonoMs | null = null
 
-  const tend = (view: View): Promise<void> =>
-    view.row.state.status === 'deleting' ? finishDeletion(view) : manager.tend(view)
+  const tend = (view: View, finish: (view: View) => Promise<void>): Promise<void> =>
+    view.row.state.status === 'deleting' ? finish(view) : manager.tend(view)
 
   const round = async (): Promise<void> => {
     for (const view of await store.changes(manager.cache.usedLately())) manager.cache.drop(view.row.uid)
+    if (finishDeletion === null) return
     for (const view of await store.due({ limit: BATCH, except: [] })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
-      tend(view).catch(() => undefined)
+      tend(view, finishDeletion).catch(() => undefined)
     }
   }
 
@@ -43,10 +48,13 @@ export function startScheduler(
     while (!stopped) {
       try {
         await round()
-        away = false
+        awaySince = null
       } catch {
-        if (!away) events.tell({ type: 'store_unavailable', at: clock.now().wall })
-        away = true
+        const now = clock.now()
+        if (awaySince === null) events.tell({ type: 'store_unavailable', at: now.wall })
+        awaySince ??= now.mono
+        // Nobody knows any more whether they were deleted or replaced.
+        if (since(awaySince, now.mono) >= manager.numbers.cacheWithoutStoreMs) manager.cache.clear()
       }
       await Promise.race([clock.alarm(EVERY_MS).rung, ended])
     }

@@ -182,7 +182,7 @@ test('used lately means within the last minute of polls', () => {
   for (let second = 0; second < 60; second += 1)
     assert.deepEqual(cache.usedLately(), [[view().row.uid, 3]], `${second}`)
   assert.deepEqual(cache.usedLately(), [])
-  fresh(cache, now(1))
+  put(cache, { revision: 3 })
   assert.equal(cache.usedLately().length, 1)
 })
 
@@ -212,4 +212,16 @@ test('nothing is left after it is cleared', () => {
   assert.deepEqual(cache.usedLately(), [])
   put(cache)
   assert.equal(fresh(cache, now(1)), 'secret')
+})
+
+test('what was not used for a minute is looked up again before it is handed out', () => {
+  const cache = of()
+  put(cache)
+  for (let second = 0; second < 60; second += 1) cache.usedLately()
+  assert.deepEqual(cache.usedLately(), [])
+  // Nobody asked the store about it meanwhile: it may have been deleted.
+  assert.equal(fresh(cache, now(2 * MIN)), undefined)
+  put(cache, {}, now(2 * MIN))
+  assert.equal(fresh(cache, now(2 * MIN)), 'secret')
+  assert.equal(cache.usedLately().length, 1)
 })

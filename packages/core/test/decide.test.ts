@@ -270,8 +270,8 @@ test('an answer committed after the caller began is fresh to it, however short i
 })
 
 test('asking for exactly what was granted is asking for nothing narrower', () => {
-  assert.equal(variantFor(view({}), variantOf('wide narrow'), FULL), FULL)
-  assert.equal(variantFor(view({}), NARROW, FULL), NARROW)
+  assert.equal(variantFor(view({}), variantOf('wide narrow')), FULL)
+  assert.equal(variantFor(view({}), NARROW), NARROW)
 })
 
 test('a caller with a living token waits for a better one during half of what is left of it', () => {

@@ -77,7 +77,11 @@ const waiting: readonly [string, State, number][] = [
   ['suspect: at its confirmation', suspect, 15 * S],
   ['suspect, twice refused: a minute after the first', { ...suspect, refusals: 2 }, MIN],
   ['blocked: at its retry', blocked, MIN],
-  ['deleting: now', { status: 'deleting', since: NOW.wall, attempt: null }, 0],
+  [
+    'deleting: a lease later, for whoever began it goes on',
+    { status: 'deleting', since: NOW.wall, attempt: null },
+    30 * S,
+  ],
   ['deleting with an open attempt: when that lease is over', { status: 'deleting', since: NOW.wall, attempt }, 20 * S],
 ]
 for (const [name, state, expected] of waiting) {

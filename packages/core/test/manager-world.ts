@@ -100,7 +100,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const scripts: Script[] = []
   const dead = new Set<OwnerId>()
   // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
-  const fails = new Set<'read' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect'>()
+  const fails = new Set<
+    'read' | 'client' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect'
+  >()
   let connectMs = 0
   let reads = 0
   let open = 0
@@ -302,7 +304,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         provider: async () => theProvider,
         providers: async () => [theProvider],
         putProvider: async () => theProvider,
-        client: async () => ({ ...client, clientSecret: null }),
+        client: async () => (failing('client'), { ...client, clientSecret: null }),
         clients: async () => [client],
         putClient: async () => client,
       },

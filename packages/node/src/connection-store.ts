@@ -1,9 +1,18 @@
 /** The connection store over rows: every verb once, whatever database holds them. */
-import { later, next, type ConnectionStore } from '@tokenkeep/core'
+import {
+  later,
+  next,
+  surelyElapsed,
+  type ConnectionRow,
+  type ConnectionStore,
+  type DurationMs,
+  type Moment,
+  type OwnerId,
+} from '@tokenkeep/core'
 import { acts } from './store-acts.ts'
 import { attemptVerbs } from './store-attempts.ts'
-import type { StoreContext } from './store-context.ts'
-import type { Rows, SeenMany } from './store-rows.ts'
+import type { Snapshot, StoreContext } from './store-context.ts'
+import { unchanged, type Change, type Rows, type SeenMany } from './store-rows.ts'
 
 export function connectionStore(rows: Rows, context: StoreContext): ConnectionStore {
   return { ...reads(rows, context), ...attemptVerbs(rows, context), ...acts(rows, context) }
@@ -26,13 +35,15 @@ function reads(rows: Rows, context: StoreContext): Reads {
     },
 
     async due(query) {
-      const claimed = await rows.changeDue(query, (found, now) => {
+      const claimed = await rows.changeDue(query, (found, now): Change<Snapshot | null> => {
+        const { leaseMs } = context.termsOf(found).policy
+        if (isPromptRetryOfAnother(found.row, context.owner, leaseMs, now)) return unchanged(null)
         // Whoever claimed it writes the row within a lease, or is gone.
-        const dueAt = later(now.wall, context.termsOf(found).policy.leaseMs)
+        const dueAt = later(now.wall, leaseMs)
         const row = { ...found.row, revision: next(found.row.revision), dueAt, updatedAt: now.wall }
         return { row, history: [], result: context.snapshot(found, row, now) }
       })
-      return claimed.map((snapshot) => context.view(snapshot))
+      return claimed.flatMap((snapshot) => (snapshot === null ? [] : [context.view(snapshot)]))
     },
 
     async changes(uids) {
@@ -45,4 +56,10 @@ function reads(rows: Rows, context: StoreContext): Reads {
 
     history: (id, limit) => rows.history(id, limit),
   }
+}
+
+/** Claimed by another process it could not be made, and would be prompt no more. After a lease its owner may be gone. */
+function isPromptRetryOfAnother({ state }: ConnectionRow, owner: OwnerId, leaseMs: DurationMs, now: Moment): boolean {
+  const prompt = state.status === 'in_doubt' ? state.promptRetry : null
+  return prompt !== null && prompt.by !== owner && surelyElapsed(prompt.from, now) < leaseMs
 }

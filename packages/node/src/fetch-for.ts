@@ -30,32 +30,58 @@ export type FetchFor = (input: string | URL | Request, init?: RequestInit) => Pr
  * `apiBaseUrls`, or a token type that is not Bearer; and whatever handing out a token throws
  */
 export function createFetchFor(setup: FetchForSetup): (connectionId: string) => FetchFor {
-  return (connectionId) => async (input, init) => {
-    const asked = new Request(input, init)
-    const { signal } = asked
-    const about = { subject: connectionId }
-    if (asked.headers.has('authorization')) {
-      throw new TokenError(
-        'invalid_input',
-        'the request has an Authorization header of its own: leave it out, fetchFor writes it',
-        about,
-      )
-    }
-    const { id, apiBaseUrls } = await setup.provider(connectionId)
-    const url = new URL(asked.url)
-    const wrong = whyNotTo(url, id, apiBaseUrls)
-    if (wrong !== null) throw new TokenError('invalid_input', wrong, about)
-
-    const first = await unlessAborted(setup.token(connectionId), signal)
-    const again = sameRequest(asked, input, init)
-    const response = await fetch(authorized(asked, first, connectionId))
-    if (response.status !== 401 || !answeredBy(response, url, id, apiBaseUrls)) return response
-
-    const second = await anotherToken(setup, connectionId, first.accessToken, signal)
-    if (second === null || again === null) return response
-    await response.body?.cancel()
-    return fetch(authorized(again(), second, connectionId))
+  return (connectionId) => {
+    const provider = remembering(() => setup.provider(connectionId))
+    return (input, init) => fetchWithToken(setup, connectionId, provider, input, init)
   }
+}
+
+type ProviderSeen = Awaited<ReturnType<FetchForSetup['provider']>>
+
+/** While the store is away, what it said last: where tokens are handed out from memory, they can be used, too. */
+function remembering(read: () => Promise<ProviderSeen>): () => Promise<ProviderSeen> {
+  let last: ProviderSeen | null = null
+  return async () => {
+    try {
+      last = await read()
+    } catch (error) {
+      if (last === null || !(error instanceof TokenError) || error.code !== 'store_unavailable') throw error
+    }
+    return last
+  }
+}
+
+async function fetchWithToken(
+  setup: FetchForSetup,
+  connectionId: string,
+  provider: () => Promise<ProviderSeen>,
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+): Promise<Response> {
+  const asked = new Request(input, init)
+  const { signal } = asked
+  const about = { subject: connectionId }
+  if (asked.headers.has('authorization')) {
+    throw new TokenError(
+      'invalid_input',
+      'the request has an Authorization header of its own: leave it out, fetchFor writes it',
+      about,
+    )
+  }
+  const { id, apiBaseUrls } = await provider()
+  const url = new URL(asked.url)
+  const wrong = whyNotTo(url, id, apiBaseUrls)
+  if (wrong !== null) throw new TokenError('invalid_input', wrong, about)
+
+  const first = await unlessAborted(setup.token(connectionId), signal)
+  const again = sameRequest(asked, input, init)
+  const response = await fetch(authorized(asked, first, connectionId))
+  if (response.status !== 401 || !answeredBy(response, url, id, apiBaseUrls)) return response
+
+  const second = await anotherToken(setup, connectionId, first.accessToken, signal)
+  if (second === null || again === null) return response
+  await response.body?.cancel()
+  return fetch(authorized(again(), second, connectionId))
 }
 
 type Token = Awaited<ReturnType<FetchForSetup['token']>>

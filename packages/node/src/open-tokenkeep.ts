@@ -7,7 +7,7 @@ import {
   createManager,
   NUMBERS,
   parseConnectionId,
-  parseName,
+  policyOf,
   startScheduler,
   TokenError,
   type Clock,
@@ -30,6 +30,7 @@ import { createFetchFor } from './fetch-for.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
+import { nameOf } from './input-members.ts'
 import { createLiveness } from './liveness.ts'
 import { readClientInput, readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
@@ -74,7 +75,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     throw new TokenError('invalid_input', 'openTokenkeep needs { path }: the SQLite file, for example "./tokens.db"')
   }
   const path = resolve(options.path)
-  const numbers: Numbers = { ...NUMBERS, ...options.numbers }
+  const numbers = numbersFrom(options.numbers)
   const random = createSystemRandom()
   const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
   const host = hostname()
@@ -128,13 +129,24 @@ async function assemble(ports: Ports, { owner, numbers, options, background, ope
   )
   // Whoever died here before may have left an answer: it is replayed before anything is presented.
   await manager.watches.buryTheDead()
-  const scheduler =
-    options.background === false ? null : startScheduler({ ...ports, clock: background }, manager, finishDeletion)
+  const scheduler = startScheduler(
+    { ...ports, clock: background },
+    manager,
+    options.background === false ? null : finishDeletion,
+  )
 
   const close = async (): Promise<void> => {
-    await scheduler?.stop()
-    await manager.close((numbers.grantDeadlineMs + numbers.commitDeadlineMs) as DurationMs)
-    for (const part of opened.toReversed()) await part.close()
+    await scheduler.stop()
+    const closeParts = async (): Promise<void> => {
+      for (const part of opened.toReversed()) await part.close()
+    }
+    const ended = await manager.close((numbers.grantDeadlineMs + numbers.commitDeadlineMs) as DurationMs)
+    if (ended === 'landed') return closeParts()
+    // A server that is still at work may send the only living refresh token. Until its answer is kept, this owner lives.
+    void manager.flights
+      .landed()
+      .then(closeParts)
+      .catch(() => undefined)
   }
   const providerOf = async (id: string) => {
     const { provider } = await connections.get(id)
@@ -152,8 +164,8 @@ async function assemble(ports: Ports, { owner, numbers, options, background, ope
     clients: {
       put: async (input) => registry.putClient(readClientInput(input)),
       get: async (id) => {
-        const clients = await registry.clients()
-        return clients.find((client) => client.id === nameOf<ClientId>('client', id)) ?? raise(unknown('client', id))
+        const name = nameOf<ClientId>('client', id)
+        return (await registry.clients()).find((client) => client.id === name) ?? raise(unknown('client', id))
       },
       list: () => registry.clients(),
     },
@@ -193,6 +205,18 @@ async function keysFor(
     : openKeyFile({ path: resolve(file), notBelow })
 }
 
+function numbersFrom(given: OpenOptions['numbers']): Numbers {
+  const numbers: Numbers = { ...NUMBERS, ...given }
+  try {
+    // The two that derive most: all others have their relations in common with one of them.
+    policyOf({ reuse: { kind: 'unknown' } }, 'refresh_token', numbers)
+    policyOf({ reuse: { kind: 'grace', seconds: 3, winner: 'any' } }, 'refresh_token', numbers)
+  } catch (error) {
+    throw new TokenError('invalid_input', `numbers: ${error instanceof Error ? error.message : 'they do not fit'}`)
+  }
+  return numbers
+}
+
 /** What a listener throws is its own trouble: it must not reach the refresh that told it. */
 const sinkTo = (listener: OpenOptions['onEvent']): EventSink => ({
   tell(event) {
@@ -203,12 +227,6 @@ const sinkTo = (listener: OpenOptions['onEvent']): EventSink => ({
     }
   },
 })
-
-function nameOf<Name extends ProviderId | ClientId>(what: 'provider' | 'client', id: unknown): Name {
-  const parsed = parseName<Name>(what, id)
-  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
-  return parsed.id
-}
 
 const unknown = (what: 'provider' | 'client', id: string): TokenError =>
   new TokenError(

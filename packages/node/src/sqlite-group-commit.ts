@@ -66,8 +66,23 @@ export function groupCommit({ sql, path, clock, random }: GroupCommitOptions): G
       else failAll(queue.splice(0), error)
       return settle()
     }
-    runBatch(queue.splice(0, BATCH_MOST))
+    const batch = queue.splice(0, BATCH_MOST)
+    try {
+      runBatch(batch)
+    } catch (error) {
+      // Not even undoing worked. Nothing was committed, and thrown from here it would end the process.
+      giveUp()
+      failAll(batch, error)
+    }
     settle()
+  }
+
+  const giveUp = (): void => {
+    try {
+      if (sql.isTransaction) rollback.run()
+    } catch {
+      // SQLite undoes it when the database is opened next.
+    }
   }
 
   const settle = (): void => {

@@ -106,7 +106,7 @@ export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOpti
       }),
     newerThan: (uids) =>
       read(() => ({
-        found: uids.flatMap(([uid, revision]) => one(select.newer, uid, revision) ?? []),
+        found: select.newer.all(JSON.stringify(uids)).flatMap((newer) => one(select.byUid, text(newer, 'uid')) ?? []),
         now: bootNow(),
       })),
     withOpenAttemptOf: (owner) => read(() => ({ found: foundIn(select.attempts.all(owner)), now: bootNow() })),

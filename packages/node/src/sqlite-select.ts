@@ -47,7 +47,9 @@ const joined = (source: string): string => `
 
 export const SELECT_BY_ID = `${joined('connection c')} WHERE c.id = ? AND c.status <> 'erased'`
 export const SELECT_BY_UID = `${joined('connection c')} WHERE c.uid = ?`
-export const SELECT_NEWER = `${joined('connection c')} WHERE c.uid = ? AND c.revision > ?`
+/** Which of a JSON array of [uid, revision] were written since: each second about all that was used, so only their names. */
+export const SELECT_NEWER = `
+  SELECT c.uid FROM json_each(?) j CROSS JOIN connection c ON c.uid = j.value ->> 0 WHERE c.revision > j.value ->> 1`
 export const SELECT_ATTEMPTS = `${joined('connection c')} WHERE c.attempt_owner = ?`
 
 export const SELECT_TOMBSTONE = `SELECT 1 FROM connection WHERE id = ? AND status = 'erased' LIMIT 1`

@@ -62,6 +62,8 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
     },
 
     async commit(lease, end) {
+      // It was taken, or never will be: nobody asks for this attempt's ticket again.
+      lent.delete(lease.attempt)
       const done = await rows.change(lease.uid, (found, now): Change<Concluded> => {
         if (found === null) return unchanged({ kind: end.kind === 'granted' ? 'revoke' : 'history', snapshot: null })
         const { row } = found
@@ -73,7 +75,6 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
           result: { kind: concluded.kind, snapshot: context.snapshot(found, concluded.row, now) },
         }
       })
-      lent.delete(lease.attempt)
       return resultOf(done, context)
     },
 
@@ -89,7 +90,6 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
           result: { kind: concluded.kind, snapshot: context.snapshot(found, concluded.row, now) },
         }
       })
-      lent.delete(entry.attempt)
       return resultOf(done, context)
     },
 

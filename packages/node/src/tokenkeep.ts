@@ -68,7 +68,12 @@ export interface Tokenkeep extends AsyncDisposable {
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
   fetchFor(id: string): typeof fetch
-  /** Ends background work, waits for refreshes on their way, closes the database. */
+  /**
+   * Ends background work, waits for refreshes on their way (12 s at most), closes the database.
+   *
+   * Where a provider is still silent then, this returns all the same; its answer is awaited and kept behind the scenes,
+   * and the process lives on for it, for at most 90 s.
+   */
   close(): Promise<void>
 }
 

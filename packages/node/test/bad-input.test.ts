@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import test from 'node:test'
-import { TokenError, type FailureCode } from '@tokenkeep/core'
+import { ms, TokenError, type FailureCode } from '@tokenkeep/core'
 import { openTokenkeep } from '../src/open-tokenkeep.ts'
 import { openWorld } from './world.ts'
 
@@ -317,4 +317,44 @@ test('what is closed says so', async () => {
   await refused(keep.connections.list(), 'closed')
   await keep.close()
   await refused(openTokenkeep({} as { path: string }), 'invalid_input', 'path')
+})
+
+test('what is no option is refused by its name, and never taken for trouble of the database', async () => {
+  await using world = await openWorld()
+  await world.connect('dealer-42')
+  const { connections, token } = world.keep
+  const as = (value: unknown): never => value as never
+  const asked: readonly (readonly [Promise<unknown>, string | RegExp])[] = [
+    [connections.list({ status: as('bogus') }), 'status'],
+    [connections.list({ labels: as({ team: {} }) }), 'label "team"'],
+    [connections.list({ labels: as('team') }), 'labels'],
+    [connections.list({ provider: as({}) }), 'provider'],
+    [connections.list({ after: as({}) }), 'after'],
+    [connections.history('dealer-42', 2.5), 'limit'],
+    [connections.history('dealer-42', Number.NaN), 'limit'],
+    [token('dealer-42', { scope: as(5) }), 'scope'],
+    [token('dealer-42', { resource: as(5) }), 'resource'],
+    [connections.import(as(undefined)), 'object'],
+    [connections.reconnect('dealer-42', as(undefined)), 'object'],
+    [connections.reconnect('dealer-42', as({ refreshToken: 'rt', client: 'app' })), '"client"'],
+  ]
+  for (const [action, says] of asked) await refused(action, 'invalid_input', says)
+  const signIn = { id: 'other', client: 'app', accessToken: 'at' }
+  const imports: readonly (readonly [object, string])[] = [
+    [{ refresh_token: 'rt' }, '"refresh_token"'],
+    [{ tokenType: 5 }, 'tokenType'],
+    [{ tokenType: 'Bearer\r\nHost: elsewhere' }, 'tokenType'],
+    [{ scope: 5 }, 'scope'],
+    [{ labels: 'team' }, 'labels'],
+  ]
+  for (const [members, says] of imports) {
+    await refused(connections.import(as({ ...signIn, ...members })), 'invalid_input', says)
+  }
+  await refused(connections.get('other'), 'unknown_connection')
+})
+
+test('numbers that do not fit each other are refused before anything is opened', async () => {
+  await using world = await openWorld()
+  await refused(world.reopen({ numbers: { leaseMs: ms(5_000) } }), 'invalid_input', 'lease')
+  await refused(world.reopen({ numbers: { grantDeadlineMs: 'x' as never } }), 'invalid_input', 'grant')
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { httpServer } from './fixtures/servers.ts'
 import { openWorld, type World } from './world.ts'
 
 /** What the demo API says to the token that we hand out: the only judge of whether a token works. */
@@ -165,4 +166,21 @@ test('a background refresh replaces a token ahead of its expiry, with nobody wai
     await new Promise((resolve) => setTimeout(resolve, 20))
   const { accessToken } = await world.keep.token('dealer-42')
   assert.notEqual(accessToken, old.accessToken)
+})
+
+test('a refresh token that comes with client credentials is not kept: the next token needs none', async (t) => {
+  await using world = await openWorld()
+  let asked = 0
+  const url = await httpServer(t, (_request, response) => {
+    asked += 1
+    response.end(JSON.stringify({ access_token: `at-${asked}`, refresh_token: `rt-${asked}`, expires_in: 300 }))
+  })
+  await world.keep.providers.put({ id: 'odd', tokenEndpoint: new URL('/token', url).href })
+  await world.keep.clients.put({ id: 'machine', provider: 'odd', clientId: 'machine', clientSecret: 's' })
+  await world.keep.connections.import({ id: 'machine', client: 'machine', grantType: 'client_credentials' })
+  assert.equal((await world.keep.token('machine')).accessToken, 'at-1')
+  world.clocks.forward(400_000)
+  assert.equal((await world.keep.token('machine')).accessToken, 'at-2')
+  const { hasRefreshToken, generation } = await world.keep.connections.get('machine')
+  assert.deepEqual([hasRefreshToken, generation], [false, 1])
 })

@@ -263,3 +263,18 @@ test('a caller that gives up while it waits for a token goes at once', async () 
   giveUp.abort(new Error('changed my mind'))
   await assert.rejects(asking, /changed my mind/)
 })
+
+test('while the store is away it goes on with what it knew of the provider, as long as a token is handed out', async (t) => {
+  const { url } = await api(t, ['at-1'])
+  let away = false
+  const { fetch } = keeper(['at-1'], {
+    provider: () =>
+      away
+        ? Promise.reject(new TokenError('store_unavailable', 'the disk is gone'))
+        : Promise.resolve({ id: 'external' as never, apiBaseUrls: [url.origin] }),
+  })
+  assert.equal((await fetch(url)).status, 200)
+  away = true
+  assert.equal((await fetch(url)).status, 200)
+  await assert.rejects(fetch('https://elsewhere.example/'), invalidInput(/outside the apiBaseUrls/))
+})

@@ -199,3 +199,14 @@ test('a granted answer that found the disk full is committed when there is room 
   assert.equal((await mustRead(world.one, 'a')).at.generation, 2)
   await world.end()
 })
+
+test('a database that breaks in the middle of a group fails those who wait, and not the process', async () => {
+  const { sql, put, commits } = scratch()
+  const results = await Promise.allSettled([put('a'), commits.write(() => sql.close()), put('b')])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  )
+  await assert.rejects(put('c'))
+  await commits.close()
+})

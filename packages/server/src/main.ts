@@ -1,5 +1,5 @@
 import { EXIT } from './cli/exit-codes.ts'
-import { presentFailure } from './cli/failure.ts'
+import { plainError, presentFailure } from './cli/failure.ts'
 import { createOutput } from './cli/output.ts'
 import { createProgram } from './cli/program.ts'
 import { refuseSecretArguments } from './cli/secret-source.ts'
@@ -43,7 +43,7 @@ export async function run(argv: readonly string[], surroundings: Surroundings): 
   const failure = await output.written()
   if (failure !== null && exitCode === EXIT.ok) {
     const message = `the answer could not be written (${failure.code})`
-    output.complain([message], { error: { code: 'unexpected', message, retryable: false, retryAt: null } })
+    output.complain([message], plainError('unexpected', message))
     return EXIT.unexpected
   }
   return exitCode

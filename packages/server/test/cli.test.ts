@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { startDevserver, type Devserver, type SeededSession, type SessionSeed } from '@tokenkeep/devserver'
@@ -215,6 +217,25 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
       const { code, retryable, retryAt } = errorAnswer(ended)
       assert.deepEqual([ended.code, code, retryable], [5, 'unavailable', true])
       assert.ok(retryAt !== null && retryAt > Date.now() + 30_000)
+      assert.match(errorAnswer(ended).message, /At the last try the provider answered with status 503\.$/)
+    })
+
+    test('5: a provider that nobody answers for is told apart from one that answers', async () => {
+      const closed = createServer().listen(0, '127.0.0.1')
+      await once(closed, 'listening')
+      const address = closed.address()
+      assert.ok(typeof address === 'object' && address !== null)
+      closed.close()
+      await once(closed, 'close')
+      const tokenEndpoint = `http://127.0.0.1:${address.port}/token`
+      assert.equal((await desk.run(['provider', 'add', 'gone', '--token-endpoint', tokenEndpoint])).code, 0)
+      assert.equal((await desk.run(['client', 'add', 'gone', '--provider', 'gone', '--client-id', 'app'])).code, 0)
+      const importing = ['connection', 'import', 'nobody-there', '--client', 'gone', '--refresh-token-stdin']
+      assert.equal((await desk.run(importing, { input: 'canary-nobody-there' })).code, 0)
+      secrets.push('canary-nobody-there')
+      const ended = await desk.run(['token', 'nobody-there', '--wait', '1'])
+      assert.equal(ended.code, 5)
+      assert.match(ended.err, /At the last try its host refused the connection or was not reached\./)
     })
 
     test("6: a wrong client secret is the operator's", async () => {
@@ -236,6 +257,7 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
       const ended = await desk.run(['token', 'blocked'])
       assert.equal(ended.code, 6)
       assert.match(ended.err, /operator/)
+      assert.match(ended.err, /At the last try the provider said invalid_client\./)
       secrets.push('canary-wrong-secret')
     })
 
@@ -249,6 +271,23 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
         assert.deepEqual([ended.code, errorAnswer(ended).code], [6, code])
       }
       assert.ok(!existsSync(join(desk.folder, 'mistyped')))
+    })
+
+    test('6: a database that lost its content is not listed as an empty one, and one out of reach is not called missing', async () => {
+      const emptied = join(desk.folder, 'emptied')
+      mkdirSync(emptied)
+      writeFileSync(join(emptied, 'tokenkeep.db'), '')
+      const listed = await desk.run(['connection', 'list', '--json', '--data', emptied])
+      assert.deepEqual([listed.code, errorAnswer(listed).code], [6, 'folder_unusable'])
+      assert.match(errorAnswer(listed).message, /no Tokenkeep database/)
+      assert.equal(statSync(join(emptied, 'tokenkeep.db')).size, 0)
+
+      // Stands for a folder of another user, which root could read.
+      const unreachable = join(desk.folder, 'unreachable')
+      symlinkSync(unreachable, unreachable)
+      const unseen = await desk.run(['connection', 'list', '--json', '--data', unreachable])
+      assert.deepEqual([unseen.code, errorAnswer(unseen).code], [6, 'folder_unusable'])
+      assert.match(errorAnswer(unseen).message, /cannot be looked into \(ELOOP\)/)
     })
 
     test('2: an id that exists and a refresh token that is held are refused, and the holder is named', async () => {

@@ -97,7 +97,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     const desk = deskFor(t)
     const dev = desk.start(['dev', '--as-port', '0', '--data', 'my data'])
     const curl = await dev.line((line) => line.includes('token dealer-42'))
-    assert.match(curl, /npx --no tokenkeep --data '\.\/my data' token dealer-42/)
+    assert.match(curl, /npx --no -- tokenkeep --data '\.\/my data' token dealer-42/)
     const url = /curl (\S+) \\/.exec(await dev.line((line) => line.startsWith('  curl http')))?.[1] ?? ''
     const form = new URLSearchParams()
     for (const name of ['grant_type', 'client_id', 'scope']) {
@@ -113,6 +113,17 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     dev.child.stdout?.destroy()
     const ended = await dev.ended
     assert.deepEqual([ended.code, ended.err], [0, ''])
+  })
+
+  test('dev ends and says so when its authorization server ends by itself', async (t) => {
+    const desk = deskFor(t)
+    const dev = desk.start(['dev', '--json', '--as-port', '0'])
+    const { controlUrl } = await readyOf(dev)
+    await dev.line((line) => line.includes('"type":"status"'))
+    await createControlClient(controlUrl).shutdown()
+    const ended = await dev.ended
+    assert.equal(ended.code, 5)
+    assert.match(ended.err, /"code":"unavailable".*authorization server ended by itself/)
   })
 
   test('a sign-in that ended at the server is renewed when dev starts again', async (t) => {

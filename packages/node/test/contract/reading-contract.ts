@@ -126,6 +126,23 @@ export function readingContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('a prompt retry is left for one lease to the only process that may make it', async () => {
+    const world = await createWorld(make)
+    const other = await world.manager()
+    await world.one.registry.putProvider(provider('strict', { kind: 'unknown' }))
+    const { at } = await world.connect('a', { accessToken: null })
+    const { lease } = await mustAcquire(world.one, at)
+    const seen = { kind: 'in_doubt', because: 'closed', status: null, endSeen: true, retryAfterMs: null } as const
+    await world.one.store.commit(lease, seen)
+    world.time.pass(5_000)
+    const query = { limit: 9, except: [] }
+    assert.deepEqual(await other.store.due(query), [])
+    assert.equal((await world.one.store.due(query)).length, 1)
+    world.time.pass(30_000)
+    assert.equal((await other.store.due(query)).length, 1, 'its owner may be gone')
+    await world.end()
+  })
+
   test('a claim raises the revision like every write, and leaves fence and state alone', async () => {
     const world = await createWorld(make)
     await leaveInDoubtAt(world, 'a')

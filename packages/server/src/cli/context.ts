@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { TokenError } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Output } from './output.ts'
+import { watchLastTry } from './last-try.ts'
 import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -28,12 +29,13 @@ export async function withTokenkeep<Result>(
 ): Promise<Result> {
   const { defaultFolders, openTokenkeep } = await import('@tokenkeep/node')
   const place = findPlace(options, around, () => defaultFolders().data)
-  const isNew = !existsSync(place.database)
+  const isNew = isMissing(place)
   if (isNew && missing === 'refuse') throw noDatabase(place)
   if (place.chosenBy === 'dev_folder_here') {
     output.aside(`using the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`)
   }
-  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: false })
+  const lastTry = watchLastTry()
+  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: false, onEvent: lastTry.heard })
   if (isNew) {
     output.aside(`made ${place.database}; keep a copy of its key, and not together with the data`)
   }
@@ -44,7 +46,11 @@ export async function withTokenkeep<Result>(
   // Whichever loses is not an unhandled rejection.
   acting.catch(() => undefined)
   interrupted.catch(() => undefined)
-  return await Promise.race([acting, interrupted])
+  try {
+    return await Promise.race([acting, interrupted])
+  } catch (error) {
+    throw lastTry.explained(error)
+  }
 }
 
 /** A signal asked the process to end; the exit code says which. */
@@ -58,6 +64,26 @@ const HOW_CHOSEN = {
   dev_folder_here: 'made by `tokenkeep dev`',
   default: 'the default of this user',
 } as const satisfies Record<Place['chosenBy'], string>
+
+/**
+ * Whether there is no database. One that cannot be seen is not missing, and an empty one is: what opens it would make a
+ * database of it, and a list of nothing is no answer about a file that lost its content.
+ *
+ * @throws TokenError `folder_unusable` where nobody can say
+ */
+function isMissing({ database, folder }: Place): boolean {
+  try {
+    return statSync(database).size === 0
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    if (code === 'ENOENT' || code === 'ENOTDIR') return true
+    throw new TokenError(
+      'folder_unusable',
+      `the folder ${folder} cannot be looked into (${code}), so nobody can say whether there is a database. ` +
+        'Make it accessible to this user, or run the command as the user that it belongs to.',
+    )
+  }
+}
 
 const noDatabase = ({ folder, chosenBy }: Place): TokenError =>
   new TokenError(

@@ -15,7 +15,7 @@ export function presentFailure(error: unknown, output: Output, around: Surroundi
     return exitCodeOf(code)
   }
   const message = unexpected(error, around)
-  output.complain([message], { error: { code: 'unexpected', message, retryable: false, retryAt: null } })
+  output.complain([message], plainError('unexpected', message))
   return EXIT.unexpected
 }
 
@@ -25,11 +25,14 @@ function presentUsage({ code, exitCode, message }: CommanderError, output: Outpu
   const said = code === 'commander.help' ? 'a command is missing' : withoutValues(message.replace(/^error: /, ''))
   const [first = '', ...more] = said.split('\n')
   const help = '`tokenkeep --help` lists the commands, `tokenkeep help COMMAND` their options.'
-  output.complain([first, ...more, help], {
-    error: { code: 'invalid_input', message: said, retryable: false, retryAt: null },
-  })
+  output.complain([first, ...more, help], plainError('invalid_input', said))
   return EXIT.input
 }
+
+/** An error that is about no connection, with the same members as one that is. */
+export const plainError = (code: 'invalid_input' | 'unexpected', message: string) => ({
+  error: { code, message, retryable: false, retryAt: null, subject: null, reason: null, blocked: null },
+})
 
 /** commander quotes unknown options with their value and superfluous arguments, and either may be a secret. */
 const withoutValues = (message: string): string =>

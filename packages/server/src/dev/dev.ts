@@ -102,7 +102,8 @@ async function watch({ around, output }: Context, { keep, server, narrator }: Ru
     onFailure: narrator.callFailed,
   })
   const stop = AbortSignal.any([around.interruption.signal, output.gone])
-  const reporting = report({ keep, calls, narrator, stop })
+  const over = new AbortController()
+  const reporting = report({ keep, calls, narrator, stop: AbortSignal.any([stop, over.signal]) })
   const why = await Promise.race([
     aborted(stop).then(() => 'asked' as const),
     server.exited.then(() => 'server_gone' as const),
@@ -110,6 +111,8 @@ async function watch({ around, output }: Context, { keep, server, narrator }: Ru
   // Ctrl-C reaches the server, too, which may well be gone first.
   const asked = why === 'asked' || (await Promise.race([aborted(stop).then(() => true), sleep(200, false)]))
   if (asked) narrator.stopping()
+  // Also where nobody asked: without its server the demo would go on telling of calls that nobody makes.
+  over.abort()
   await calls.stop()
   await reporting.catch(() => undefined)
   if (asked) return EXIT.ok

@@ -1,0 +1,258 @@
+/** What people write about connections, read and refused with a sentence that says what is wrong; sealed where it is secret. */
+import type { SealedGrant, Status } from './connection.ts'
+import { TokenError } from './failures.ts'
+import { jwtLifetime } from './grant.ts'
+import { parseConnectionId, type ClientId, type ConnectionId, type ProviderId, type Serial, type Uid } from './ids.ts'
+import type { ListQuery, Sealer } from './ports.ts'
+import type { GrantType, Provider } from './provider.ts'
+import { Secret } from './secret.ts'
+import { later, ms, since, type DurationMs, type UnixMs } from './time.ts'
+import { FULL } from './variant.ts'
+
+/** A sign-in that exists already, to be kept from now on. */
+export interface ConnectionInput {
+  /** What you call it: 1 to 200 characters without white space. */
+  readonly id: string
+  /** The id of the client it was made with (`clients.put`). */
+  readonly client: string
+  /** Absent or null with `client_credentials`, or where the provider gave none. */
+  readonly refreshToken?: string | null | undefined
+  /** `client_credentials`: a machine's own access (RFC 6749 section 4.4). `refresh_token` where absent. */
+  readonly grantType?: 'refresh_token' | 'client_credentials' | undefined
+  readonly accessToken?: string | undefined
+  /** `Bearer` where absent; at most 64 characters (RFC 6749 section 7.1). */
+  readonly tokenType?: string | undefined
+  /** Of the access token, epoch milliseconds. */
+  readonly expiresAt?: number | undefined
+  /** Of the refresh token, epoch milliseconds. */
+  readonly refreshTokenExpiresAt?: number | undefined
+  /** The scope that was granted, or, for `client_credentials`, that is asked for. */
+  readonly scope?: string | undefined
+  /** Whose sign-in it is, in your words or the provider's `sub`. */
+  readonly subject?: string | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+}
+
+/** A new sign-in for a connection that exists already. */
+export type SignInInput = Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'>
+
+export interface ListOptions {
+  readonly provider?: string | undefined
+  readonly status?: Status | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** 1 to 1000; 100 where absent. */
+  readonly limit?: number | undefined
+  /** The last id of the page before. */
+  readonly after?: string | undefined
+}
+
+const TOKEN_LENGTH_MAX = 16 * 1024
+const TOKEN_TYPE_LENGTH_MAX = 64
+const SCOPE_LENGTH_MAX = 4000
+const LABELS_MAX = 32
+const TEXT_LENGTH_MAX = 200
+const LIST_MAX = 1000
+
+const SIGN_IN_MEMBERS = [
+  'refreshToken',
+  'accessToken',
+  'tokenType',
+  'expiresAt',
+  'refreshTokenExpiresAt',
+  'scope',
+  'subject',
+] as const satisfies readonly (keyof SignInInput)[]
+const CONNECTION_MEMBERS = [
+  'id',
+  'client',
+  'grantType',
+  'labels',
+  ...SIGN_IN_MEMBERS,
+] as const satisfies readonly (keyof ConnectionInput)[]
+
+/** @throws TokenError `invalid_input`: no object, or a member that is not known, such as `refresh_token` */
+export const checkConnectionMembers = (input: unknown): void => onlyMembers('a connection', input, CONNECTION_MEMBERS)
+/** @throws TokenError `invalid_input`: no object, or a member that is not known, or one that reconnecting keeps */
+export const checkSignInMembers = (input: unknown): void => onlyMembers('a new sign-in', input, SIGN_IN_MEMBERS)
+
+function onlyMembers(what: string, input: unknown, known: readonly string[]): void {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new TokenError('invalid_input', `${what} is given as an object, such as { refreshToken: '...' }`)
+  }
+  const unknown = Object.keys(input).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  // Not repeated unless it is a plain word: with two values swapped it is a token.
+  const named = /^\w{1,40}$/.test(unknown) ? `"${unknown}"` : 'one of the members given'
+  throw new TokenError('invalid_input', `${named} is no member of ${what}; known are ${known.join(', ')}`)
+}
+
+export function connectionId(given: unknown): ConnectionId {
+  const parsed = parseConnectionId(given)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  return parsed.id
+}
+
+export function clientIdOf(given: unknown): ClientId {
+  if (typeof given !== 'string' || given === '')
+    throw new TokenError('invalid_input', 'client is the id of a client (`clients.put`)')
+  return given as ClientId
+}
+
+/** Tokens are never echoed: not in the message, not cut, not counted to the character. */
+export function readToken(field: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '')
+    throw new TokenError('invalid_input', `${field} is empty: give the token itself`)
+  if (value.length > TOKEN_LENGTH_MAX)
+    throw new TokenError('invalid_input', `${field} is longer than ${TOKEN_LENGTH_MAX} characters: that is no token`)
+  if (!/^[\x20-\x7E]+$/.test(value) || value.trim() !== value) {
+    throw new TokenError(
+      'invalid_input',
+      `${field} has control characters, white space at an end, or characters beyond ASCII (RFC 6749 appendix A): was a line break pasted with it?`,
+    )
+  }
+  return value
+}
+
+export function shortText(field: string, value: string | undefined): string | null {
+  if (value === undefined) return null
+  if (typeof value !== 'string' || value.length > TEXT_LENGTH_MAX || /\p{C}/u.test(value)) {
+    throw new TokenError(
+      'invalid_input',
+      `${field} is a text of at most ${TEXT_LENGTH_MAX} characters without control characters`,
+    )
+  }
+  return value
+}
+
+export function readLabels(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
+  if (typeof (labels ?? {}) !== 'object' || Array.isArray(labels))
+    throw new TokenError('invalid_input', `labels are an object of names and values, such as { team: 'sales' }`)
+  const entries = Object.entries(labels ?? {})
+  if (entries.length > LABELS_MAX) throw new TokenError('invalid_input', `at most ${LABELS_MAX} labels`)
+  for (const [name, value] of entries) {
+    if (!/^[A-Za-z0-9._/-]{1,64}$/.test(name)) {
+      throw new TokenError('invalid_input', 'a label name has 1 to 64 of the characters A-Z a-z 0-9 . _ / -')
+    }
+    shortText(`label "${name}"`, value)
+  }
+  return Object.fromEntries(entries)
+}
+
+function epoch(field: string, value: number | undefined): UnixMs | null {
+  if (value === undefined) return null
+  // Seconds given for milliseconds would make every token long expired: say so instead.
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 1e11 || value > 1e14) {
+    throw new TokenError(
+      'invalid_input',
+      `${field} is a moment in epoch milliseconds (Date.now()), not seconds and not a duration`,
+    )
+  }
+  return value as UnixMs
+}
+
+/** For whom a sign-in is sealed, and what is assumed where it does not say. */
+export interface SealingFor {
+  readonly grantType: GrantType
+  readonly provider: Provider
+  readonly uid: Uid
+  readonly sealer: Sealer
+  readonly serial: Serial
+  readonly now: UnixMs
+  readonly unknownLifetimeMs: DurationMs
+}
+
+/** @throws TokenError `invalid_input`, which never repeats a token */
+export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
+  const { grantType, provider, uid, sealer, serial, now } = of
+  if (grantType !== 'refresh_token' && grantType !== 'client_credentials') {
+    throw new TokenError('invalid_input', 'grantType is "refresh_token" or "client_credentials"')
+  }
+  const given = input.refreshToken ?? undefined
+  if (grantType === 'client_credentials' && given !== undefined) {
+    throw new TokenError(
+      'invalid_input',
+      'client credentials have no refresh token: leave one of the two out (RFC 6749 section 4.4.3)',
+    )
+  }
+  if (grantType === 'refresh_token' && given === undefined && input.accessToken === undefined) {
+    throw new TokenError('invalid_input', 'there is neither a refresh token nor an access token: nothing to keep')
+  }
+  const scope = shortScope(input.scope)
+  const rt = given === undefined ? null : new Secret('refresh_token', readToken('refreshToken', given))
+  const at =
+    input.accessToken === undefined ? null : new Secret('access_token', readToken('accessToken', input.accessToken))
+  const rtEnds = epoch('refreshTokenExpiresAt', input.refreshTokenExpiresAt)
+  const saidEnd = epoch('expiresAt', input.expiresAt)
+  const lifetimeMs =
+    saidEnd !== null
+      ? since(now, saidEnd)
+      : (provider.accessTokenLifetimeMs ?? (at === null ? null : jwtLifetime(at)) ?? of.unknownLifetimeMs)
+  return {
+    variant: FULL.key,
+    refreshToken: rt && {
+      sealed: sealer.seal(rt, { owner: uid, purpose: 'rt', serial }),
+      serial,
+      fingerprint: sealer.fingerprint(rt),
+      receivedAt: now,
+      endsAt: rtEnds,
+      lifetimeMs: rtEnds === null ? null : ms(Math.max(0, since(now, rtEnds))),
+    },
+    accessToken: at && {
+      variant: FULL.key,
+      sealed: sealer.seal(at, { owner: uid, purpose: `at:${FULL.key}`, serial }),
+      serial,
+      fingerprint: sealer.fingerprint(at),
+      tokenType: readTokenType(input.tokenType),
+      scope,
+      lifetimeMs: ms(Math.max(1, lifetimeMs)),
+      assumed: saidEnd === null,
+      sentAt: now,
+      expiresAt: saidEnd ?? later(now, lifetimeMs),
+    },
+    scope,
+  }
+}
+
+function readTokenType(type: unknown): string {
+  if (type === undefined) return 'Bearer'
+  if (typeof type !== 'string' || type.length > TOKEN_TYPE_LENGTH_MAX || !/^[\x21-\x7E]+$/.test(type))
+    throw new TokenError('invalid_input', 'tokenType is what the provider called it, such as "Bearer"')
+  return type
+}
+
+function shortScope(scope: unknown): string | null {
+  if (scope === undefined) return null
+  if (typeof scope === 'string' && scope.trim() === '') return null
+  if (typeof scope !== 'string' || scope.length > SCOPE_LENGTH_MAX || !/^[\x20-\x7E]+$/.test(scope))
+    throw new TokenError('invalid_input', 'scope is a list of scope tokens separated by spaces (RFC 6749 section 3.3)')
+  return scope.trim()
+}
+
+const STATUSES = [
+  'ready',
+  'presenting',
+  'in_doubt',
+  'suspect',
+  'blocked',
+  'needs_user',
+  'deleting',
+  'erased',
+] as const satisfies readonly Status[]
+
+export function readList(options: ListOptions): ListQuery {
+  if (options.status !== undefined && !STATUSES.includes(options.status))
+    throw new TokenError('invalid_input', `status is one of ${STATUSES.join(', ')}`)
+  return {
+    provider: (shortText('provider', options.provider) ?? undefined) as ProviderId | undefined,
+    status: options.status,
+    labels: options.labels === undefined ? undefined : readLabels(options.labels),
+    limit: readLimit(options.limit ?? 100),
+    after: (shortText('after', options.after) ?? undefined) as ConnectionId | undefined,
+  }
+}
+
+/** Of a list or a history. */
+export function readLimit(limit: unknown): number {
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= LIST_MAX) return limit
+  throw new TokenError('invalid_input', `limit is a whole number from 1 to ${LIST_MAX}`)
+}
