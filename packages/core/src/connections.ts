@@ -241,7 +241,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       events.tell({
         ...about(result.view),
         type: 'access_token_rejected',
-        accessToken: fingerprint,
+        accessTokenFingerprint: fingerprint,
         current: result.current,
       })
       return { current: result.current }

@@ -25,7 +25,7 @@ export type TokenkeepEvent =
       readonly why: Why
       /** The refresh token changed. */
       readonly rotated: boolean
-      readonly accessToken: Fingerprint | null
+      readonly accessTokenFingerprint: Fingerprint | null
       readonly expiresAt: UnixMs | null
       readonly scope: string | null
       readonly tookMs: number
@@ -61,7 +61,7 @@ export type TokenkeepEvent =
       readonly retryAt: UnixMs
     })
   | (Of & { readonly type: 'needs_user'; readonly reason: NeedsUserReason })
-  | (Of & { readonly type: 'access_token_rejected'; readonly accessToken: Fingerprint; readonly current: boolean })
+  | (Of & { readonly type: 'access_token_rejected'; readonly accessTokenFingerprint: Fingerprint; readonly current: boolean })
   | (Of & { readonly type: 'answer_kept_for_history'; readonly fence: Fence })
   | (Of & { readonly type: 'replayed'; readonly fence: Fence })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }

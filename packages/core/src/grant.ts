@@ -69,7 +69,8 @@ export type Answer = ResponseSeen | NoAnswer
 
 // ---- what it means -------------------------------------------------------------------------------------------------
 
-export type UnavailableBecause = 'busy' | 'refused' | NotSentBecause
+/** `forbidden`: 401 or 403 or an error word that we do not know; the other words are those of a line that was not had. */
+export type UnavailableBecause = 'busy' | 'forbidden' | NotSentBecause
 export type InDoubtBecause = NoAnswer['because'] | 'cut' | 'server_error' | 'no_tokens' | 'not_understood'
 
 export interface GrantedTokens {
@@ -206,7 +207,7 @@ export function judge(
   if (status === 425 || status === 429) return unavailable('busy', status, retryAfterMs)
   if ((status === 503 || busy) && retryAfterMs !== null) return unavailable('busy', status, retryAfterMs)
   if (status === 408 || status >= 500 || busy) return inDoubt('server_error', status, true, retryAfterMs)
-  if (status === 401 || status === 403 || words.length > 0) return unavailable('refused', status, retryAfterMs)
+  if (status === 401 || status === 403 || words.length > 0) return unavailable('forbidden', status, retryAfterMs)
   return inDoubt('not_understood', status, true, retryAfterMs)
 }
 

@@ -1,5 +1,5 @@
 /** What the caller receives: a token, its type, its end and its scope, or an error that says what to do. */
-import type { NeedsUserReason, OpenedAccessToken } from './connection.ts'
+import type { BlockedReason, NeedsUserReason, OpenedAccessToken } from './connection.ts'
 import type { Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
 import type { Gone } from './lease.ts'
@@ -38,6 +38,15 @@ const BECAUSE = {
   no_refresh_token: 'its access token has ended and there is no refresh token.',
 } as const satisfies Record<NeedsUserReason, string>
 
+const TO_MEND = {
+  client:
+    'the provider refuses our client. The operator checks client id, client secret and authentication method, and puts them right with `clients.put` (CLI: `tokenkeep client add`).',
+  endpoint:
+    'its token endpoint is not where we ask: it is missing or redirects. The operator puts the endpoint or issuer right with `providers.put` (CLI: `tokenkeep provider add`).',
+  request:
+    'the provider does not understand our request. The operator compares its token endpoint, the authentication method and the scope with what the provider expects (`providers.put`, `clients.put`).',
+} as const satisfies Record<BlockedReason, string>
+
 const at = (moment: UnixMs | null): string =>
   moment === null ? '' : ` The next try is at ${new Date(moment).toISOString()}.`
 
@@ -53,8 +62,7 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
     case 'blocked':
       return new TokenError(
         'blocked',
-        `${name} is blocked by its registration, not by its sign-in: the provider refuses our client or its endpoint is not where we ask. ` +
-          `The operator checks client id, client secret, authentication method and endpoints, and puts them right with \`clients.put\` or \`providers.put\`; nothing is lost meanwhile.${at(refusal.retryAt)}`,
+        `${name} is blocked by its registration, not by its sign-in: ${TO_MEND[refusal.reason]} Nothing is lost meanwhile.${at(refusal.retryAt)}`,
         { subject: id, blocked: refusal.reason, retryAt: refusal.retryAt },
       )
     case 'in_doubt':

@@ -209,7 +209,7 @@ export const usedLatelyMs = (lifetimeMs: DurationMs, numbers: Numbers): Duration
 
 /** Exponential back-off with full jitter: the wait after the given number of failures. */
 export const backOffMs = (failures: number, draw: number, capMs: DurationMs, numbers: Numbers): DurationMs =>
-  ms(draw * Math.min(capMs, numbers.backOffFirstMs * 2 ** Math.min(failures - 1, 30)))
+  ms(Math.ceil(draw * Math.min(capMs, numbers.backOffFirstMs * 2 ** Math.min(failures - 1, 30))))
 
 /** The wait after the given number of answers that blame the registration. */
 export const blockedMs = (failures: number, numbers: Numbers): DurationMs =>

@@ -84,7 +84,7 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
     return end(ports, of, client, acquired.lease, room, lease)
   }
   const form = formFor(of.view.row.grantType, of.variant, of.view.row.scope)
-  const presentation = ports.endpoint.present(line, lease, acquired.ticket, form)
+  const presentation = presented(() => ports.endpoint.present(line, lease, acquired.ticket, form), room)
   const heard = await listen(ports, of, presentation, lease)
   return end(ports, of, client, heard.lease, room, heard.answer)
 }
@@ -109,6 +109,16 @@ async function acquire(
       if (!(error instanceof TokenError) || !error.retryable) throw error
       if (tries === 2) return { kind: 'store_unavailable' }
     }
+  }
+}
+
+/** A defect of an adapter says nothing about what has left: the attempt stays open until its lease makes it a doubt. */
+function presented(present: () => Presentation, room: Room): Presentation {
+  try {
+    return present()
+  } catch (error) {
+    room.release()
+    throw error
   }
 }
 
@@ -294,10 +304,10 @@ function tellGranted(
           fence: lease.fence,
           why: lease.why,
           rotated: granted.refreshToken !== null && granted.refreshToken.fingerprint !== lease.answers,
-          accessToken: granted.accessToken?.fingerprint ?? null,
+          accessTokenFingerprint: granted.accessToken?.fingerprint ?? null,
           expiresAt: granted.accessToken?.expiresAt ?? null,
           scope: granted.accessToken?.scope ?? result.view?.row.scope ?? null,
-          tookMs: since(lease.acquiredAt.mono, ports.clock.now().mono),
+          tookMs: Math.round(since(lease.acquiredAt.mono, ports.clock.now().mono)),
           spilled,
         }
   ports.events.tell(event)

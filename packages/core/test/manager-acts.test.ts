@@ -108,3 +108,15 @@ test('a deletion that is under way is not done a second time by the scheduler', 
   await world.pass(S)
   await stopped
 })
+
+test('a defect while presenting takes no room for good, and leaves the attempt to its lease', async () => {
+  const world = createWorld()
+  const process = await withX(world)
+  world.fails.add('present')
+  assert.match(String((await asked(world, process)).error), /a defect/)
+  assert.deepEqual([world.roomsTaken(), world.row().state.status], [0, 'presenting'])
+  world.fails.clear()
+  const later = follow(process.manager.token('x', { waitMs: 2 * MIN }))
+  await world.pass(2 * MIN)
+  assert.equal(later.token, 'at-1')
+})

@@ -101,9 +101,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const dead = new Set<OwnerId>()
   // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
   const fails = new Set<
-    'read' | 'client' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect'
+    'read' | 'client' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect' | 'present'
   >()
   let connectMs = 0
+  let roomsTaken = 0
   let reads = 0
   let open = 0
   let rotations = 0
@@ -273,6 +274,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     return { status: 200, body: { ...tokens, scope: scope ?? 'a b', ...script.with } }
   }
   const present: Ports['endpoint']['present'] = (_line, lease, ticket, form): Presentation => {
+    if (fails.has('present')) throw new Error('a defect')
     const lent = ticket.take(lease, now())
     if (lent === 'over')
       return { ever: Promise.resolve({ kind: 'not_sent', because: 'send_limit' }), abandon: () => undefined }
@@ -318,7 +320,15 @@ export function createWorld(provider: Partial<Provider> = {}) {
         introspect: async () => 'unsupported',
       },
       spill: {
-        reserve: async () => ({ sealer, release: () => undefined }) satisfies Room,
+        async reserve() {
+          roomsTaken += 1
+          let given = false
+          const release = (): void => {
+            if (!given) roomsTaken -= 1
+            given = true
+          }
+          return { sealer, release } satisfies Room
+        },
         async keep(_room, kept) {
           failing('keep')
           slots.set(kept, owner)
@@ -348,6 +358,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     row: () => living('x') ?? assert.fail('no connection x'),
     connectIn: (afterMs: number) => void (connectMs = afterMs),
     reads: () => reads,
+    roomsTaken: () => roomsTaken,
     events,
     presented,
     scripts,

@@ -156,6 +156,11 @@ async function listen(server: Server, host: string, port: number): Promise<void>
         `port ${port} on ${host} is in use: stop the program that holds it, or choose another port (0 takes a free one)`,
       )
     }
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') {
+      throw new PortInUse(
+        `port ${port} on ${host} may not be opened by this user, as it is with ports below 1024: choose another port (0 takes a free one)`,
+      )
+    }
     throw error
   } finally {
     server.off('error', reject)
