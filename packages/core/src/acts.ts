@@ -99,7 +99,7 @@ export function refused(
   if (named.refusedAt !== null) return { current: true, row }
   if (forced !== null && now.wall < forced.notBefore) return { current: true, row }
   if (forced?.since === 'forced') {
-    const holdMs = Math.min(HOLD_FIRST_MS * 2 ** (forced.count - 1), HOLD_CAP_MS)
+    const holdMs = Math.min(terms.policy.refusedHoldFirstMs * 2 ** (forced.count - 1), terms.policy.refusedHoldCapMs)
     const held = {
       ...row,
       forced: { count: forced.count, notBefore: later(now.wall, ms(holdMs)), since: 'holding' } as const,
@@ -115,9 +115,6 @@ export function refused(
   }
   return { current: true, row: written(marked, terms, writing.owner, now) }
 }
-
-const HOLD_FIRST_MS = 5 * 60_000
-const HOLD_CAP_MS = 60 * 60_000
 
 /** Hand-outs stop, no new attempt begins, an open one is awaited. */
 export function deleting(row: ConnectionRow, terms: Terms, writing: Writing): ConnectionRow {

@@ -34,7 +34,10 @@ export interface ConnectionInput {
 }
 
 /** A new sign-in for a connection that exists already. */
-export type SignInInput = Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'>
+export interface SignInInput extends Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'> {
+  /** The sign-in may be of another subject than the connection's: said on purpose, or it is refused. */
+  readonly otherAccount?: boolean | undefined
+}
 
 export interface ListOptions {
   readonly provider?: string | undefined
@@ -73,7 +76,8 @@ const CONNECTION_MEMBERS = [
 /** @throws TokenError `invalid_input`: no object, or a member that is not known, such as `refresh_token` */
 export const checkConnectionMembers = (input: unknown): void => onlyMembers('a connection', input, CONNECTION_MEMBERS)
 /** @throws TokenError `invalid_input`: no object, or a member that is not known, or one that reconnecting keeps */
-export const checkSignInMembers = (input: unknown): void => onlyMembers('a new sign-in', input, SIGN_IN_MEMBERS)
+export const checkSignInMembers = (input: unknown): void =>
+  onlyMembers('a new sign-in', input, [...SIGN_IN_MEMBERS, 'otherAccount'])
 
 function onlyMembers(what: string, input: unknown, known: readonly string[]): void {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {

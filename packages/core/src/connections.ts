@@ -1,5 +1,5 @@
 /** The acts on connections that await: import, reconnect, list, introspect, report a 401, delete. */
-import type { NeedsUserReason, Status, View } from './connection.ts'
+import type { BlockedReason, NeedsUserReason, Status, View } from './connection.ts'
 import {
   checkConnectionMembers,
   checkSignInMembers,
@@ -36,6 +36,8 @@ export interface ConnectionInfo {
   readonly status: Status
   /** With `needs_user`. */
   readonly reason: NeedsUserReason | null
+  /** With `blocked`: what the operator has to mend. */
+  readonly blocked: BlockedReason | null
   readonly subject: string | null
   readonly labels: Readonly<Record<string, string>>
   readonly scope: string | null
@@ -129,7 +131,11 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         if (revoked === 'unavailable' && tried < view.terms.policy.revokeTriedMs) return 'later'
       }
     } else revokedUpstream = false
-    await store.finishDelete(deletion)
+    if ((await store.finishDelete(deletion)) === 'changed') {
+      // A late answer was kept while we revoked: what it brought lives, and nobody else will revoke it.
+      const again = await store.beginDelete(view.at)
+      return again.kind === 'gone' ? { revokedUpstream: false } : revokeAndErase(again)
+    }
     manager.cache.drop(view.row.uid)
     events.tell({ ...about(view), type: 'connection_deleted', revokedUpstream })
     return { revokedUpstream }
@@ -181,6 +187,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
           )
         }
         const { grantType, uid } = view.row
+        refuseOtherAccount(view, input)
         const granted = await sealed(input, { grantType, provider: view.terms.provider, uid })
         const done = await store.replaceGrant(view.at, granted, shortText('subject', input.subject))
         if (!('kind' in done)) {
@@ -285,6 +292,7 @@ export function infoOf(view: View): ConnectionInfo {
     grantType: row.grantType,
     status: row.state.status,
     reason: row.state.status === 'needs_user' ? row.state.reason : null,
+    blocked: row.state.status === 'blocked' ? row.state.reason : null,
     subject: row.subject,
     labels: row.labels,
     scope: row.scope,
@@ -297,6 +305,18 @@ export function infoOf(view: View): ConnectionInfo {
     nextActionAt: row.dueAt,
     createdAt: row.createdAt,
   }
+}
+
+/** A slip here would give one person the tokens of another. */
+function refuseOtherAccount(view: View, { subject, otherAccount }: SignInInput): void {
+  const { id, subject: known } = view.row
+  if (otherAccount === true || subject === undefined || known === null || subject === known) return
+  throw new TokenError(
+    'invalid_input',
+    `connection "${id}" belongs to another subject than this sign-in. Import it under an id of its own, or say ` +
+      '`otherAccount: true` (CLI: `--other-account`) where the change is meant.',
+    { subject: id },
+  )
 }
 
 const unknownClient = (id: string): TokenError =>

@@ -61,7 +61,11 @@ export type TokenkeepEvent =
       readonly retryAt: UnixMs
     })
   | (Of & { readonly type: 'needs_user'; readonly reason: NeedsUserReason })
-  | (Of & { readonly type: 'access_token_rejected'; readonly accessTokenFingerprint: Fingerprint; readonly current: boolean })
+  | (Of & {
+      readonly type: 'access_token_rejected'
+      readonly accessTokenFingerprint: Fingerprint
+      readonly current: boolean
+    })
   | (Of & { readonly type: 'answer_kept_for_history'; readonly fence: Fence })
   | (Of & { readonly type: 'replayed'; readonly fence: Fence })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }

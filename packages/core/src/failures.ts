@@ -25,6 +25,7 @@ export const FAILURE_CODES = [
   'key_wrong',
   'newer_database',
   'folder_unusable',
+  'node_too_old',
   'closed',
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
@@ -53,6 +54,7 @@ const RETRYABLE = {
   key_wrong: false,
   newer_database: false,
   folder_unusable: false,
+  node_too_old: false,
   closed: false,
 } as const satisfies Record<FailureCode, boolean>
 

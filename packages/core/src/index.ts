@@ -41,7 +41,7 @@ export type {
 export type * from './connection.ts'
 
 // Rules
-export { NUMBERS, policyOf } from './policy.ts'
+export { NUMBERS, policyOf, TICK_MS } from './policy.ts'
 export type { Numbers, Policy, Terms } from './policy.ts'
 export { schedule, dueAt } from './schedule.ts'
 export type { Facts, Schedule } from './schedule.ts'
@@ -60,7 +60,7 @@ export { createManager } from './manager.ts'
 export type { Manager, ManagerOptions, TokenOptions } from './manager.ts'
 export { createConnections, infoOf } from './connections.ts'
 export type { ConnectionInfo, Connections, Custody } from './connections.ts'
-export type { ConnectionInput, ListOptions } from './connection-input.ts'
+export type { ConnectionInput, ListOptions, SignInInput } from './connection-input.ts'
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'
 export type { HandOut } from './handout.ts'

@@ -60,13 +60,21 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   const watches = createWatches(ports, owner)
   const flights = createFlights((of) => refresh(ports, of))
   let closed = false
+  /** The last refresh could not be written down, so nothing was sent. */
+  let writeFailed = false
   /** When the store was first found away, by the monotonic clock. */
   let awaySince: MonoMs | null = null
 
   const hot = (id: string, asked: TokenOptions | undefined): HandOut | undefined => {
     if (closed) return undefined
     if (asked === undefined) return cache.fresh(id, null, clock.now())
-    if (asked.scope !== undefined || asked.resource !== undefined) return undefined
+    if (
+      asked.scope !== undefined ||
+      asked.resource !== undefined ||
+      !(asked.waitMs === undefined || asked.waitMs >= 0)
+    ) {
+      return undefined
+    }
     return asked.minTtlMs === undefined || asked.minTtlMs >= 0
       ? cache.fresh(id, (asked.minTtlMs ?? null) as DurationMs | null, clock.now())
       : undefined
@@ -96,9 +104,13 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       }
       const got = await follow(decision, view, meant, decision.action === 'wait' ? until : betterUntil)
       if (got !== null) return got
-      if (clock.now().mono >= until) throw errorFor({ code: 'unavailable', retryAt: null }, id)
+      if (clock.now().mono >= until) throw tooLate(id)
     }
   }
+
+  /** Whose fault it is that time ran out: ours as well, where the last refresh could not be written down. */
+  const tooLate = (id: string): TokenError =>
+    writeFailed ? notWritten(id) : errorFor({ code: 'unavailable', retryAt: null }, id)
 
   /** Until when a caller with a living token waits for a better one. */
   const betterBy = (token: OpenedAccessToken, view: View, until: MonoMs): MonoMs => {
@@ -135,8 +147,10 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       case 'refresh': {
         const flight = launch(view, decision.why, variant, { wanted: true })
         const flown = await within(flight.done, left(until))
-        if (flown === 'deadline')
-          return handOutOrThrow(view, decision.meanwhile, { code: 'unavailable', retryAt: null }, id)
+        if (flown === 'deadline') {
+          if (decision.meanwhile === null) throw tooLate(id)
+          return handOut(decision.meanwhile, view.row.scope)
+        }
         return shares(flight, grant, variant.key) ? land(flown, view, variant, decision.meanwhile, id) : null
       }
       default:
@@ -194,6 +208,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     // What a refresh in the background brings is remembered, too, so that the next caller need not look.
     void flight.done.then(
       (flown) => {
+        writeFailed = flown.kind === 'store_unavailable'
         if (flown.kind !== 'ended') return
         const brought = broughtBy(flown, variant)
         if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
@@ -321,6 +336,13 @@ function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): Open
 
 /** The view as our own acquire left the row: without it the next poll would take our own write for somebody else's. */
 const acquiredFrom = (view: View): View => ({ ...view, row: { ...view.row, revision: next(view.row.revision) } })
+
+const notWritten = (id: string): TokenError =>
+  new TokenError(
+    'store_unavailable',
+    `nothing is sent for connection "${id}": the database does not take the intent to refresh. Make room on its disk, and see that the file is there, can be written, and is not locked by another program.`,
+    { subject: id },
+  )
 
 const noRoom = (id: string): TokenError =>
   new TokenError(

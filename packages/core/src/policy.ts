@@ -40,6 +40,8 @@ export interface Numbers {
   readonly usedLatelyLeastMs: DurationMs
   readonly usedLatelyMostMs: DurationMs
   readonly forcedRefreshApartMs: DurationMs
+  readonly refusedHoldFirstMs: DurationMs
+  readonly refusedHoldCapMs: DurationMs
   readonly cacheWithoutStoreMs: DurationMs
   readonly revokeTriedMs: DurationMs
   readonly tombstoneMs: DurationMs
@@ -73,10 +75,15 @@ export const NUMBERS: Numbers = {
   usedLatelyLeastMs: minutes(10), // Only what was used so lately is refreshed ahead.
   usedLatelyMostMs: days(1),
   forcedRefreshApartMs: seconds(10), // An API that refuses everything must not cause a storm of refreshes.
+  refusedHoldFirstMs: minutes(5), // An API that refuses the forced refresh's token, too, refuses everything:
+  refusedHoldCapMs: hours(1), // asked again after this, doubling up to that.
   cacheWithoutStoreMs: minutes(5), // Cached tokens are handed out while the store is away, for so long.
   revokeTriedMs: days(3), // Then a deleted connection is erased, revoked or not.
   tombstoneMs: days(30), // A late answer to a deleted connection is still recognised.
 }
+
+/** One tick of the running event loop (`Clock.tick`), in which the deadlines of an answer are counted. */
+export const TICK_MS = ms(50)
 
 const check = (relation: boolean, sentence: string): void => {
   if (!relation) throw new Error(`policy: ${sentence}`)

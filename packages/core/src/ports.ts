@@ -23,7 +23,7 @@ import type {
 import type { Busy, Gone, Lease, Moved, NotYet, Ticket } from './lease.ts'
 import type { Client, OpenedClient, Provider } from './provider.ts'
 import type { Sealed, Secret } from './secret.ts'
-import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
+import type { DurationMs, Now, UnixMs } from './time.ts'
 
 export interface Ports {
   readonly store: ConnectionStore
@@ -298,7 +298,8 @@ export interface ConnectionStore {
   /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
   reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
   beginDelete(at: At): Promise<Deletion | Gone>
-  finishDelete(deletion: Deletion): Promise<void>
+  /** Erases what `deletion` saw. `changed`: a late answer brought another refresh token meanwhile; begin again and revoke that. */
+  finishDelete(deletion: Deletion): Promise<'erased' | 'changed'>
   /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. */
   due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
   /** The rows among these that were written since. */
@@ -318,6 +319,3 @@ export interface Deletion {
   /** An attempt is still open: wait, then begin again. */
   readonly open: Busy | null
 }
-
-/** Store time, for those who only hold a {@link View}. */
-export type StoreTime = Moment

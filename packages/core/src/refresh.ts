@@ -11,6 +11,7 @@ import type { AttemptId, Serial } from './ids.ts'
 import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
+import { TICK_MS } from './policy.ts'
 import { settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'
 import type { Variant } from './variant.ts'
@@ -135,8 +136,6 @@ async function readyToSend({ store, clock }: Ports, lease: Lease): Promise<Lease
   }
 }
 
-// One tick of the running event loop (`Clock.tick`).
-const TICK_MS = 50
 // A store that did not take a renewal is not asked again in every tick.
 const RENEW_AGAIN_MS = ms(1000)
 

@@ -239,7 +239,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const view = write(deleting(row(seen.uid), terms, writing()))
         return { kind: 'deleting', uid: seen.uid, view, toRevoke: [], open: openAttempt(view.row, moment()) }
       },
-      finishDelete: async ({ uid }) => void write(erased(row(uid), terms, writing())),
+      async finishDelete({ uid, view }) {
+        if (row(uid).refreshToken?.fingerprint !== view.refreshToken?.fingerprint) return 'changed'
+        write(erased(row(uid), terms, writing()))
+        return 'erased'
+      },
       async due({ limit }) {
         const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= START + at).slice(0, limit)
         return claimed.map((each) => write({ ...each, dueAt: (START + at + 30 * S) as UnixMs }))

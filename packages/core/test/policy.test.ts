@@ -57,6 +57,8 @@ test('the numbers are those of the protocol', () => {
     usedLatelyLeastMs: 10 * MIN,
     usedLatelyMostMs: D,
     forcedRefreshApartMs: 10 * S,
+    refusedHoldFirstMs: 5 * MIN,
+    refusedHoldCapMs: 60 * MIN,
     cacheWithoutStoreMs: 5 * MIN,
     revokeTriedMs: 3 * D,
     tombstoneMs: 30 * D,

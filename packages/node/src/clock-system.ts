@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Alarm, Clock, DurationMs, MonoMs, Now, UnixMs } from '@tokenkeep/core'
+import { TICK_MS, type Alarm, type Clock, type DurationMs, type MonoMs, type Now, type UnixMs } from '@tokenkeep/core'
 
 export interface SystemClockOptions {
   /**
@@ -9,8 +9,6 @@ export interface SystemClockOptions {
   readonly alarms?: 'foreground' | 'background'
 }
 
-// Long enough for every server to answer, short enough that a deadline counted in ticks is exact to 1 in 200.
-const TICK_MS = 50
 // A longer delay overflows to 1 ms in Node.
 const TIMER_MS_MAX = 2 ** 31 - 1
 

@@ -1,5 +1,5 @@
 /** `@tokenkeep/node`: Tokenkeep inside your own Node process. */
-export { openTokenkeep } from './open-tokenkeep.ts'
+export { openTokenkeep } from './open.ts'
 export type { Clients, OpenOptions, Providers, Tokenkeep } from './tokenkeep.ts'
 export type { ClientInput, ProviderInput } from './provider-input.ts'
 export { defaultFolders } from './default-folders.ts'

@@ -51,15 +51,8 @@ export interface Clocks {
 
 const CACHE_BYTES = 32 * 1024 * 1024
 
-/**
- * Opens Tokenkeep inside this process, on a SQLite file that any number of processes of this host may share.
- *
- * @param options at least `path`; the file is made where it is missing, and so is its key
- * @returns what hands out tokens until it is closed; use `await using`, or call `close()`
- * @throws TokenError `folder_unusable`, `key_missing`, `key_wrong`, `newer_database`, `store_unavailable`,
- *   `invalid_input`; then nothing was touched
- */
-export function openTokenkeep(options: OpenOptions): Promise<Tokenkeep> {
+/** With the clocks of this host; what users call stands in `open.ts`. */
+export function openOnThisHost(options: OpenOptions): Promise<Tokenkeep> {
   const boot = createBootClock()
   return openWithClocks(options, {
     clock: createSystemClock(),

@@ -101,14 +101,21 @@ export function acts(rows: Rows, context: StoreContext): Acts {
     },
 
     async finishDelete(deletion) {
-      await rows.change(deletion.uid, (found, now) => {
-        if (found?.row.state.status !== 'deleting') return unchanged(null)
-        return { row: erased(found.row, context.termsOf(found), context.writing(now)), history: [], result: null }
+      const done = await rows.change(deletion.uid, (found, now) => {
+        if (found?.row.state.status !== 'deleting') return unchanged('erased' as const)
+        if (!sawAll(deletion, found.row)) return unchanged('changed' as const)
+        const row = erased(found.row, context.termsOf(found), context.writing(now))
+        return { row, history: [], result: 'erased' as const }
       })
       await rows.forget((now) => later(now.wall, ms(-context.numbers.tombstoneMs)))
+      return done
     },
   }
 }
+
+/** Whether what stands in the row is what the deletion was begun with: anything else has not been revoked. */
+const sawAll = ({ view }: Deletion, row: ConnectionRow): boolean =>
+  row.refreshToken?.fingerprint === view.refreshToken?.fingerprint && (row.successor !== null) === view.hasSuccessor
 
 interface Written {
   readonly kind: 'written'

@@ -5,7 +5,7 @@ import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import test from 'node:test'
 import { ms, TokenError, type FailureCode } from '@tokenkeep/core'
-import { openTokenkeep } from '../src/open-tokenkeep.ts'
+import { openTokenkeep, refuseOldNode } from '../src/open.ts'
 import { openWorld } from './world.ts'
 
 /** Refused with this code, and a message that says all of these. */
@@ -120,6 +120,24 @@ for (const id of [
   })
 }
 
+test('a reconnect with the sign-in of another subject is refused unless it is meant', async () => {
+  await using world = await openWorld()
+  await world.keep.connections.import({ id: 'dealer-1', client: 'app', refreshToken: 'abc', subject: 'alice' })
+  const other = { refreshToken: 'def', subject: 'bob' }
+  await refused(world.keep.connections.reconnect('dealer-1', other), 'invalid_input', 'otherAccount')
+  assert.equal((await world.keep.connections.get('dealer-1')).subject, 'alice')
+  await world.keep.connections.reconnect('dealer-1', { refreshToken: 'ghi', subject: 'alice' })
+  const { subject } = await world.keep.connections.reconnect('dealer-1', { ...other, otherAccount: true })
+  assert.equal(subject, 'bob')
+})
+
+test('an old Node is refused by name, with the one that is needed', () => {
+  for (const old of ['18.20.4', '20.20.2', '22.18.0']) {
+    assert.throws(() => refuseOldNode(old), { code: 'node_too_old', message: new RegExp(`Node ${old},.* 22\\.19`) })
+  }
+  for (const enough of ['22.19.0', '22.20.1', '24.0.0', '26.1.0']) refuseOldNode(enough)
+})
+
 test('moments in seconds, unknown grant types, and refresh tokens beside client credentials are refused', async () => {
   await using world = await openWorld()
   const input = { id: 'dealer-1', client: 'app', refreshToken: 'abc' }
@@ -140,6 +158,9 @@ test('moments in seconds, unknown grant types, and refresh tokens beside client 
   )
   await refused(world.keep.connections.import({ id: 'dealer-1', client: 'app' }), 'invalid_input', 'nothing to keep')
   await refused(world.keep.connections.import({ ...input, client: 'nobody' }), 'unknown_client', '"nobody"')
+  await world.connect('dealer-7')
+  await world.keep.token('dealer-7')
+  await refused(world.keep.token('dealer-7', { waitMs: -1 }), 'invalid_input', 'waitMs')
   await refused(world.keep.token('dealer-1', { minTtlMs: -1 }), 'invalid_input', 'minTtlMs')
   await refused(world.keep.token('dealer-1', { waitMs: Number.NaN }), 'invalid_input', 'waitMs')
   await refused(world.keep.token('dealer-1', { scope: 'a"b' }), 'invalid_input', 'scope')

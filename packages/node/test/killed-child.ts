@@ -2,7 +2,7 @@
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { TokenError } from '@tokenkeep/core'
-import { openTokenkeep } from '../src/open-tokenkeep.ts'
+import { openTokenkeep } from '../src/open.ts'
 
 interface Orders {
   readonly path: string

@@ -153,7 +153,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     assert.ok(typeof address === 'object' && address !== null)
     const taken = await desk.run(['dev', '--as-port', String(address.port), '--json'])
     assert.deepEqual([taken.code, errorAnswer(taken).code], [6, 'in_use'])
-    assert.match(errorAnswer(taken).message, new RegExp(`port ${address.port} is in use.*--as-port`))
+    assert.match(errorAnswer(taken).message, new RegExp(`port ${address.port} on 127.0.0.1 is in use.*--as-port`))
 
     const unusable = await desk.run(['dev', '--as-port', '0', '--json', '--data', '/dev/null/x'])
     assert.deepEqual([unusable.code, errorAnswer(unusable).code], [6, 'folder_unusable'])

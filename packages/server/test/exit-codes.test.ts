@@ -35,6 +35,7 @@ test('every failure has an exit code, and what can pass by itself is never told 
     key_wrong: 6,
     newer_database: 6,
     folder_unusable: 6,
+    node_too_old: 6,
     closed: 1,
   })
 })

@@ -245,6 +245,28 @@ export function actsContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('what a late answer brings while a deletion revokes is revoked, too, before anything is erased', async () => {
+    const world = await createWorld(make)
+    const { at } = await world.connect('a')
+    const { lease } = await mustAcquire(world.one, at)
+    await world.one.store.commit(lease, {
+      kind: 'in_doubt',
+      because: 'reset',
+      status: null,
+      endSeen: true,
+      retryAfterMs: null,
+    })
+    const deletion = await world.one.store.beginDelete(at)
+    assert.ok(deletion.kind === 'deleting')
+    await world.one.store.commit(lease, world.granted(at, { refreshToken: 'rt 2', accessToken: 'at 2' }))
+    assert.equal(await world.one.store.finishDelete(deletion), 'changed')
+    const again = await world.one.store.beginDelete(at)
+    assert.ok(again.kind === 'deleting')
+    assert.deepEqual(revealed(again.toRevoke), ['rt 2'])
+    assert.equal(await world.one.store.finishDelete(again), 'erased')
+    await world.end()
+  })
+
   test('a finished deletion leaves a tombstone: late answers are recognised, the id is free', async () => {
     const world = await createWorld(make)
     const { at } = await world.connect('a', { labels: { team: 'blue' } })

@@ -8,6 +8,7 @@ import { readTokenResponse } from './token-response.ts'
 export interface ImportArguments {
   readonly client?: string
   readonly reconnect?: boolean
+  readonly otherAccount?: boolean
   readonly clientCredentials?: boolean
   readonly refreshToken: SecretSource | null
   readonly accessToken: SecretSource | null
@@ -30,7 +31,7 @@ export async function importConnection(context: Context, id: string, given: Impo
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
     const info =
       given.reconnect === true
-        ? await keep.connections.reconnect(id, signIn)
+        ? await keep.connections.reconnect(id, { ...signIn, otherAccount: given.otherAccount })
         : await keep.connections.import({
             ...signIn,
             id,

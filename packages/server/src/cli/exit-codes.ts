@@ -45,6 +45,7 @@ const BY_FAILURE = {
   key_wrong: EXIT.operator,
   newer_database: EXIT.operator,
   folder_unusable: EXIT.operator,
+  node_too_old: EXIT.operator,
   closed: EXIT.unexpected,
 } as const satisfies Record<FailureCode, ExitCode>
 

@@ -32,7 +32,7 @@ export function watchLastTry(): LastTry {
 
 type Unavailable = Extract<TokenkeepEvent, { type: 'unavailable' }>
 
-/** Where nothing was sent; `busy` and `refused` with a status are the provider's own answers. */
+/** Where nothing was sent; `busy` and `forbidden` are the provider's own answers, and come with a status. */
 const NOT_SENT = {
   dns: 'its host name was not found',
   refused: 'its host refused the connection or was not reached',
@@ -41,6 +41,7 @@ const NOT_SENT = {
   address_refused: 'its host name led into a private network, which is not allowed for it',
   discovery: 'its endpoints could not be discovered from its issuer',
   busy: 'it was busy',
+  forbidden: 'it refused without a word that says why',
   send_limit: 'the request was not sent, for this process had stood still',
   client: 'the client could not be used',
   closed: 'the connection ended before the request was sent',

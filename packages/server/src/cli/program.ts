@@ -117,6 +117,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .description('keep a sign-in alive from now on')
     .option('--client <id>', 'the client that it was made with')
     .option('--reconnect', 'a new sign-in for a connection that exists')
+    .option('--other-account', 'with --reconnect: the sign-in may be of another subject')
     .option('--client-credentials', "a machine's own access, without a refresh token (RFC 6749 section 4.4)")
   secretOptions(add, 'refresh-token', 'its refresh token')
   secretOptions(add, 'access-token', 'its access token')

@@ -22,8 +22,7 @@ export async function startAuthorizationServer(at: {
     if (error instanceof PortInUse) {
       throw new TokenError(
         'in_use',
-        `port ${at.port} is in use: another \`tokenkeep dev\` may be running. Choose another port with ` +
-          '--as-port PORT (0 takes a free one).',
+        `${error.message}. Another \`tokenkeep dev\` may be running; --as-port PORT chooses another port.`,
       )
     }
     if (error instanceof StateUnusable) {
