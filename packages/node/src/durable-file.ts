@@ -1,14 +1,35 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
+import { systemErrorCode } from './system-error.ts'
 
 /** Makes a folder and those above it, for its owner alone, and makes their names durable. An existing one is left as it is. */
 export async function makeFolder(path: string): Promise<void> {
   const folder = resolve(path)
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+  // One by one: `recursive` never ends where a file system says of an existing folder that it is not there, as /proc does.
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    const code = systemErrorCode(error)
+    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return
+    const above = dirname(folder)
+    if (code !== 'ENOENT' || above === folder || (await isThere(above))) throw error
+    await makeFolder(above)
+    await makeFolder(folder)
+    return
+  }
+  await syncFolder(dirname(folder))
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Makes the names in a folder durable: a synced file whose name is lost is lost. */

@@ -59,7 +59,7 @@ function introduction(facts: Facts, { colours }: Output, folder: string): string
   )
   if (byHand === null) return [colours.bold('A tour of Tokenkeep, with sign-ins of four seconds.'), '', ...where, '']
   // Without the `--`, npx takes an option before the first word for its own and drops it.
-  const command = `npx --no -- tokenkeep${data === `./${DEV_FOLDER}` ? '' : ` --data ${shellWord(data)}`}`
+  const command = data === `./${DEV_FOLDER}` ? 'npx --no tokenkeep' : `npx --no -- tokenkeep --data ${shellWord(data)}`
   return [
     colours.bold('Tokenkeep keeps three sign-ins alive. Ctrl-C stops it; started again, it goes on.'),
     '',
