@@ -5,7 +5,8 @@ import { placeOf, sourceFiles, visit } from './source-file.ts'
 
 /** The files that may look into a secret, each with its reason. A secret is opened to be sent, sealed, judged or handed out. */
 const MAY_REVEAL: Readonly<Record<string, string>> = {
-  'packages/core/src/grant.ts': 'judges the body of an answer, and reads the end that a JWT says of itself',
+  'packages/core/src/grant.ts': 'judges the body of an answer',
+  'packages/core/src/token-response.ts': 'reads the lifetime that a JWT says of itself',
   'packages/core/src/handout.ts': 'hands the access token to the caller',
   'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
   'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',

@@ -1,12 +1,12 @@
 /** What people write about connections, read and refused with a sentence that says what is wrong; sealed where it is secret. */
 import type { SealedGrant, Status } from './connection.ts'
 import { TokenError } from './failures.ts'
-import { jwtLifetime } from './grant.ts'
 import { parseConnectionId, type ClientId, type ConnectionId, type ProviderId, type Serial, type Uid } from './ids.ts'
 import type { ListQuery, Sealer } from './ports.ts'
 import type { GrantType, Provider } from './provider.ts'
 import { Secret } from './secret.ts'
 import { later, ms, since, type DurationMs, type UnixMs } from './time.ts'
+import { jwtLifetime } from './token-response.ts'
 import { FULL } from './variant.ts'
 
 /** A sign-in that exists already, to be kept from now on. */

@@ -6,7 +6,21 @@
 import type { BlockedReason, SealedGrant } from './connection.ts'
 import type { GrantType, Provider, ProviderWords } from './provider.ts'
 import { Secret, type AccessToken, type AnswerBody, type RefreshToken } from './secret.ts'
-import { fromSeconds, ms, type DurationMs, type Now, type UnixMs } from './time.ts'
+import type { DurationMs, Now } from './time.ts'
+import {
+  answeredAt,
+  cutRefreshToken,
+  jwtLifetime,
+  readBody,
+  readDuration,
+  readRetryAfter,
+  readUntil,
+  refreshTokenText,
+  scopeText,
+  visibleText,
+  wordsIn,
+  type Body,
+} from './token-response.ts'
 import type { Variant } from './variant.ts'
 
 // ---- asking --------------------------------------------------------------------------------------------------------
@@ -233,75 +247,7 @@ const withoutAccessToken = (refreshToken: RefreshToken): GrantedTokens => ({
   scope: null,
 })
 
-// ---- reading -------------------------------------------------------------------------------------------------------
-
-type Body = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Body => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** JSON whatever the content type says, else a form: GitHub answers one unless asked otherwise. */
-function readBody(text: string): Body | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isRecord(value) ? value : null
-  } catch {
-    const form = text.trim()
-    return /^[\w.~%+-]+=[^\s<>{}"]*$/.test(form) ? readForm(form) : null
-  }
-}
-
-function readForm(text: string): Body {
-  const fields: Record<string, string> = {}
-  for (const pair of text.split('&')) {
-    const equals = pair.indexOf('=')
-    const [name, value] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
-    try {
-      fields[decodeURIComponent(name)] = decodeURIComponent(value.replaceAll('+', ' '))
-    } catch {
-      // A broken escape is one field that we do not have.
-    }
-  }
-  return fields
-}
-
-/** Where servers put their word: `error`, `code`, `error.code`, `status`; some as numbers. */
-function wordsIn(body: Body): string[] {
-  const error = body['error']
-  const places = [
-    isRecord(error) ? error['code'] : error,
-    isRecord(error) ? error['status'] : null,
-    body['code'],
-    body['status'],
-  ]
-  return places.flatMap((place) => (typeof place === 'string' || typeof place === 'number' ? [String(place)] : []))
-}
-
-// RFC 6749 appendix A.12 and A.17: tokens are visible ASCII characters and space.
-const token = (value: unknown): string | null =>
-  typeof value === 'string' && /^[\x20-\x7E]+$/.test(value) ? value : null
-
-/** A refresh token travels in a form, where every character has its place: whatever came is kept. */
-const refreshTokenText = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && value.isWellFormed() ? value : null
-
-/** A scope so long is not kept: it has to fit into a spill slot beside the tokens, and nobody granted it on purpose. */
-const scopeText = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && value.length <= SCOPE_LENGTH_MAX ? value : null
-
-const SCOPE_LENGTH_MAX = 8 * 1024
 const TOKEN_TYPE_LENGTH_MAX = 64
-
-/** A complete `refresh_token` member of a body that was cut: what is left of a sign-in, so it is kept. */
-function cutRefreshToken(cut: string): RefreshToken | null {
-  const member = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(cut)?.[1]
-  if (member === undefined) return null
-  try {
-    const value = refreshTokenText(JSON.parse(member))
-    return value === null ? null : new Secret('refresh_token', value)
-  } catch {
-    return null
-  }
-}
 
 function readGranted(
   body: Body,
@@ -309,12 +255,12 @@ function readGranted(
   provider: Pick<Provider, 'accessTokenLifetimeMs'>,
   assume: Assumptions,
 ): GrantedTokens | null {
-  const accessText = token(body['access_token'])
+  const accessText = visibleText(body['access_token'])
   const accessToken = accessText === null ? null : new Secret('access_token', accessText)
   const refreshToken = refreshTokenText(body['refresh_token'])
   if (accessToken === null && refreshToken === null) return null
-  const answeredAt = readDate(answer.date) ?? answer.sentAt.wall
-  const said = readDuration(body['expires_in']) ?? readUntil(body['expires_at'], answeredAt)
+  const at = answeredAt(answer)
+  const said = readDuration(body['expires_in']) ?? readUntil(body['expires_at'], at)
   return {
     kind: 'granted',
     accessToken:
@@ -323,7 +269,7 @@ function readGranted(
         : {
             token: accessToken,
             // RFC 6749 section 5.1 requires it; servers that leave it out mean Bearer.
-            tokenType: (token(body['token_type']) ?? 'Bearer').slice(0, TOKEN_TYPE_LENGTH_MAX),
+            tokenType: (visibleText(body['token_type']) ?? 'Bearer').slice(0, TOKEN_TYPE_LENGTH_MAX),
             lifetimeMs:
               said ??
               provider.accessTokenLifetimeMs ??
@@ -337,70 +283,7 @@ function readGranted(
       readDuration(body['refresh_expires_in']) ??
       readDuration(body['refresh_token_expires_in']) ??
       readDuration(body['x_refresh_token_expires_in']) ??
-      readUntil(body['refresh_token_expires_at'], answeredAt),
+      readUntil(body['refresh_token_expires_at'], at),
     scope: scopeText(body['scope']),
-  }
-}
-
-// Ten years: longer announced lives are treated as said wrongly by unit, and would overflow dates downstream.
-const LIFETIME_MAX_MS = 10 * 365 * 24 * 3600 * 1000
-
-/** Seconds as a number or a string; 0, absent and nonsense are all "not said". */
-function readDuration(value: unknown): DurationMs | null {
-  const seconds =
-    typeof value === 'number'
-      ? value
-      : typeof value === 'string' && /^\d{1,12}(\.\d+)?$/.test(value.trim())
-        ? Number(value)
-        : Number.NaN
-  if (!Number.isFinite(seconds) || seconds <= 0) return null
-  return ms(Math.round(Math.min(fromSeconds(seconds), LIFETIME_MAX_MS)))
-}
-
-/** An absolute end (epoch seconds, epoch milliseconds or ISO 8601) as a duration by the answer's own clock. */
-function readUntil(value: unknown, answeredAt: UnixMs): DurationMs | null {
-  const epoch =
-    typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value))
-      ? Number(value) * (Number(value) < 1e11 ? 1000 : 1)
-      : typeof value === 'string'
-        ? Date.parse(/(?:Z|[+-]\d{2}:?\d{2})$/i.test(value) ? value : `${value}Z`)
-        : Number.NaN
-  const left = epoch - answeredAt
-  return Number.isFinite(left) && left > 0 ? ms(Math.min(left, LIFETIME_MAX_MS)) : null
-}
-
-function readDate(date: string | null): UnixMs | null {
-  // RFC 9110 section 5.6.7: it begins with the name of a day. `Date.parse` alone reads a date into nearly anything.
-  const at = date === null || !/^[A-Z][a-z]{2,8},? /.test(date) ? Number.NaN : Date.parse(date)
-  return Number.isFinite(at) ? (at as UnixMs) : null
-}
-
-const RETRY_AFTER_MAX_MS = 24 * 3600 * 1000
-
-/** `Retry-After` as seconds or an HTTP date; the date is read by the answer's own clock. */
-function readRetryAfter(answer: ResponseSeen): DurationMs | null {
-  const value = answer.retryAfter?.trim() ?? ''
-  if (/^\d{1,9}$/.test(value)) return ms(Math.min(fromSeconds(Number(value)), RETRY_AFTER_MAX_MS))
-  const at = readDate(value === '' ? null : value)
-  if (at === null) return null
-  const left = at - (readDate(answer.date) ?? answer.sentAt.wall)
-  return ms(Math.min(Math.max(left, 0), RETRY_AFTER_MAX_MS))
-}
-
-// A Web API in every runtime that we know of, named here so that core needs no runtime's types.
-declare const atob: (base64: string) => string
-
-/** `exp - iat` of a JWT access token (RFC 9068), unverified: a hint about lifetime, nothing else. */
-export function jwtLifetime(token: AccessToken): DurationMs | null {
-  const parts = token.reveal().split('.')
-  const payload = parts[1]
-  if (payload === undefined || parts.length !== 3) return null
-  try {
-    const claims: unknown = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')))
-    if (!isRecord(claims)) return null
-    const { exp, iat } = claims
-    return typeof exp === 'number' && typeof iat === 'number' ? readDuration(exp - iat) : null
-  } catch {
-    return null
   }
 }
