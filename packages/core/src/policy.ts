@@ -20,6 +20,7 @@ export interface Numbers {
   readonly listeningLimitMs: DurationMs
   readonly patienceMs: DurationMs
   readonly spillAfterMs: DurationMs
+  readonly replayCapMs: DurationMs
   readonly promptRetryAfterMs: DurationMs
   readonly confirmAfterMs: readonly [DurationMs, DurationMs]
   readonly backOffFirstMs: DurationMs
@@ -55,6 +56,7 @@ export const NUMBERS: Numbers = {
   listeningLimitMs: seconds(90), // From acquire. A strict provider's answer is worth waiting for that long.
   patienceMs: seconds(60), // After a silent owner: it may be frozen with the answer in its socket.
   spillAfterMs: ms(250), // An answer is in memory alone for no longer than this.
+  replayCapMs: seconds(1), // A kept answer is first in line when the store comes back: before anybody takes over its attempt.
   promptRetryAfterMs: ms(200), // Inside any grace window that exists, after a connection that surely ended.
   confirmAfterMs: [seconds(15), seconds(60)], // After the first refusal; spurious refusals are over by then.
   backOffFirstMs: ms(200),
@@ -152,6 +154,7 @@ function assertRelations(policy: Policy): void {
     policy.grantDeadlineMs + policy.commitDeadlineMs < policy.callerDeadlineMs,
     "a caller's deadline holds one whole refresh",
   )
+  check(policy.replayCapMs < policy.leaseMs, 'a kept answer is offered again before its attempt can be taken over')
   check(policy.confirmAfterMs[0] < policy.callerDeadlineMs, 'the first confirmation comes before a caller gives up')
   if (policy.windowMs !== null) check(policy.leaseMs < policy.windowMs, 'the timer alone must come inside the window')
   // Inside a grace window a second presentation is answered, so an answer may come after the lease.

@@ -94,7 +94,7 @@ async function repeat(
   const first = running === null ? null : await running
   if (first !== null) return first
   for (let failures = 1; ; failures += 1) {
-    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.backOffCapWithCallerMs, policy)).rung
+    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.replayCapMs, policy)).rung
     try {
       return await ports.store.replay(kept)
     } catch (error) {

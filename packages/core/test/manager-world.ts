@@ -81,6 +81,8 @@ export interface Presented {
   readonly refreshToken: string
   readonly scope: string | null
   readonly open: number
+  /** The row as it was when the request left. */
+  readonly row: ConnectionRow
 }
 export interface Process {
   readonly owner: OwnerId
@@ -99,16 +101,29 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const presented: Presented[] = []
   const scripts: Script[] = []
   const dead = new Set<OwnerId>()
+  /** What a process has to get through before it goes on: never, when it was killed; later, when it is frozen. */
+  const gates = new Map<OwnerId, Promise<void>>()
   // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
   const fails = new Set<
-    'read' | 'client' | 'acquire' | 'renew' | 'commit' | 'changes' | 'keep' | 'sealer' | 'connect' | 'present'
+    | 'read'
+    | 'client'
+    | 'acquire'
+    | 'renew'
+    | 'commit'
+    | 'changes'
+    | 'takeOver'
+    | 'due'
+    | 'keep'
+    | 'sealer'
+    | 'connect'
+    | 'present'
   >()
   let connectMs = 0
   let roomsTaken = 0
   let reads = 0
   let open = 0
   let rotations = 0
-  const server = { current: 'rt-0', before: '', rotatedAt: 0, graceMs: 0, dead: false }
+  const server = { current: 'rt-0', before: '', rotatedAt: 0, graceMs: 0, dead: false, expiresIn: 3_600 }
 
   const now = (): Now => ({ wall: (START + at) as UnixMs, mono: at as MonoMs })
   const moment = (): Moment => ({ boot: 'b', at: at as MonoMs, wall: (START + at) as UnixMs })
@@ -226,6 +241,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       ),
       replay: async (entry) => (failing('commit'), concluded(accept(row(entry.uid), terms, entry, writing()))),
       async takeOver(seen, evidence) {
+        failing('takeOver')
         const after = takeOver(row(seen.uid), terms, evidence, owner, 0.5, moment())
         return after === 'moved' ? { kind: 'moved' } : { kind: 'in_doubt', view: write(after) }
       },
@@ -245,6 +261,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         return 'erased'
       },
       async due({ limit }) {
+        failing('due')
         const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= START + at).slice(0, limit)
         return claimed.map((each) => write({ ...each, dueAt: (START + at + 30 * S) as UnixMs }))
       },
@@ -272,7 +289,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     const tokens = {
       access_token: `at-${rotations}`,
       refresh_token: server.current,
-      expires_in: 3_600,
+      expires_in: server.expiresIn,
       token_type: 'Bearer',
     }
     return { status: 200, body: { ...tokens, scope: scope ?? 'a b', ...script.with } }
@@ -284,7 +301,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
       return { ever: Promise.resolve({ kind: 'not_sent', because: 'send_limit' }), abandon: () => undefined }
     const refreshToken = lent.kind === 'refresh_token' ? lent.refreshToken.reveal() : ''
     open += 1
-    presented.push({ at, refreshToken, scope: form.scope, open })
+    const row = rows.get(lease.uid) ?? assert.fail('an attempt of no row')
+    presented.push({ at, refreshToken, scope: form.scope, open, row })
     const script = scripts.shift() ?? {}
     const sentAt = now()
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -304,6 +322,19 @@ export function createWorld(provider: Partial<Provider> = {}) {
     const owner = name as OwnerId
     const proofOf = (of: OwnerId): ProofOfDeath =>
       ({ kind: 'dead', owner: of, release: () => undefined }) as unknown as ProofOfDeath
+    const through = <Value>(promise: Promise<Value>): Promise<Value> =>
+      promise.then(async (value) => {
+        await gates.get(owner)
+        return value
+      })
+    const ownClock: Clock = {
+      now,
+      tick: () => through(clock.tick()),
+      alarm(afterMs) {
+        const { rung, cancel } = clock.alarm(afterMs)
+        return { rung: through(rung), cancel }
+      },
+    }
     const ports: Ports = {
       store: storeFor(owner),
       registry: {
@@ -316,10 +347,13 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       endpoint: {
         async connect(): Promise<Line | NotSent> {
-          if (connectMs > 0) await clock.alarm(ms(connectMs)).rung
+          if (connectMs > 0) await ownClock.alarm(ms(connectMs)).rung
           return fails.has('connect') ? { kind: 'not_sent', because: 'refused' } : ({ close: () => undefined } as Line)
         },
-        present,
+        present(...of) {
+          const { ever, abandon } = present(...of)
+          return { ever: through(ever), abandon }
+        },
         revoke: async () => 'revoked',
         introspect: async () => 'unsupported',
       },
@@ -348,7 +382,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         others: async () => [...dead],
       },
       cipher,
-      clock,
+      clock: ownClock,
       random: { uuid: () => `00000000-0000-4000-8000-${String((ids += 1)).padStart(12, '0')}`, fraction: () => 0.5 },
       events: { tell: (event) => void events.push(event) },
     }
@@ -370,6 +404,20 @@ export function createWorld(provider: Partial<Provider> = {}) {
     slots,
     dead,
     fails,
+    /** Gone in this very instant, and provably so. */
+    kill({ owner }: Process) {
+      gates.set(owner, new Promise(() => undefined))
+      dead.add(owner)
+    },
+    /** Stands still until the returned function wakes it: its clocks go on, and nothing of it runs. */
+    freeze({ owner }: Process): () => void {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      gates.set(owner, promise)
+      return () => {
+        gates.delete(owner)
+        resolve()
+      }
+    },
   }
 }
 export type World = ReturnType<typeof createWorld>

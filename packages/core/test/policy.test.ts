@@ -37,6 +37,7 @@ test('the numbers are those of the protocol', () => {
     listeningLimitMs: 90 * S,
     patienceMs: 60 * S,
     spillAfterMs: 250,
+    replayCapMs: S,
     promptRetryAfterMs: 200,
     confirmAfterMs: [15 * S, 60 * S],
     backOffFirstMs: 200,
