@@ -81,6 +81,8 @@ export interface Presented {
   readonly refreshToken: string
   readonly scope: string | null
   readonly open: number
+  /** It is answered, and not spent. */
+  readonly refused: boolean
   /** The row as it was when the request left. */
   readonly row: ConnectionRow
 }
@@ -302,8 +304,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
     const refreshToken = lent.kind === 'refresh_token' ? lent.refreshToken.reveal() : ''
     open += 1
     const row = rows.get(lease.uid) ?? assert.fail('an attempt of no row')
-    presented.push({ at, refreshToken, scope: form.scope, open, row })
     const script = scripts.shift() ?? {}
+    presented.push({ at, refreshToken, scope: form.scope, open, row, refused: script.answer !== undefined })
     const sentAt = now()
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const reset = script.reset

@@ -61,7 +61,8 @@ function excuse(one: World['presented'][number], reuse: ReusePolicy, all: World[
   const wall = 1_790_000_000_000 + at
   const living = accessTokens.some((token) => token.refusedAt === null && token.expiresAt > wall)
   if (from === 'suspect') return 'a refusal is confirmed'
-  if (from === 'ready') return 'the earlier one was refused without being spent'
+  const before = all.slice(0, -1).findLast((each) => each.refreshToken === one.refreshToken)
+  if (from === 'ready' && before?.refused === true) return 'the earlier one was refused without being spent'
   if (from !== 'in_doubt') return null
   if (reuse.kind === 'grace') return 'inside its grace, or nothing is left to protect'
   if (!living) return 'nothing is left to protect'
