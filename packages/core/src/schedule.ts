@@ -192,11 +192,8 @@ function whenDoubtAllows(
     case 'unknown': {
       const strict = asStrict()
       if (state.promptRetry?.by !== owner) return strict
-      const at = surelyAfter(state.promptRetry.from, ms(0), now)
-      const prompt =
-        state.promptRetry.from.boot === now.boot
-          ? later(now.wall, ms(Math.max(0, state.promptRetry.from.at - now.at)))
-          : at
+      // An owner is one process, so its own moment is of this boot.
+      const prompt = later(now.wall, ms(Math.max(0, state.promptRetry.from.at - now.at)))
       return prompt <= strict.at ? { at: prompt, prompt: true } : strict
     }
     default:

@@ -103,6 +103,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const presented: Presented[] = []
   const scripts: Script[] = []
   const dead = new Set<OwnerId>()
+  /** Each access token that the server made, and the scope that it was asked for; null: none. */
+  const issued = new Map<string, string | null>()
   /** What a process has to get through before it goes on: never, when it was killed; later, when it is frozen. */
   const gates = new Map<OwnerId, Promise<void>>()
   // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
@@ -288,6 +290,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     rotations += 1
     if (!inGrace) Object.assign(server, { before: refreshToken, rotatedAt: at })
     server.current = `rt-${rotations}`
+    issued.set(`at-${rotations}`, scope)
     const tokens = {
       access_token: `at-${rotations}`,
       refresh_token: server.current,
@@ -401,6 +404,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     roomsTaken: () => roomsTaken,
     events,
     presented,
+    issued,
     scripts,
     server,
     slots,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import test from 'node:test'
+import { inspect } from 'node:util'
 import { ms, TokenError, type FailureCode } from '@tokenkeep/core'
 import { openTokenkeep, refuseOldNode } from '../src/open.ts'
 import { openWorld } from './world.ts'
@@ -76,10 +77,10 @@ test('an import over an existing id changes nothing', async () => {
 
 for (const { what, refreshToken, says } of [
   { what: 'empty', refreshToken: '', says: 'empty' },
-  { what: 'absurdly long', refreshToken: 'x'.repeat(1_000_000), says: 'longer' },
-  { what: 'with a line break at its end', refreshToken: 'abc\n', says: 'line break' },
-  { what: 'with a control character', refreshToken: 'ab\u0000c', says: 'control characters' },
-  { what: 'not ASCII', refreshToken: 'töken', says: 'ASCII' },
+  { what: 'absurdly long', refreshToken: 'canary'.repeat(200_000), says: 'longer' },
+  { what: 'with a line break at its end', refreshToken: 'canary\n', says: 'line break' },
+  { what: 'with a control character', refreshToken: 'canary\u0000c', says: 'control characters' },
+  { what: 'not ASCII', refreshToken: 'canary-töken', says: 'ASCII' },
 ]) {
   test(`a refresh token that is ${what} is refused without being shown`, async () => {
     await using world = await openWorld()
@@ -88,13 +89,10 @@ for (const { what, refreshToken, says } of [
       assert.ok(error instanceof TokenError)
       assert.equal(error.code, 'invalid_input')
       assert.match(error.message, new RegExp(says))
-      assert.ok(
-        refreshToken.length < 3 ||
-          !error.message.includes(refreshToken.slice(0, 20).trim()) ||
-          refreshToken.startsWith('ab'),
-      )
+      assert.ok(!inspect(error, { showHidden: true, depth: 10 }).includes('canary'), 'the token is shown')
       return true
     })
+    await refused(world.keep.connections.get('dealer-1'), 'unknown_connection')
   })
 }
 
@@ -185,7 +183,7 @@ for (const { what, settings, says } of [
     await using world = await openWorld()
     await assert.rejects(world.keep.providers.put({ id: 'bad', ...settings }), (error: unknown) => {
       assert.ok(error instanceof TokenError)
-      assert.ok(error.code === 'provider_refused' || error.code === 'invalid_input', error.code)
+      assert.equal(error.code, 'provider_refused')
       assert.match(error.message, says)
       return true
     })

@@ -76,6 +76,9 @@ test('no secret is in any file, event, error or answer about a connection, in us
         shown.push(error, error.message, error.stack, inspect(error, { showHidden: true, depth: 10 }))
       }
     }
+    const held = sessions[1]?.refreshToken ?? ''
+    await attempt(() => world.keep.connections.import({ id: 'twin', client: 'app', refreshToken: held }))
+    assert.ok(shown[0] instanceof TokenError && shown[0].code === 'refresh_token_held')
     for (const { fault, when } of FAULTS) {
       await world.server.control.addFault({ fault, when, times: 1 })
       world.clocks.forward(290_000)
@@ -87,9 +90,6 @@ test('no secret is in any file, event, error or answer about a connection, in us
     }
     const { accessToken } = await world.keep.token('dealer-2', { scope: 'dealer-api' })
     secrets.add(accessToken)
-    await attempt(() =>
-      world.keep.connections.import({ id: 'twin', client: 'app', refreshToken: [...secrets].at(2) ?? '' }),
-    )
     await attempt(() => world.keep.connections.import({ id: 'odd', client: 'app', refreshToken: `${CLIENT_SECRET}\n` }))
     await attempt(() => world.keep.rejected('dealer-2', accessToken))
     await attempt(() => world.keep.connections.history('dealer-1'))
