@@ -6,6 +6,8 @@ export const FAILURE_CODES = [
   'unknown_connection',
   'unknown_client',
   'unknown_provider',
+  'unknown_api_key',
+  'unknown_local_refresh_token',
   'connection_exists',
   'refresh_token_held',
   'needs_user',
@@ -26,6 +28,10 @@ export const FAILURE_CODES = [
   'newer_database',
   'folder_unusable',
   'node_too_old',
+  'unauthorized',
+  'forbidden',
+  'rate_limited',
+  'server_unreachable',
   'closed',
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
@@ -35,6 +41,8 @@ const RETRYABLE = {
   unknown_connection: false,
   unknown_client: false,
   unknown_provider: false,
+  unknown_api_key: false,
+  unknown_local_refresh_token: false,
   connection_exists: false,
   refresh_token_held: false,
   needs_user: false,
@@ -55,11 +63,15 @@ const RETRYABLE = {
   newer_database: false,
   folder_unusable: false,
   node_too_old: false,
+  unauthorized: false,
+  forbidden: false,
+  rate_limited: true,
+  server_unreachable: true,
   closed: false,
 } as const satisfies Record<FailureCode, boolean>
 
 export interface FailureDetails {
-  /** The connection, provider or client that it is about. */
+  /** The connection, provider, client, API key or local refresh token that it is about. */
   readonly subject?: string | undefined
   /** With `needs_user`: why. */
   readonly reason?: NeedsUserReason | undefined

@@ -1,6 +1,9 @@
 /** `@tokenkeep/node`: Tokenkeep inside your own Node process. */
 export { openTokenkeep } from './open.ts'
 export type { Clients, OpenOptions, Providers, Tokenkeep } from './tokenkeep.ts'
+export { API_KEY_SCOPES } from './api-key-input.ts'
+export type { ApiKeyInput, ApiKeyScope } from './api-key-input.ts'
+export type { ApiKey, ApiKeys, Callers, LocalRefreshToken, LocalRefreshTokens, Shared } from './callers.ts'
 export type { ClientInput, ProviderInput } from './provider-input.ts'
 export { defaultFolders } from './default-folders.ts'
 export type { DefaultFolders } from './default-folders.ts'

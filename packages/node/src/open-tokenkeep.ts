@@ -12,6 +12,7 @@ import {
   TokenError,
   type Clock,
   type ClientId,
+  type ConnectionId,
   type DurationMs,
   type EventSink,
   type Moment,
@@ -22,6 +23,7 @@ import {
   type Random,
 } from '@tokenkeep/core'
 import { createBootClock } from './boot.ts'
+import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { createSystemClock } from './clock-system.ts'
 import { prepareDataFolder } from './data-folder.ts'
@@ -35,6 +37,7 @@ import { createLiveness } from './liveness.ts'
 import { readClientInput, readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
+import { sqliteCallers } from './sqlite-callers.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
@@ -95,7 +98,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
-    return await assemble(ports, { owner, numbers, options, background, opened })
+    return await assemble(ports, { owner, numbers, options, background, opened, callers: sqliteCallers(database) })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -107,12 +110,14 @@ interface Assembly {
   readonly numbers: Numbers
   readonly options: OpenOptions
   readonly background: Clock
+  readonly callers: CallerRows
   /** Closed in the reverse order. */
   readonly opened: readonly { close(): void | Promise<void> }[]
 }
 
-async function assemble(ports: Ports, { owner, numbers, options, background, opened }: Assembly): Promise<Tokenkeep> {
-  const { registry } = ports
+async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
+  const { owner, numbers, options, background, opened } = assembly
+  const { registry, clock } = ports
   let closing: Promise<void> | null = null
   const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES })
   const { finishDeletion, rejected, introspect, ...connections } = createConnections(
@@ -163,13 +168,12 @@ async function assemble(ports: Ports, { owner, numbers, options, background, ope
       list: () => registry.clients(),
     },
     connections,
+    ...createCallers({ rows: assembly.callers, clock, connectionId }),
     token: manager.token,
     rejected,
     introspect,
     fetchFor: (id) => {
-      const parsed = parseConnectionId(id)
-      if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
-      return createFetchFor({ token: manager.token, rejected, provider: providerOf })(parsed.id)
+      return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => keep.close(),
@@ -220,6 +224,12 @@ const sinkTo = (listener: OpenOptions['onEvent']): EventSink => ({
     }
   },
 })
+
+function connectionId(given: unknown): ConnectionId {
+  const parsed = parseConnectionId(given)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  return parsed.id
+}
 
 const unknown = (what: 'provider' | 'client', id: string): TokenError =>
   new TokenError(

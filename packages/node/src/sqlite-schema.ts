@@ -145,6 +145,39 @@ CREATE TABLE presentation (
 ) STRICT, WITHOUT ROWID;
 `
 
+const CALLERS = `
+CREATE TABLE api_key (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  scopes TEXT NOT NULL CHECK (json_valid(scopes)),
+  labels TEXT NOT NULL CHECK (json_valid(labels)),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX api_key_digest ON api_key (digest);
+
+CREATE TABLE api_key_source (
+  api_key TEXT NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  provider TEXT NOT NULL REFERENCES provider (id),
+  connection TEXT NOT NULL,
+  PRIMARY KEY (api_key, provider)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE local_refresh_token (
+  id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  api_key TEXT NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  uid TEXT NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  created_at INTEGER NOT NULL,
+  revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX local_refresh_token_digest ON local_refresh_token (digest);
+CREATE INDEX local_refresh_token_of_connection ON local_refresh_token (uid, id);
+CREATE INDEX local_refresh_token_of_api_key ON local_refresh_token (api_key);
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS]
 export const VERSION = MIGRATIONS.length

@@ -10,6 +10,7 @@ import type {
   TokenkeepEvent,
   TokenOptions,
 } from '@tokenkeep/core'
+import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput, ProviderInput } from './provider-input.ts'
 
 export interface OpenOptions {
@@ -55,6 +56,12 @@ export interface Tokenkeep extends AsyncDisposable {
   readonly providers: Providers
   readonly clients: Clients
   readonly connections: Connections
+  /** The programs that may use a server on this database, each known by its key. */
+  readonly apiKeys: ApiKeys
+  /** Refresh tokens of ours, for OAuth clients that use the drop-in token endpoint of a server. */
+  readonly localRefreshTokens: LocalRefreshTokens
+  /** Who asks, and what for: for a server of your own. */
+  readonly callers: Callers
   /**
    * An access token that works, refreshed first where needed.
    *

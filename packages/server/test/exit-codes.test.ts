@@ -16,6 +16,8 @@ test('every failure has an exit code, and what can pass by itself is never told 
     unknown_connection: 3,
     unknown_client: 3,
     unknown_provider: 3,
+    unknown_api_key: 3,
+    unknown_local_refresh_token: 3,
     connection_exists: 2,
     refresh_token_held: 2,
     needs_user: 4,
@@ -36,6 +38,10 @@ test('every failure has an exit code, and what can pass by itself is never told 
     newer_database: 6,
     folder_unusable: 6,
     node_too_old: 6,
+    unauthorized: 6,
+    forbidden: 6,
+    rate_limited: 5,
+    server_unreachable: 5,
     closed: 1,
   })
 })

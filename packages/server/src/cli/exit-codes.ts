@@ -16,16 +16,18 @@ export const EXIT_MEANINGS = {
   0: 'done',
   1: 'something unexpected happened',
   2: 'wrong usage or input',
-  3: 'no such connection, client or provider',
+  3: 'no such connection, client, provider, API key or local refresh token',
   4: 'only the user can revive the connection: sign in again',
   5: 'try later; nothing is lost',
-  6: 'the operator has to mend something: registration, key, folder, version',
+  6: 'the operator has to mend something: registration, key, folder, version, API key',
 } as const satisfies Record<ExitCode, string>
 
 const BY_FAILURE = {
   unknown_connection: EXIT.unknown,
   unknown_client: EXIT.unknown,
   unknown_provider: EXIT.unknown,
+  unknown_api_key: EXIT.unknown,
+  unknown_local_refresh_token: EXIT.unknown,
   connection_exists: EXIT.input,
   refresh_token_held: EXIT.input,
   needs_user: EXIT.needsUser,
@@ -46,6 +48,10 @@ const BY_FAILURE = {
   newer_database: EXIT.operator,
   folder_unusable: EXIT.operator,
   node_too_old: EXIT.operator,
+  unauthorized: EXIT.operator,
+  forbidden: EXIT.operator,
+  rate_limited: EXIT.later,
+  server_unreachable: EXIT.later,
   closed: EXIT.unexpected,
 } as const satisfies Record<FailureCode, ExitCode>
 

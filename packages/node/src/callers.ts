@@ -1,0 +1,267 @@
+/**
+ * Callers: programs known by an API key, and the local refresh tokens by which they use a connection at the drop-in.
+ *
+ * Keys and local refresh tokens are 32 random bytes, shown once and kept as their SHA-256. A slow hash would protect
+ * guessable passwords; these cannot be guessed, and a fast one keeps a flood of wrong keys cheap.
+ */
+import { hash, randomBytes } from 'node:crypto'
+import { TokenError, type Clock, type ConnectionId } from '@tokenkeep/core'
+import { readApiKeyInput, readSource, type ApiKeyInput, type ApiKeyScope } from './api-key-input.ts'
+
+/** A key as people see it: the key itself is in nothing that is kept. */
+export interface ApiKey {
+  /** Also the `client_id` of the caller at the drop-in token endpoint. */
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly ApiKeyScope[]
+  /** Only connections with every one of these labels exist for this key; empty: all. */
+  readonly labels: Readonly<Record<string, string>>
+  /** For each provider the connection whose token serves `client_credentials` at the drop-in. */
+  readonly sources: Readonly<Record<string, string>>
+  /** Epoch milliseconds. */
+  readonly createdAt: number
+  /** Epoch milliseconds; null: never. */
+  readonly expiresAt: number | null
+  /** Epoch milliseconds; null: it was not revoked. */
+  readonly revokedAt: number | null
+}
+
+export interface ApiKeys {
+  /**
+   * Makes a key.
+   *
+   * @returns with `key`, which is shown now and never again: `tkk_` and 43 characters
+   * @throws TokenError `invalid_input`, `unknown_connection`, `unknown_provider`, `store_unavailable`
+   */
+  create(input: ApiKeyInput): Promise<{ readonly apiKey: ApiKey; readonly key: string }>
+  /** @throws TokenError `unknown_api_key` */
+  get(id: string): Promise<ApiKey>
+  /** All of them, the revoked ones too, oldest first. */
+  list(): Promise<readonly ApiKey[]>
+  /** From now on nobody is known by it; its local refresh tokens end with it. Repeating it changes nothing. */
+  revoke(id: string): Promise<ApiKey>
+  /**
+   * Names the connection whose token serves `client_credentials` of a provider; null: none any more.
+   *
+   * @throws TokenError `unknown_api_key`, `unknown_connection` (also one of another provider), `unknown_provider`
+   */
+  setSource(id: string, provider: string, connection: string | null): Promise<ApiKey>
+}
+
+/** A refresh token of ours, bound to one caller, that stands for one connection. It is not kept, only its SHA-256. */
+export interface LocalRefreshToken {
+  readonly id: string
+  readonly connection: string
+  /** The id of the key that alone may use it. */
+  readonly apiKey: string
+  /** Epoch milliseconds. */
+  readonly createdAt: number
+  /** Epoch milliseconds; null: it was not revoked. */
+  readonly revokedAt: number | null
+}
+
+export interface LocalRefreshTokens {
+  /**
+   * Makes a local refresh token for one caller: stable, and good for any number of processes at once.
+   *
+   * @returns with `refreshToken`, which is shown now and never again: `tkr_` and 43 characters
+   * @throws TokenError `unknown_connection`, `unknown_api_key` (also a revoked one), `store_unavailable`
+   */
+  share(
+    connection: string,
+    to: { readonly with: string },
+  ): Promise<{ readonly localRefreshToken: LocalRefreshToken; readonly refreshToken: string }>
+  /** Those of one connection, oldest first. */
+  list(connection: string): Promise<readonly LocalRefreshToken[]>
+  /** @throws TokenError `unknown_local_refresh_token` */
+  get(id: string): Promise<LocalRefreshToken>
+  /** From now on it is refused. Repeating it changes nothing. @throws TokenError `unknown_local_refresh_token` */
+  revoke(id: string): Promise<LocalRefreshToken>
+}
+
+/** What a local refresh token stands for at this moment. */
+export interface Shared extends LocalRefreshToken {
+  readonly provider: string
+  readonly subject: string | null
+  /** The scope that the connection was granted; null: as asked for. */
+  readonly scope: string | null
+  /** A refresh can bring another access token; false where the provider gave no refresh token. */
+  readonly renewable: boolean
+}
+
+/** What a server asks about each request. Nothing here is remembered: a revoked key is unknown at once. */
+export interface Callers {
+  /** Who presents this key; null: nobody, or it is revoked or past its end. */
+  byKey(key: string): Promise<ApiKey | null>
+  /** What this local refresh token stands for; null: unknown or revoked, or its key or its connection is gone. */
+  byLocalRefreshToken(token: string): Promise<Shared | null>
+  /** Whether there is such a connection with every one of these labels. */
+  admits(connection: string, labels: ApiKey['labels']): Promise<boolean>
+  /** The connection that serves `client_credentials` of a provider to this key; null: none is named, or it is gone. */
+  source(apiKey: ApiKey, provider: string): Promise<string | null>
+}
+
+/** What a database has to be able to do for callers. */
+export interface CallerRows {
+  /** With its sources, or not at all: `unknown` names the provider that has no such connection with the key's labels. */
+  addApiKey(apiKey: ApiKey, digest: string): Promise<'added' | { readonly unknown: string }>
+  apiKeys(): Promise<readonly ApiKey[]>
+  apiKey(by: { readonly id: string } | { readonly digest: string }): Promise<ApiKey | null>
+  /** Notes the moment where none was noted yet. */
+  revokeApiKey(id: string, at: number): Promise<void>
+  /** `unknown`: this provider has no such connection with the key's labels. */
+  setSource(of: LimitedKey, provider: string, connection: string | null): Promise<'set' | 'unknown'>
+  source(of: LimitedKey, provider: string): Promise<string | null>
+  admits(connection: string, labels: ApiKey['labels']): Promise<boolean>
+  /** `unknown`: there is no living connection of that id. */
+  addLocalRefreshToken(token: LocalRefreshToken, digest: string): Promise<'added' | 'unknown'>
+  localRefreshTokens(connection: string): Promise<readonly LocalRefreshToken[]>
+  localRefreshToken(id: string): Promise<LocalRefreshToken | null>
+  revokeLocalRefreshToken(id: string, at: number): Promise<void>
+  shared(digest: string): Promise<Shared | null>
+}
+
+export type LimitedKey = Pick<ApiKey, 'id' | 'labels'>
+
+export interface CallersSetup {
+  readonly rows: CallerRows
+  readonly clock: Pick<Clock, 'now'>
+  /** Reads an id that a person wrote. @throws TokenError `invalid_input` */
+  readonly connectionId: (given: unknown) => ConnectionId
+}
+
+export function createCallers({ rows, clock, connectionId }: CallersSetup): {
+  readonly apiKeys: ApiKeys
+  readonly localRefreshTokens: LocalRefreshTokens
+  readonly callers: Callers
+} {
+  const lives = ({ revokedAt, expiresAt }: ApiKey): boolean =>
+    revokedAt === null && (expiresAt === null || clock.now().wall < expiresAt)
+
+  const apiKey = async (id: string): Promise<ApiKey> => {
+    const found = typeof id === 'string' ? await rows.apiKey({ id }) : null
+    if (found === null) throw unknownApiKey(id)
+    return found
+  }
+
+  const localRefreshToken = async (id: string): Promise<LocalRefreshToken> => {
+    const found = typeof id === 'string' ? await rows.localRefreshToken(id) : null
+    if (found === null) throw unknownLocalRefreshToken(id)
+    return found
+  }
+
+  return {
+    apiKeys: {
+      async create(input) {
+        const key = `${KEY_PREFIX}${randomBytes(SECRET_BYTES).toString('base64url')}`
+        const made: ApiKey = {
+          ...readApiKeyInput(input, clock.now().wall),
+          id: `key_${randomName()}`,
+          createdAt: Math.round(clock.now().wall),
+          revokedAt: null,
+        }
+        const added = await rows.addApiKey(made, digestOf(key))
+        if (added !== 'added') throw noSuchSource(added.unknown, made.sources[added.unknown] ?? null)
+        return { apiKey: made, key }
+      },
+      get: apiKey,
+      list: () => rows.apiKeys(),
+      async revoke(id) {
+        const { id: known } = await apiKey(id)
+        await rows.revokeApiKey(known, Math.round(clock.now().wall))
+        return apiKey(known)
+      },
+      async setSource(id, provider, connection) {
+        const { id: known, labels } = await apiKey(id)
+        const named = connection === null ? null : connectionId(connection)
+        const set = await rows.setSource({ id: known, labels }, readSource(provider), named)
+        if (set === 'unknown') throw noSuchSource(provider, named)
+        return apiKey(known)
+      },
+    },
+    localRefreshTokens: {
+      async share(connection, to) {
+        const id = connectionId(connection)
+        const holder = await apiKey(to.with)
+        if (!lives(holder)) throw unknownApiKey(holder.id)
+        const refreshToken = `${LOCAL_REFRESH_TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString('base64url')}`
+        const made: LocalRefreshToken = {
+          id: `lrt_${randomName()}`,
+          connection: id,
+          apiKey: holder.id,
+          createdAt: Math.round(clock.now().wall),
+          revokedAt: null,
+        }
+        if ((await rows.addLocalRefreshToken(made, digestOf(refreshToken))) === 'unknown') throw unknownConnection(id)
+        return { localRefreshToken: made, refreshToken }
+      },
+      list: (connection) => rows.localRefreshTokens(connectionId(connection)),
+      get: localRefreshToken,
+      async revoke(id) {
+        const { id: known } = await localRefreshToken(id)
+        await rows.revokeLocalRefreshToken(known, Math.round(clock.now().wall))
+        return localRefreshToken(known)
+      },
+    },
+    callers: {
+      async byKey(key) {
+        if (!looksLike(KEY_PREFIX, key)) return null
+        const found = await rows.apiKey({ digest: digestOf(key) })
+        return found !== null && lives(found) ? found : null
+      },
+      async byLocalRefreshToken(token) {
+        if (!looksLike(LOCAL_REFRESH_TOKEN_PREFIX, token)) return null
+        return rows.shared(digestOf(token))
+      },
+      admits: async (connection, labels) => rows.admits(connection, labels),
+      source: async ({ id, labels }, provider) => rows.source({ id, labels }, provider),
+    },
+  }
+}
+
+/** By which a scanner for secrets recognises them. */
+export const KEY_PREFIX = 'tkk_'
+export const LOCAL_REFRESH_TOKEN_PREFIX = 'tkr_'
+const SECRET_BYTES = 32
+const NAME_BYTES = 9
+
+const digestOf = (secret: string): string => hash('sha256', secret, 'base64url')
+/** Letters and digits alone, so that it needs no quotes anywhere and does not begin like an option. */
+const randomName = (): string => randomBytes(NAME_BYTES).toString('hex')
+
+/** What cannot be one of ours is not looked for. */
+const looksLike = (prefix: string, secret: string): boolean =>
+  secret.length === prefix.length + Math.ceil((SECRET_BYTES * 4) / 3) && secret.startsWith(prefix)
+
+const unknownApiKey = (id: unknown): TokenError =>
+  new TokenError(
+    'unknown_api_key',
+    'there is no such API key, or it is revoked: give the id of one (`tokenkeep key list`), not the key itself.',
+    named(id, /^key_[0-9a-f]{1,40}$/),
+  )
+
+const unknownLocalRefreshToken = (id: unknown): TokenError =>
+  new TokenError(
+    'unknown_local_refresh_token',
+    'there is no such local refresh token: give its id (`tokenkeep connection shares ID` lists them), not the token itself.',
+    named(id, /^lrt_[0-9a-f]{1,40}$/),
+  )
+
+/** Whoever gives the secret for its id must not find it in an error. */
+const named = (id: unknown, shape: RegExp): { subject?: string } =>
+  typeof id === 'string' && shape.test(id) ? { subject: id } : {}
+
+const unknownConnection = (id: string): TokenError =>
+  new TokenError('unknown_connection', `there is no connection "${id}" (\`tokenkeep connection list\`).`, {
+    subject: id,
+  })
+
+const noSuchSource = (provider: string, connection: string | null): TokenError =>
+  connection === null
+    ? new TokenError('unknown_provider', `there is no provider "${provider}"`, { subject: provider })
+    : new TokenError(
+        'unknown_connection',
+        `provider "${provider}" has no connection "${connection}" that this key may use: a source is a connection of ` +
+          'that provider, with the labels that the key is limited to.',
+        { subject: connection },
+      )
