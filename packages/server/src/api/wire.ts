@@ -1,0 +1,339 @@
+/**
+ * What travels over HTTP, as schemas: the one source of validation, types and the OpenAPI document.
+ *
+ * Names as the RFCs spell them. Durations are whole or broken seconds; moments are RFC 3339 in UTC; tokens appear in a
+ * request, and in the answers that hand out, and nowhere else.
+ */
+import { z } from 'zod'
+
+// Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
+export const SCOPES = [
+  'token:read',
+  'connections:read',
+  'connections:write',
+  'providers:write',
+  'keys:write',
+  'admin',
+] as const
+const STATUSES = ['ready', 'presenting', 'in_doubt', 'suspect', 'blocked', 'needs_user', 'deleting'] as const
+const REASONS = [
+  'revoked',
+  'expired',
+  'answer_lost',
+  'reused',
+  'signed_out',
+  'interaction_required',
+  'no_refresh_token',
+] as const
+const BLOCKED = ['client', 'endpoint', 'request'] as const
+const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as const
+const WINNERS = ['same', 'any', 'newest'] as const
+
+const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
+const connectionId = z
+  .string()
+  .min(1)
+  .max(200)
+  .meta({
+    description: 'What people call the connection: 1 to 200 characters without white space',
+    example: 'dealer-42',
+  })
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'has 1 to 64 of the characters A-Z a-z 0-9 . _ - and begins with a letter or digit',
+  )
+const labels = z.record(z.string().max(64), z.string().max(200)).meta({ example: { team: 'sales' } })
+const seconds = z.number().min(0).max(315_360_000)
+/** RFC 6749 appendix A: tokens are printable ASCII. The limit is ours. */
+const token = z
+  .string()
+  .max(16_384, 'is longer than 16384 characters: that is no token')
+  .regex(
+    /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/,
+    'is empty, or has characters that no token has: was a line break sent with it?',
+  )
+const url = z.string().min(1).max(2000)
+
+// ---- tokens --------------------------------------------------------------------------------------------------------
+
+export const TokenQuery = z.strictObject({
+  scope: z
+    .string()
+    .max(4000)
+    .optional()
+    .meta({ description: 'A narrower scope: scope tokens separated by spaces (RFC 6749 section 3.3)' }),
+  resource: z
+    .array(z.string().max(2000))
+    .max(20)
+    .optional()
+    .meta({ description: 'What the token is for, may be repeated (RFC 8707)' }),
+  min_ttl: z.coerce
+    .number()
+    .min(0)
+    .max(315_360_000)
+    .optional()
+    .meta({ description: 'Seconds of life that the token should have left; at most half of its lifetime is granted' }),
+})
+
+export const TokenAnswer = z
+  .object({
+    access_token: z.string(),
+    token_type: z.string().meta({ example: 'Bearer' }),
+    expires_in: z.int().min(0).meta({ description: 'Seconds left, rounded down' }),
+    scope: z.string().optional(),
+  })
+  .meta({ id: 'Token', description: 'An access token that works (RFC 6749 section 5.1)' })
+
+export const RejectedBody = z
+  .strictObject({ access_token: token })
+  .meta({ id: 'Rejected', description: 'The access token to which an API answered 401' })
+export const RejectedAnswer = z
+  .object({
+    current: z.boolean().meta({ description: 'It is the one that would be handed out; the next one is another' }),
+  })
+  .meta({ id: 'RejectedNoted' })
+
+export const IntrospectedAnswer = z
+  .object({ result: z.enum(['active', 'inactive', 'unsupported', 'unavailable']) })
+  .meta({ id: 'Introspected' })
+
+// ---- connections ---------------------------------------------------------------------------------------------------
+
+export const Connection = z
+  .object({
+    id: connectionId,
+    uid: z.string().meta({ description: 'Never used again, also after deletion' }),
+    provider: name,
+    client: name,
+    grant_type: z.enum(['refresh_token', 'client_credentials']),
+    status: z.enum([...STATUSES, 'erased']),
+    reason: z.enum(REASONS).nullable().meta({ description: 'With needs_user: why' }),
+    blocked: z.enum(BLOCKED).nullable().meta({ description: 'With blocked: what the operator has to mend' }),
+    subject: z.string().nullable(),
+    labels,
+    scope: z.string().nullable(),
+    generation: z.int().meta({ description: 'Counts the rotations of its refresh token' }),
+    has_refresh_token: z.boolean(),
+    access_token_expires_at: moment.nullable(),
+    lifetime_assumed: z.boolean().meta({ description: 'The provider did not say how long the access token lives' }),
+    refresh_token_expires_at: moment.nullable(),
+    last_refresh_at: moment.nullable(),
+    next_action_at: moment.nullable(),
+    created_at: moment,
+  })
+  .meta({ id: 'Connection' })
+
+export const ConnectionsQuery = z.strictObject({
+  status: z.enum(STATUSES).optional(),
+  provider: name.optional(),
+  label: z
+    .array(z.string().regex(/^[^=]+=/, 'is NAME=VALUE'))
+    .max(32)
+    .optional()
+    .meta({ description: 'NAME=VALUE, may be repeated: all of them' }),
+  limit: z.coerce.number().int().min(1).max(1000).optional().meta({ description: '100 where absent' }),
+  cursor: z.string().max(1000).optional().meta({ description: 'next_cursor of the page before' }),
+})
+export const ConnectionsAnswer = z
+  .object({ connections: z.array(Connection), next_cursor: z.string().nullable() })
+  .meta({ id: 'Connections' })
+
+const signIn = {
+  refresh_token: token.nullable().optional(),
+  access_token: token.optional(),
+  token_type: z.string().min(1).max(64).optional(),
+  expires_in: seconds.optional().meta({ description: 'Seconds that the access token has left' }),
+  refresh_expires_in: seconds
+    .optional()
+    .meta({ description: 'Seconds that the refresh token has left; 0: it has no end' }),
+  scope: z.string().max(4000).optional(),
+  subject: z.string().max(200).optional().meta({ description: 'Whose sign-in it is' }),
+}
+export const ImportBody = z
+  .strictObject({
+    id: connectionId,
+    client: name,
+    grant_type: z.enum(['refresh_token', 'client_credentials']).optional(),
+    ...signIn,
+    labels: labels.optional(),
+  })
+  .meta({
+    id: 'Import',
+    description: 'A sign-in that exists already: the members of a token response, and what to call it',
+  })
+export const ReconnectBody = z
+  .strictObject({ ...signIn, other_account: z.boolean().optional() })
+  .meta({ id: 'Reconnect', description: 'A new sign-in for a connection that exists' })
+export const DeletedAnswer = z
+  .object({ id: connectionId, revoked_upstream: z.boolean() })
+  .meta({ id: 'Deleted', description: 'Hand-outs have stopped; revoked_upstream says whether the provider confirmed' })
+
+export const HistoryQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).optional() })
+export const HistoryAnswer = z
+  .object({
+    presentations: z.array(
+      z.object({
+        fence: z.int(),
+        attempt: z.string(),
+        grant: z.int(),
+        generation: z.int(),
+        presented: z
+          .string()
+          .nullable()
+          .meta({ description: 'Fingerprint of the refresh token; null: client credentials' }),
+        owner: z.string(),
+        host: z.string(),
+        why: z.string(),
+        acquired_at: moment,
+        ended_at: moment.nullable(),
+        outcome: z.string().nullable().meta({ description: 'null: open' }),
+      }),
+    ),
+  })
+  .meta({ id: 'History' })
+
+// ---- local refresh tokens ------------------------------------------------------------------------------------------
+
+export const LocalRefreshToken = z
+  .object({
+    id: z.string(),
+    connection: connectionId,
+    api_key: z.string().meta({ description: 'The id of the key that alone may use it: the client_id' }),
+    created_at: moment,
+    revoked_at: moment.nullable(),
+  })
+  .meta({ id: 'LocalRefreshToken' })
+export const LocalRefreshTokensAnswer = z
+  .object({ local_refresh_tokens: z.array(LocalRefreshToken) })
+  .meta({ id: 'LocalRefreshTokens' })
+export const ShareBody = z.strictObject({ api_key: z.string().max(100) }).meta({ id: 'Share' })
+export const ShareAnswer = LocalRefreshToken.extend({
+  refresh_token: z.string().meta({ description: 'Shown now and never again' }),
+}).meta({ id: 'LocalRefreshTokenMade' })
+
+// ---- providers and clients -----------------------------------------------------------------------------------------
+
+const reuse = z.union([
+  z.strictObject({ kind: z.enum(['reusable', 'strict', 'unknown']) }),
+  z.strictObject({ kind: z.literal('counted'), n: z.int().min(1).max(1000) }),
+  z.strictObject({ kind: z.literal('grace'), seconds: z.number().positive().max(2_592_000), winner: z.enum(WINNERS) }),
+  z.strictObject({ kind: z.literal('grace'), until: z.literal('successor_used'), winner: z.enum(WINNERS) }),
+])
+const words = z.array(z.string().min(1).max(100)).max(50)
+const settings = {
+  preset: z.string().nullable(),
+  issuer: url.nullable(),
+  token_endpoint: url.nullable(),
+  revocation_endpoint: url.nullable(),
+  introspection_endpoint: url.nullable(),
+  reuse: reuse.meta({ description: 'What a second presentation of one refresh token does' }),
+  narrowing: z.enum(['token_only', 'sticks', 'unknown']),
+  refresh_kills_access_token: z.boolean(),
+  access_token_lifetime: seconds.nullable().meta({ description: 'Seconds, where answers do not say it' }),
+  refresh_token_idle: seconds.nullable().meta({ description: 'Seconds that an unused refresh token lives' }),
+  words: z.strictObject({
+    reused: words,
+    rejected: words,
+    interaction_required: words,
+    misconfigured: words,
+    unavailable: words,
+  }),
+  api_base_urls: z.array(url).max(50),
+  allow_private_network: z.boolean(),
+}
+export const Provider = z.object({ id: name, revision: z.int(), ...settings }).meta({ id: 'Provider' })
+export const ProviderBody = z
+  .strictObject({ ...settings, words: settings.words.partial() })
+  .partial()
+  .meta({
+    id: 'ProviderSettings',
+    description: 'What is left out comes from the preset, else from the cautious default',
+  })
+export const ProvidersAnswer = z.object({ providers: z.array(Provider) }).meta({ id: 'Providers' })
+
+export const Client = z
+  .object({
+    id: name,
+    revision: z.int(),
+    provider: name,
+    client_id: z.string(),
+    token_endpoint_auth_method: z.enum(AUTH_METHODS),
+  })
+  .meta({ id: 'Client' })
+export const ClientBody = z
+  .strictObject({
+    provider: name,
+    client_id: z.string().min(1).max(1000),
+    client_secret: z.string().min(1).max(4000).optional(),
+    token_endpoint_auth_method: z.enum(AUTH_METHODS).optional(),
+  })
+  .meta({ id: 'ClientSettings' })
+export const ClientsAnswer = z.object({ clients: z.array(Client) }).meta({ id: 'Clients' })
+
+// ---- API keys ------------------------------------------------------------------------------------------------------
+
+export const ApiKey = z
+  .object({
+    id: z.string().meta({ description: 'Also the client_id at the drop-in token endpoint' }),
+    name: z.string(),
+    scopes: z.array(z.enum(SCOPES)),
+    labels: labels.meta({ description: 'Only connections with all of these exist for this key' }),
+    sources: z
+      .record(z.string(), z.string())
+      .meta({ description: 'Provider to connection: whose token serves client_credentials' }),
+    created_at: moment,
+    expires_at: moment.nullable(),
+    revoked_at: moment.nullable(),
+  })
+  .meta({ id: 'ApiKey' })
+export const ApiKeyBody = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    scopes: z.array(z.enum(SCOPES)).min(1).optional().meta({ description: 'token:read alone where absent' }),
+    labels: labels.optional(),
+    sources: z.record(name, connectionId).optional(),
+    expires_at: moment.nullable().optional(),
+  })
+  .meta({ id: 'NewApiKey' })
+export const ApiKeyMadeAnswer = ApiKey.extend({
+  key: z.string().meta({ description: 'The key itself: shown now and never again' }),
+}).meta({ id: 'ApiKeyMade' })
+export const ApiKeysAnswer = z.object({ api_keys: z.array(ApiKey) }).meta({ id: 'ApiKeys' })
+export const SourceBody = z.strictObject({ connection: connectionId.nullable() }).meta({ id: 'Source' })
+
+// ---- problems ------------------------------------------------------------------------------------------------------
+
+export const Problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string().meta({ description: 'Stable; docs/errors.md lists them' }),
+    retryable: z.boolean(),
+    retry_at: moment.nullable(),
+    subject: z.string().nullable(),
+    reason: z.enum(REASONS).nullable(),
+    blocked: z.enum(BLOCKED).nullable(),
+    errors: z
+      .array(z.object({ in: z.enum(['path', 'query', 'header', 'body']), name: z.string(), detail: z.string() }))
+      .optional()
+      .meta({ description: 'With invalid_input: each thing that is wrong, and where' }),
+  })
+  .meta({ id: 'Problem', description: 'What went wrong (RFC 9457)' })
+
+export type ConnectionWire = z.infer<typeof Connection>
+export type ProviderWire = z.infer<typeof Provider>
+export type ClientWire = z.infer<typeof Client>
+export type ApiKeyWire = z.infer<typeof ApiKey>
+export type LocalRefreshTokenWire = z.infer<typeof LocalRefreshToken>
+export type PresentationWire = z.infer<typeof HistoryAnswer>['presentations'][number]
+export type TokenWire = z.infer<typeof TokenAnswer>
+export type ImportWire = z.infer<typeof ImportBody>
+export type ReconnectWire = z.infer<typeof ReconnectBody>
+export type ProviderSettingsWire = z.infer<typeof ProviderBody>
+export type ClientSettingsWire = z.infer<typeof ClientBody>
+export type NewApiKeyWire = z.infer<typeof ApiKeyBody>
+export type ProblemWire = z.infer<typeof Problem>

@@ -1,0 +1,29 @@
+/** What an operator can set about the HTTP side. `configuration.ts` reads and checks it. */
+export interface HttpSettings {
+  /** Where callers find this server, as they write it, without a slash at the end; null: nobody said. */
+  readonly publicUrl: string | null
+  /** Names besides loopback and the public URL's by which callers may address it (`Host`), with or without a port. */
+  readonly allowedHosts: readonly string[]
+  /** Addresses of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[]
+  readonly bodyBytesMax: number
+  /** A request must have arrived whole within this. */
+  readonly requestTimeoutMs: number
+  /** Requests that one caller may make in 10 s; 0: no limit. */
+  readonly callerRequestsPer10s: number
+  /** Wrong keys that may come from one address in a minute before it has to wait; 0: no limit. */
+  readonly wrongKeysPerMinute: number
+  /** An event loop that is later than this sheds load; 0: never. */
+  readonly eventLoopDelayMsMax: number
+}
+
+export const HTTP_SETTINGS: HttpSettings = {
+  publicUrl: null,
+  allowedHosts: [],
+  trustedProxies: [],
+  bodyBytesMax: 64 * 1024,
+  requestTimeoutMs: 30_000,
+  callerRequestsPer10s: 20_000,
+  wrongKeysPerMinute: 60,
+  eventLoopDelayMsMax: 1_000,
+}
