@@ -1,0 +1,151 @@
+/**
+ * Who asks, and what that caller may do and see.
+ *
+ * A key that was good is believed for one second without asking the database: a revocation by another process takes that
+ * long to be noticed, and the hot path stays synchronous.
+ */
+import { isIPv6 } from 'node:net'
+import { TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
+import { HttpProblem } from './problem.ts'
+import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
+import type { HttpSettings } from './settings.ts'
+
+export interface Caller {
+  readonly apiKey: ApiKey
+  /** Only connections with certain labels exist for it. */
+  readonly limited: boolean
+}
+
+export interface CallerDesk {
+  /** The caller of a key that was good within the last second; undefined: ask `identify`. Counts the request. */
+  remembered(key: string): Caller | undefined
+  /**
+   * The caller of a key. Counts the request; a wrong key counts for the address that it came from.
+   *
+   * @throws TokenError `rate_limited`
+   * @returns null: nobody
+   */
+  identify(key: string, address: string): Promise<Caller | null>
+  /** Whether the connection exists for this caller. One question to the database, whatever the answer. */
+  admits(caller: Caller, connection: string): Promise<boolean>
+  /** Keys or connections were changed here: nothing that was believed is believed any longer. */
+  forget(): void
+}
+
+const BELIEVED_MS = 1000
+const REMEMBERED_MAX = 10_000
+const ADDRESSES_MAX = 10_000
+const CALLER_WINDOW_MS = 10_000
+const ADDRESS_WINDOW_MS = 60_000
+
+interface Known {
+  readonly caller: Caller
+  readonly window: RateWindow
+  readonly since: MonoMs
+}
+
+export function createCallerDesk(of: {
+  readonly callers: Callers
+  readonly clock: Pick<Clock, 'now'>
+  readonly settings: Pick<HttpSettings, 'callerRequestsPer10s' | 'wrongKeysPerMinute'>
+}): CallerDesk {
+  const { callers, clock, settings } = of
+  const known = new Map<string, Known>()
+  /** By the id of the key: what was counted outlives what is believed. */
+  const windows = new Map<string, RateWindow>()
+  const wrongKeys = createRateWindows({
+    limit: settings.wrongKeysPerMinute,
+    windowMs: ADDRESS_WINDOW_MS,
+    keysMax: ADDRESSES_MAX,
+  })
+
+  const count = (window: RateWindow, now: MonoMs): void => {
+    if (settings.callerRequestsPer10s === 0) return
+    const waitMs = window.take(now)
+    if (waitMs !== null) throw tooMany(waitMs, 'this API key makes too many requests')
+  }
+
+  const windowOf = (id: string): RateWindow => {
+    const window = windows.get(id) ?? createRateWindow(settings.callerRequestsPer10s, CALLER_WINDOW_MS)
+    if (windows.size >= REMEMBERED_MAX) windows.clear()
+    windows.set(id, window)
+    return window
+  }
+
+  const tooMany = (waitMs: number, what: string): TokenError =>
+    new TokenError('rate_limited', `${what}: wait for ${Math.ceil(waitMs / 1000)} s.`, {
+      retryAt: (clock.now().wall + waitMs) as TokenError['retryAt'],
+    })
+
+  return {
+    remembered(key) {
+      const entry = known.get(key)
+      if (entry === undefined) return undefined
+      const now = clock.now().mono
+      if (now - entry.since >= BELIEVED_MS) return undefined
+      count(entry.window, now)
+      return entry.caller
+    },
+    async identify(key, address) {
+      const apiKey = await callers.byKey(key)
+      const now = clock.now().mono
+      if (apiKey === null) {
+        known.delete(key)
+        // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
+        const waitMs = settings.wrongKeysPerMinute === 0 ? null : wrongKeys.take(networkOf(address), now)
+        if (waitMs !== null) throw tooMany(waitMs, 'too many wrong API keys came from your address')
+        return null
+      }
+      const entry: Known = {
+        caller: { apiKey, limited: Object.keys(apiKey.labels).length > 0 },
+        window: windowOf(apiKey.id),
+        since: now,
+      }
+      if (known.size >= REMEMBERED_MAX) known.clear()
+      known.set(key, entry)
+      count(entry.window, now)
+      return entry.caller
+    },
+    admits: ({ apiKey }, connection) => callers.admits(connection, apiKey.labels),
+    forget: () => known.clear(),
+  }
+}
+
+/** Whoever has one IPv6 address usually has the other 2^64 of its network as well. */
+const networkOf = (address: string): string =>
+  isIPv6(address) && !address.startsWith('::ffff:') ? address.split(':').slice(0, 4).join(':') : address
+
+export const may = ({ apiKey }: Caller, scopes: readonly ApiKeyScope[]): boolean =>
+  apiKey.scopes.includes('admin') || scopes.some((scope) => apiKey.scopes.includes(scope))
+
+/** RFC 6750 section 2.1: the scheme is compared without regard to case. */
+export function bearerOf(authorization: string | undefined): string | null {
+  if (authorization === undefined) return null
+  const [, key] = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? []
+  return key ?? null
+}
+
+/** RFC 6750 section 3. */
+export const unauthorized = (given: 'none' | 'wrong' | 'other_scheme'): HttpProblem =>
+  new HttpProblem(
+    'unauthorized',
+    {
+      none: 'an API key is missing: send it as `Authorization: Bearer KEY` (`tokenkeep key create` makes one).',
+      wrong: 'this API key is not known here: it is wrong, revoked or past its end (`tokenkeep key list`).',
+      other_scheme: 'the header Authorization is not `Bearer KEY` with an API key of Tokenkeep.',
+    }[given],
+    {
+      headers: {
+        'www-authenticate': `Bearer realm="tokenkeep"${given === 'wrong' ? ', error="invalid_token"' : ''}`,
+      },
+    },
+  )
+
+/** RFC 6750 section 3.1. */
+export const forbidden = (needed: readonly ApiKeyScope[]): HttpProblem =>
+  new HttpProblem('forbidden', `this API key lacks the scope for this: ${needed.join(' or ')}.`, {
+    headers: {
+      'www-authenticate': `Bearer realm="tokenkeep", error="insufficient_scope", scope="${needed.join(' ')}"`,
+    },
+  })

@@ -1,0 +1,185 @@
+/** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
+import type { Client, ConnectionInfo, HandOut, HistoryEntry, Provider } from '@tokenkeep/core'
+import type { ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
+import type {
+  ApiKeyWire,
+  ClientSettingsWire,
+  ClientWire,
+  ConnectionWire,
+  ImportWire,
+  LocalRefreshTokenWire,
+  NewApiKeyWire,
+  PresentationWire,
+  ProviderSettingsWire,
+  ProviderWire,
+  ReconnectWire,
+  TokenWire,
+} from '../api/wire.ts'
+
+const moment = (epochMs: number): string => new Date(epochMs).toISOString()
+const momentOrNull = (epochMs: number | null): string | null => (epochMs === null ? null : moment(epochMs))
+const seconds = (durationMs: number | null): number | null => (durationMs === null ? null : durationMs / 1000)
+const durationMs = (seconds: number | null | undefined): number | null | undefined =>
+  seconds == null ? seconds : seconds * 1000
+
+export const tokenWire = ({ accessToken, tokenType, expiresAt, scope }: HandOut, nowMs: number): TokenWire => ({
+  access_token: accessToken,
+  token_type: tokenType,
+  expires_in: secondsLeft(expiresAt, nowMs),
+  ...(scope === null ? {} : { scope }),
+})
+
+/** Rounded down, so that nobody believes in a second that is not there (RFC 6749 section 5.1). */
+export const secondsLeft = (expiresAt: number, nowMs: number): number =>
+  Math.max(0, Math.floor((expiresAt - nowMs) / 1000))
+
+export const connectionWire = (info: ConnectionInfo): ConnectionWire => ({
+  id: info.id,
+  uid: info.uid,
+  provider: info.provider,
+  client: info.client,
+  grant_type: info.grantType,
+  status: info.status,
+  reason: info.reason,
+  blocked: info.blocked,
+  subject: info.subject,
+  labels: { ...info.labels },
+  scope: info.scope,
+  generation: info.generation,
+  has_refresh_token: info.hasRefreshToken,
+  access_token_expires_at: momentOrNull(info.accessTokenExpiresAt),
+  lifetime_assumed: info.lifetimeAssumed,
+  refresh_token_expires_at: momentOrNull(info.refreshTokenExpiresAt),
+  last_refresh_at: momentOrNull(info.lastRefreshAt),
+  next_action_at: momentOrNull(info.nextActionAt),
+  created_at: moment(info.createdAt),
+})
+
+/** The sign-in that an import or a reconnect brings, its durations counted from now. */
+export function signInOf(body: Omit<ImportWire, 'id' | 'client' | 'grant_type' | 'labels'>, nowMs: number) {
+  const end = (left: number | undefined): number | undefined => (left === undefined ? undefined : nowMs + left * 1000)
+  return {
+    refreshToken: body.refresh_token,
+    accessToken: body.access_token,
+    tokenType: body.token_type,
+    expiresAt: end(body.expires_in),
+    // Keycloak says 0 for a refresh token without an end.
+    refreshTokenExpiresAt: body.refresh_expires_in === 0 ? undefined : end(body.refresh_expires_in),
+    scope: body.scope,
+    subject: body.subject,
+  }
+}
+
+export const reconnectOf = (body: ReconnectWire, nowMs: number) => ({
+  ...signInOf(body, nowMs),
+  otherAccount: body.other_account,
+})
+
+export const presentationWire = (entry: HistoryEntry): PresentationWire => ({
+  fence: entry.fence,
+  attempt: entry.attempt,
+  grant: entry.grant,
+  generation: entry.generation,
+  presented: entry.presented,
+  owner: entry.owner,
+  host: entry.host,
+  why: entry.why,
+  acquired_at: moment(entry.acquiredAt),
+  ended_at: momentOrNull(entry.endedAt),
+  outcome: entry.outcome,
+})
+
+export const providerWire = (provider: Provider): ProviderWire => ({
+  id: provider.id,
+  revision: provider.revision,
+  preset: provider.preset,
+  issuer: provider.issuer,
+  token_endpoint: provider.tokenEndpoint,
+  revocation_endpoint: provider.revocationEndpoint,
+  introspection_endpoint: provider.introspectionEndpoint,
+  reuse: provider.reuse,
+  narrowing: provider.narrowing,
+  refresh_kills_access_token: provider.refreshKillsAccessToken,
+  access_token_lifetime: seconds(provider.accessTokenLifetimeMs),
+  refresh_token_idle: seconds(provider.refreshTokenIdleMs),
+  words: {
+    reused: [...provider.words.reused],
+    rejected: [...provider.words.rejected],
+    interaction_required: [...provider.words.interactionRequired],
+    misconfigured: [...provider.words.misconfigured],
+    unavailable: [...provider.words.unavailable],
+  },
+  api_base_urls: [...provider.apiBaseUrls],
+  allow_private_network: provider.allowPrivateNetwork,
+})
+
+export function providerInput(id: string, body: ProviderSettingsWire): ProviderInput {
+  const { words } = body
+  const given = {
+    preset: body.preset ?? undefined,
+    issuer: body.issuer,
+    tokenEndpoint: body.token_endpoint,
+    revocationEndpoint: body.revocation_endpoint,
+    introspectionEndpoint: body.introspection_endpoint,
+    reuse: body.reuse,
+    narrowing: body.narrowing,
+    refreshKillsAccessToken: body.refresh_kills_access_token,
+    accessTokenLifetimeMs: durationMs(body.access_token_lifetime),
+    refreshTokenIdleMs: durationMs(body.refresh_token_idle),
+    words: words && {
+      reused: words.reused ?? [],
+      rejected: words.rejected ?? [],
+      interactionRequired: words.interaction_required ?? [],
+      misconfigured: words.misconfigured ?? [],
+      unavailable: words.unavailable ?? [],
+    },
+    apiBaseUrls: body.api_base_urls,
+    allowPrivateNetwork: body.allow_private_network,
+  }
+  return { id, ...given }
+}
+
+export const clientWire = (client: Client): ClientWire => ({
+  id: client.id,
+  revision: client.revision,
+  provider: client.provider,
+  client_id: client.clientId,
+  token_endpoint_auth_method: client.tokenEndpointAuthMethod,
+})
+
+export const clientInput = (id: string, body: ClientSettingsWire): ClientInput => ({
+  id,
+  provider: body.provider,
+  clientId: body.client_id,
+  ...(body.client_secret === undefined ? {} : { clientSecret: body.client_secret }),
+  ...(body.token_endpoint_auth_method === undefined
+    ? {}
+    : { tokenEndpointAuthMethod: body.token_endpoint_auth_method }),
+})
+
+export const apiKeyWire = (apiKey: ApiKey): ApiKeyWire => ({
+  id: apiKey.id,
+  name: apiKey.name,
+  scopes: [...apiKey.scopes],
+  labels: { ...apiKey.labels },
+  sources: { ...apiKey.sources },
+  created_at: moment(apiKey.createdAt),
+  expires_at: momentOrNull(apiKey.expiresAt),
+  revoked_at: momentOrNull(apiKey.revokedAt),
+})
+
+export const apiKeyInput = (body: NewApiKeyWire): ApiKeyInput => ({
+  name: body.name,
+  scopes: body.scopes,
+  labels: body.labels,
+  sources: body.sources,
+  expiresAt: body.expires_at == null ? null : Date.parse(body.expires_at),
+})
+
+export const localRefreshTokenWire = (token: LocalRefreshToken): LocalRefreshTokenWire => ({
+  id: token.id,
+  connection: token.connection,
+  api_key: token.apiKey,
+  created_at: moment(token.createdAt),
+  revoked_at: momentOrNull(token.revokedAt),
+})
