@@ -1,0 +1,301 @@
+/** The HTTP server: what every request meets, and where it goes. */
+import { Buffer } from 'node:buffer'
+import type { AddressInfo, Socket } from 'node:net'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import underPressure from '@fastify/under-pressure'
+import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
+import type { Tokenkeep } from '@tokenkeep/node'
+import { createAddressed } from './addressed.ts'
+import { createCallerDesk, type Caller } from './caller.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { openApiDocument } from './openapi.ts'
+import { HttpProblem, refusalOf } from './problem.ts'
+import { registerRoutes } from './routes.ts'
+import type { HttpSettings } from './settings.ts'
+import { registerTokenRoute } from './token-route.ts'
+
+export interface AppSetup {
+  readonly keep: Tokenkeep
+  readonly settings: HttpSettings
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly clock: Pick<Clock, 'now'>
+  /** Of this program, for the OpenAPI document. */
+  readonly version: string
+}
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0: a free one. */
+  readonly port: number
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
+}
+
+export interface App {
+  /** @throws TokenError `in_use`, `invalid_input` where nobody can listen there */
+  listen(at: ListenOptions): Promise<{ readonly url: string; readonly port: number }>
+  /** From now on `/readyz` says no; everything else goes on. */
+  stopping(): void
+  /** Takes no new request, and answers those that are here for `withinMs` at most. */
+  close(withinMs: number): Promise<void>
+}
+
+/** An id of 200 characters, each of them four bytes, each of those escaped. */
+const PARAMETER_LENGTH_MAX = 2400
+const HEADERS_BYTES_MAX = 16 * 1024
+/** Longer than the idle limit of common proxies, so that it is they who end an idle connection. */
+const KEEP_ALIVE_MS = 75_000
+
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const
+
+export function createApp(setup: AppSetup): App {
+  let server: FastifyInstance | null = null
+  let ready = true
+  return {
+    async listen({ host, port, tls }) {
+      server = await build(setup, { tls, ready: () => ready })
+      try {
+        await server.listen({ host, port })
+      } catch (error) {
+        await server.close()
+        throw notListening(error, { host, port })
+      }
+      const { address, port: taken } = server.server.address() as AddressInfo
+      return { url: urlOf(tls === undefined ? 'http' : 'https', address, taken), port: taken }
+    },
+    stopping() {
+      ready = false
+    },
+    async close(withinMs) {
+      ready = false
+      if (server === null) return
+      const closing = server.close()
+      const cut = setTimeout(() => server?.server.closeAllConnections(), withinMs)
+      await closing
+      clearTimeout(cut)
+    },
+  }
+}
+
+async function build(
+  { keep, settings, metrics, log, clock, version }: AppSetup,
+  of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean },
+): Promise<FastifyInstance> {
+  const addressed = createAddressed(settings)
+  const desk = createCallerDesk({ callers: keep.callers, clock, settings })
+  const app = Fastify({
+    ...(of.tls === undefined ? {} : { https: { ...of.tls, maxHeaderSize: HEADERS_BYTES_MAX } }),
+    ...(of.tls === undefined ? { http: { maxHeaderSize: HEADERS_BYTES_MAX } } : {}),
+    logger: false,
+    bodyLimit: settings.bodyBytesMax,
+    requestTimeout: settings.requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error, request, reply) => answerProblem(error, request, reply),
+  }) as unknown as FastifyInstance
+
+  const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const refusal = refusalOf(inOurWords(error), clock.now().wall)
+    if (refusal.code === 'unexpected') log.error({ operation: operationOf(request), error }, 'a request failed')
+    else if (refusal.status < 500) metrics.refused(refusal.code)
+    return reply
+      .code(refusal.status)
+      .headers(SECURITY_HEADERS)
+      .headers(refusal.headers)
+      .header('content-type', 'application/problem+json; charset=utf-8')
+      .send(JSON.stringify(refusal.body))
+  }
+  const routes = routesOf(app)
+  app.setErrorHandler(answerProblem)
+  app.setNotFoundHandler((request, reply) => answerProblem(noSuchRoute(routes, request), request, reply))
+  app.removeContentTypeParser('text/plain')
+  app.decorateRequest('caller', null)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(SECURITY_HEADERS)
+    try {
+      addressed.check(request.headers)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    metrics.answered(operationOf(request), reply.statusCode)
+    done()
+  })
+
+  registerStatus(app, { keep, metrics, ready: of.ready, document: JSON.stringify(openApiDocument(version)) })
+  const visible = async (caller: Caller, given: string): Promise<string> => {
+    const parsed = parseConnectionId(given)
+    if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+    if (caller.limited && !(await desk.admits(caller, parsed.id))) throw unknownConnection(parsed.id)
+    return parsed.id
+  }
+  await app.register(async (inner) => {
+    if (settings.eventLoopDelayMsMax > 0) {
+      await inner.register(underPressure, {
+        maxEventLoopDelay: settings.eventLoopDelayMsMax,
+        pressureHandler: (_request, _reply) => {
+          throw new HttpProblem('overloaded', 'this server has more to do than it can: try again in a moment.')
+        },
+      })
+    }
+    registerTokenRoute(inner, { keep, desk, metrics, clock, visible })
+    registerRoutes(inner, { keep, desk, clock, visible })
+  })
+  return app
+}
+
+const unknownConnection = (id: string): TokenError =>
+  new TokenError('unknown_connection', `there is no connection "${id}".`, { subject: id })
+
+const operationOf = (request: FastifyRequest): string => request.routeOptions.config.operation ?? 'other'
+
+// ---- status --------------------------------------------------------------------------------------------------------
+
+function registerStatus(
+  app: FastifyInstance,
+  of: {
+    readonly keep: Tokenkeep
+    readonly metrics: Metrics
+    readonly ready: () => boolean
+    readonly document: string
+  },
+): void {
+  app.route({
+    method: 'GET',
+    url: '/healthz',
+    config: { operation: 'healthz' },
+    handler: (_request, reply) => reply.header('content-type', 'text/plain; charset=utf-8').send('ok\n'),
+  })
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    config: { operation: 'readyz' },
+    handler: async (_request, reply) => {
+      if (!of.ready()) throw new HttpProblem('stopping', 'this server is about to end: ask another one.')
+      await of.keep.providers.list()
+      return reply.header('content-type', 'text/plain; charset=utf-8').send('ready\n')
+    },
+  })
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    config: { operation: 'metrics' },
+    handler: async (_request, reply) => {
+      const { contentType, text } = await of.metrics.expose()
+      return reply.header('content-type', contentType).send(text)
+    },
+  })
+  app.route({
+    method: 'GET',
+    url: '/openapi.json',
+    config: { operation: 'openapi' },
+    handler: (_request, reply) => reply.header('content-type', 'application/json; charset=utf-8').send(of.document),
+  })
+}
+
+// ---- what is no operation ------------------------------------------------------------------------------------------
+
+interface KnownRoute {
+  readonly method: string
+  readonly path: RegExp
+}
+
+/** Every route that is registered from now on, to tell a wrong method from a wrong path. */
+function routesOf(app: FastifyInstance): readonly KnownRoute[] {
+  const routes: KnownRoute[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`)
+    for (const each of [method].flat()) routes.push({ method: each, path })
+  })
+  return routes
+}
+
+function noSuchRoute(routes: readonly KnownRoute[], { url }: FastifyRequest): HttpProblem {
+  const [path = '/'] = url.split('?', 1)
+  const allowed = routes.filter((route) => route.path.test(path)).map(({ method }) => method)
+  if (allowed.length === 0) return nothingThere()
+  return new HttpProblem('method_not_allowed', `this path knows ${allowed.join(', ')}.`, {
+    headers: { allow: allowed.join(', ') },
+  })
+}
+
+const nothingThere = (): HttpProblem =>
+  new HttpProblem('unknown_route', 'there is nothing at this path: /openapi.json lists what there is.')
+
+/** Fastify's own refusals; what is not among them is a failure of ours, or a mistake. */
+function inOurWords(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error) || error instanceof TokenError || error instanceof HttpProblem)
+    return error
+  switch ((error as FastifyError).code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new HttpProblem('body_too_large', 'the body is larger than this server takes.')
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new HttpProblem('unsupported_media_type', 'the body must be JSON, sent as Content-Type: application/json.')
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return new HttpProblem('malformed_request', 'the body is empty where JSON was announced.')
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new HttpProblem('malformed_request', 'the body is not JSON.')
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new HttpProblem('malformed_request', 'the body is not as long as Content-Length says.')
+    case 'FST_ERR_BAD_URL':
+      return new HttpProblem('malformed_request', 'the path has an escape that is none: write % as %25.')
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+    case 'FST_ERR_ASYNC_CONSTRAINT':
+      return nothingThere()
+    default:
+      return error
+  }
+}
+
+/** What is no HTTP, or came too slowly: there is no request to answer, only a socket. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  // Gone already, or half an answer is on its way.
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy()
+    return
+  }
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const large = error.code === 'HPE_HEADER_OVERFLOW'
+  const problem = late
+    ? new HttpProblem('request_timeout', 'the request did not arrive whole in time.')
+    : new HttpProblem('malformed_request', large ? 'the headers are too large.' : 'that is not an HTTP request.')
+  const { status, body } = refusalOf(problem, 0)
+  const code = large ? 431 : status
+  const text = JSON.stringify({ ...body, status: code })
+  socket.end(
+    `HTTP/1.1 ${code} ${late ? 'Request Timeout' : large ? 'Request Header Fields Too Large' : 'Bad Request'}\r\n` +
+      `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\n` +
+      `cache-control: no-store\r\nconnection: close\r\n\r\n${text}`,
+  )
+}
+
+function notListening(error: unknown, { host, port }: { readonly host: string; readonly port: number }): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'EADDRINUSE') {
+    return new TokenError('in_use', `port ${port} is in use. Choose another with --port, or end what listens there.`)
+  }
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return new TokenError('invalid_input', `nobody can listen on ${host}, port ${port}, here (${code}).`)
+  }
+  return error
+}
+
+function urlOf(scheme: string, address: string, port: number): string {
+  const everywhere = address === '0.0.0.0' || address === '::'
+  const host = everywhere ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address
+  return `${scheme}://${host}:${port}`
+}

@@ -1,0 +1,95 @@
+/** The OpenAPI document, made from the table that the routes are made from. */
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
+import { z } from 'zod'
+import { OPERATIONS, type Operation } from '../api/operations.ts'
+import { HTTP_STATUS, type ProblemCode } from '../api/problem-codes.ts'
+import { Problem } from '../api/wire.ts'
+
+/** What every operation can be answered with. */
+const EVERYWHERE = [
+  'malformed_request',
+  'invalid_input',
+  'unauthorized',
+  'forbidden',
+  'origin_refused',
+  'host_refused',
+  'rate_limited',
+  'unexpected',
+  'store_unavailable',
+  'overloaded',
+  'closed',
+] as const satisfies readonly ProblemCode[]
+const WITH_A_BODY = ['body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[]
+
+/**
+ * @param version of this server
+ * @returns an OpenAPI 3.1 document
+ */
+export function openApiDocument(version: string): object {
+  const paths: ZodOpenApiPathsObject = {}
+  for (const [id, operation] of Object.entries(OPERATIONS) as [string, Operation][]) {
+    paths[operation.path] = {
+      ...paths[operation.path],
+      [operation.method.toLowerCase()]: operationObject(id, operation),
+    }
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Tokenkeep',
+      version,
+      summary: 'Keeps OAuth 2.0 tokens alive',
+      description:
+        'Durations are seconds, moments are RFC 3339 in UTC. Errors are problem details (RFC 9457) with a stable `code`. ' +
+        'The drop-in token endpoint of each realm is described by its own discovery document (RFC 8414).',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ apiKey: [] }],
+    components: {
+      securitySchemes: {
+        apiKey: { type: 'http', scheme: 'bearer', description: 'An API key (`tokenkeep key create`)' },
+      },
+    },
+    paths,
+  })
+}
+
+function operationObject(id: string, operation: Operation): ZodOpenApiOperationObject {
+  const { path, query, body, status, answer, summary, scopes } = operation
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => [name, z.string()] as const)
+  return {
+    operationId: id,
+    summary,
+    description: `Needs an API key with scope ${scopes.map((scope) => `\`${scope}\``).join(' or ')} (or \`admin\`).`,
+    requestParams: {
+      ...(inPath.length === 0 ? {} : { path: z.object(Object.fromEntries(inPath)) }),
+      ...(query === undefined ? {} : { query }),
+      ...(id === 'getToken' ? { header: PREFER } : {}),
+    },
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    responses: {
+      [`${status}` as const]: { description: 'Done', content: { 'application/json': { schema: answer } } },
+      ...problemResponses([...operation.problems, ...EVERYWHERE, ...(body === undefined ? [] : WITH_A_BODY)]),
+    },
+  }
+}
+
+const PREFER = z.object({
+  Prefer: z.string().optional().meta({
+    description: 'wait=SECONDS: how long to wait for a refresh, 20 where absent (RFC 7240)',
+    example: 'wait=5',
+  }),
+})
+
+function problemResponses(codes: readonly ProblemCode[]) {
+  const byStatus = Map.groupBy(new Set(codes), (code) => HTTP_STATUS[code])
+  return Object.fromEntries(
+    [...byStatus].map(([status, each]) => [
+      `${status}` as const,
+      { description: each.join(', '), content: { 'application/problem+json': { schema: Problem } } },
+    ]),
+  )
+}

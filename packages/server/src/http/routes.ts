@@ -1,0 +1,293 @@
+/** What each operation of the API does, beside handing out: read, ask the library, write. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { TokenError, type Clock, type ConnectionInfo } from '@tokenkeep/core'
+import type { ApiKey, Tokenkeep } from '@tokenkeep/node'
+import type { z } from 'zod'
+import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
+import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
+import { readInput, readQuery } from './input.ts'
+import { HttpProblem } from './problem.ts'
+import * as wire from './wire-objects.ts'
+
+export interface RoutesSetup {
+  readonly keep: Tokenkeep
+  readonly desk: CallerDesk
+  readonly clock: Pick<Clock, 'now'>
+  /** The id of a connection that exists for this caller. @throws TokenError `unknown_connection` */
+  readonly visible: (caller: Caller, id: string) => Promise<string>
+}
+
+type Ids = Readonly<Record<'id' | 'provider', string>>
+interface Asked<Id extends OperationId> {
+  readonly caller: Caller
+  readonly ids: Ids
+  readonly query: Input<(typeof OPERATIONS)[Id], 'query'>
+  readonly body: Input<(typeof OPERATIONS)[Id], 'body'>
+}
+type Input<Of, Part extends 'query' | 'body'> =
+  Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
+type Handlers = {
+  readonly [Id in Exclude<OperationId, 'getToken'>]: (
+    asked: Asked<Id>,
+  ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
+}
+
+const LIST_DEFAULT = 100
+
+export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
+  const handlers = handlersOf(setup)
+  for (const [id, handle] of Object.entries(handlers) as [
+    keyof Handlers,
+    (asked: Asked<never>) => Promise<unknown>,
+  ][]) {
+    const operation: Operation = OPERATIONS[id]
+    app.route({
+      method: operation.method,
+      url: operation.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      config: { operation: id },
+      // Before the body is read: nobody unknown makes us read one.
+      onRequest: async (request) => {
+        const caller = await callerOf(request, setup.desk)
+        if (!may(caller, operation.scopes)) throw forbidden(operation.scopes)
+        request.caller = caller
+      },
+      handler: async (request, reply) => {
+        const asked = readRequest(operation, request) as Asked<never>
+        const answer = await handle(asked)
+        return reply
+          .code(operation.status)
+          .header('content-type', 'application/json; charset=utf-8')
+          .send(JSON.stringify(answer))
+      },
+    })
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; null before anybody looked. */
+    caller: Caller | null
+  }
+  interface FastifyContextConfig {
+    /** The name of the operation, for metrics. */
+    operation?: string
+  }
+}
+
+async function callerOf(request: FastifyRequest, desk: CallerDesk): Promise<Caller> {
+  const { authorization } = request.headers
+  const key = bearerOf(authorization)
+  if (key === null) throw unauthorized(authorization === undefined ? 'none' : 'other_scheme')
+  const caller = desk.remembered(key) ?? (await desk.identify(key, request.ip))
+  if (caller === null) throw unauthorized('wrong')
+  return caller
+}
+
+function readRequest(operation: Operation, request: FastifyRequest) {
+  const at = request.url.indexOf('?')
+  const search = at === -1 ? '' : request.url.slice(at + 1)
+  if (operation.query === undefined && search !== '') {
+    throw new HttpProblem('invalid_input', 'this operation has no query parameters: leave what stands behind ? out')
+  }
+  if (operation.body === undefined && request.body !== undefined && request.body !== null) {
+    throw new HttpProblem('invalid_input', 'this operation has no body: leave it out')
+  }
+  return {
+    caller: request.caller,
+    ids: request.params,
+    query: operation.query === undefined ? undefined : readQuery(operation.query, search),
+    body: operation.body === undefined ? undefined : readInput('body', operation.body, request.body),
+  }
+}
+
+function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
+  const now = (): number => clock.now().wall
+
+  /** A key that this caller may look after: one that is limited at least as it is itself. */
+  const keyInSight = async (caller: Caller, id: string): Promise<ApiKey> => {
+    const apiKey = await keep.apiKeys.get(id)
+    if (covers(caller, apiKey)) return apiKey
+    // The words of a key that is not there.
+    return keep.apiKeys.get('')
+  }
+
+  return {
+    async rejectToken({ caller, ids, body }) {
+      const id = await visible(caller, ids.id)
+      return keep.rejected(id, body.access_token)
+    },
+    async introspect({ caller, ids }) {
+      return { result: await keep.introspect(await visible(caller, ids.id)) }
+    },
+
+    async listConnections({ caller, query }) {
+      const limit = query.limit ?? LIST_DEFAULT
+      const labels = merged(caller.apiKey.labels, labelsOf(query.label))
+      if (labels === null) return { connections: [], next_cursor: null }
+      const found = await keep.connections.list({
+        status: query.status,
+        provider: query.provider,
+        labels,
+        limit,
+        after: query.cursor === undefined ? undefined : idOfCursor(query.cursor),
+      })
+      const last = found.length < limit ? undefined : found.at(-1)
+      return {
+        connections: found.map(wire.connectionWire),
+        next_cursor: last === undefined ? null : cursorOf(last),
+      }
+    },
+    async importConnection({ caller, body }) {
+      const labels = merged(caller.apiKey.labels, body.labels ?? {})
+      if (labels === null) throw otherLabels()
+      const { id, client, grant_type: grantType } = body
+      const signIn = wire.signInOf(body, now())
+      const imported = keep.connections.import({ ...signIn, id, client, grantType, labels })
+      return wire.connectionWire(await imported.catch((error: unknown) => rethrow(error, caller)))
+    },
+    async getConnection({ caller, ids }) {
+      return wire.connectionWire(await keep.connections.get(await visible(caller, ids.id)))
+    },
+    async reconnectConnection({ caller, ids, body }) {
+      const id = await visible(caller, ids.id)
+      const reconnected = keep.connections.reconnect(id, wire.reconnectOf(body, now()))
+      return wire.connectionWire(await reconnected.catch((error: unknown) => rethrow(error, caller)))
+    },
+    async deleteConnection({ caller, ids }) {
+      const id = await visible(caller, ids.id)
+      const { revokedUpstream } = await keep.connections.delete(id)
+      desk.forget()
+      return { id, revoked_upstream: revokedUpstream }
+    },
+    async getHistory({ caller, ids, query }) {
+      const id = await visible(caller, ids.id)
+      return { presentations: (await keep.connections.history(id, query.limit)).map(wire.presentationWire) }
+    },
+
+    async listLocalRefreshTokens({ caller, ids }) {
+      const id = await visible(caller, ids.id)
+      return { local_refresh_tokens: (await keep.localRefreshTokens.list(id)).map(wire.localRefreshTokenWire) }
+    },
+    async shareConnection({ caller, ids, body }) {
+      const id = await visible(caller, ids.id)
+      const { id: holder } = await keyInSight(caller, body.api_key)
+      const { localRefreshToken, refreshToken } = await keep.localRefreshTokens.share(id, { with: holder })
+      return { ...wire.localRefreshTokenWire(localRefreshToken), refresh_token: refreshToken }
+    },
+    async revokeLocalRefreshToken({ caller, ids }) {
+      const token = await keep.localRefreshTokens.get(ids.id)
+      if (caller.limited && !(await desk.admits(caller, token.connection))) await keep.localRefreshTokens.get('')
+      const revoked = await keep.localRefreshTokens.revoke(token.id)
+      desk.forget()
+      return wire.localRefreshTokenWire(revoked)
+    },
+
+    async listProviders() {
+      return { providers: (await keep.providers.list()).map(wire.providerWire) }
+    },
+    async getProvider({ ids }) {
+      return wire.providerWire(await keep.providers.get(ids.id))
+    },
+    async putProvider({ ids, body }) {
+      return wire.providerWire(await keep.providers.put(wire.providerInput(ids.id, body)))
+    },
+    async listClients() {
+      return { clients: (await keep.clients.list()).map(wire.clientWire) }
+    },
+    async getClient({ ids }) {
+      return wire.clientWire(await keep.clients.get(ids.id))
+    },
+    async putClient({ ids, body }) {
+      return wire.clientWire(await keep.clients.put(wire.clientInput(ids.id, body)))
+    },
+
+    async listApiKeys({ caller }) {
+      const all = await keep.apiKeys.list()
+      return { api_keys: all.filter((apiKey) => covers(caller, apiKey)).map(wire.apiKeyWire) }
+    },
+    async createApiKey({ caller, body }) {
+      const labels = merged(caller.apiKey.labels, body.labels ?? {})
+      if (labels === null) throw beyond('for connections that it does not see itself')
+      const wanted = wire.apiKeyInput({ ...body, labels })
+      const { expiresAt } = caller.apiKey
+      if (!(wanted.scopes ?? ['token:read']).every((scope) => may(caller, [scope])))
+        throw beyond('with scopes that it does not have itself')
+      if (expiresAt !== null && (wanted.expiresAt == null || wanted.expiresAt > expiresAt))
+        throw beyond('that outlives it: give expires_at, not after its own end')
+      const { apiKey, key } = await keep.apiKeys.create(wanted)
+      return { ...wire.apiKeyWire(apiKey), key }
+    },
+    async revokeApiKey({ caller, ids }) {
+      const { id } = await keyInSight(caller, ids.id)
+      const revoked = await keep.apiKeys.revoke(id)
+      desk.forget()
+      return wire.apiKeyWire(revoked)
+    },
+    async setSource({ caller, ids, body }) {
+      const { id } = await keyInSight(caller, ids.id)
+      if (body.connection !== null) await visible(caller, body.connection)
+      return wire.apiKeyWire(await keep.apiKeys.setSource(id, ids.provider, body.connection))
+    },
+  }
+}
+
+/** Whether a key may do and see at most what its caller may. */
+function covers(caller: Caller, { scopes, labels }: ApiKey): boolean {
+  const own = Object.entries(caller.apiKey.labels)
+  return scopes.every((scope) => may(caller, [scope])) && own.every(([name, value]) => labels[name] === value)
+}
+
+const beyond = (how: string): HttpProblem =>
+  new HttpProblem('forbidden', `this API key cannot make one ${how}. Ask whoever has a key with scope admin.`)
+
+// ---- labels --------------------------------------------------------------------------------------------------------
+
+type Labels = Readonly<Record<string, string>>
+
+/** Both together; null: they contradict each other. */
+function merged(own: Labels, asked: Labels): Labels | null {
+  const contradicts = Object.entries(own).some(([name, value]) => (asked[name] ?? value) !== value)
+  return contradicts ? null : { ...asked, ...own }
+}
+
+function labelsOf(given: readonly string[] | undefined): Labels {
+  const labels: Record<string, string> = {}
+  for (const text of given ?? []) {
+    const at = text.indexOf('=')
+    const name = text.slice(0, at)
+    if ((labels[name] ?? text.slice(at + 1)) !== text.slice(at + 1)) {
+      throw new HttpProblem(
+        'invalid_input',
+        'in the query, label names one label with two values, which no connection has',
+      )
+    }
+    labels[name] = text.slice(at + 1)
+  }
+  return labels
+}
+
+const otherLabels = (): HttpProblem =>
+  new HttpProblem(
+    'forbidden',
+    'this API key is limited to connections with certain labels, and this one would have other values for them.',
+  )
+
+/** A connection that a limited caller does not see is not named to it. */
+function rethrow(error: unknown, caller: Caller): never {
+  if (!caller.limited || !(error instanceof TokenError) || error.code !== 'refresh_token_held') throw error
+  throw new TokenError(
+    'refresh_token_held',
+    'another connection holds this refresh token already. Two keepers of one refresh token would end the sign-in: ' +
+      'give this one a sign-in of its own.',
+  )
+}
+
+// ---- cursors -------------------------------------------------------------------------------------------------------
+
+const cursorOf = ({ id }: ConnectionInfo): string => Buffer.from(id, 'utf8').toString('base64url')
+
+function idOfCursor(cursor: string): string {
+  const id = Buffer.from(cursor, 'base64url').toString('utf8')
+  if (id !== '' && Buffer.from(id, 'utf8').toString('base64url') === cursor) return id
+  throw new HttpProblem('invalid_input', 'in the query, cursor is not the next_cursor of another page')
+}

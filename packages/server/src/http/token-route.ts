@@ -1,0 +1,130 @@
+/**
+ * `GET /v1/connections/{id}/token`, the route that is asked all the time: no schema at run time, no async layer of its
+ * own, and what does not change of an answer is written once for each hand-out.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { TokenError, type Clock, type HandOut, type TokenOptions } from '@tokenkeep/core'
+import type { Tokenkeep } from '@tokenkeep/node'
+import { OPERATIONS } from '../api/operations.ts'
+import { TokenQuery } from '../api/wire.ts'
+import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
+import { readQuery } from './input.ts'
+import type { Metrics } from './metrics.ts'
+import { HttpProblem } from './problem.ts'
+import { secondsLeft } from './wire-objects.ts'
+
+export interface TokenRouteSetup {
+  readonly keep: Tokenkeep
+  readonly desk: CallerDesk
+  readonly metrics: Metrics
+  readonly clock: Pick<Clock, 'now'>
+  /** A connection that exists, for this caller. @throws TokenError `unknown_connection` */
+  readonly visible: (caller: Caller, id: string) => Promise<string>
+}
+
+const WAIT_SECONDS_MAX = 120
+const { scopes } = OPERATIONS.getToken
+
+export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup): void {
+  const { keep, desk, metrics, clock } = setup
+  const written = new WeakMap<HandOut, { readonly before: string; readonly after: string }>()
+
+  const answer = (reply: FastifyReply, given: HandOut): void => {
+    let text = written.get(given)
+    if (text === undefined) {
+      const { accessToken, tokenType, scope } = given
+      text = {
+        before: `{"access_token":${JSON.stringify(accessToken)},"token_type":${JSON.stringify(tokenType)},"expires_in":`,
+        after: scope === null ? '}' : `,"scope":${JSON.stringify(scope)}}`,
+      }
+      written.set(given, text)
+    }
+    metrics.handOut('api', 'ok')
+    reply.send(text.before + secondsLeft(given.expiresAt, clock.now().wall) + text.after)
+  }
+
+  const failed = (reply: FastifyReply, error: unknown): void => {
+    if (error instanceof TokenError) metrics.handOut('api', error.code)
+    reply.send(error)
+  }
+
+  const known = async (key: string, address: string): Promise<Caller> => {
+    const caller = await desk.identify(key, address)
+    if (caller === null) throw unauthorized('wrong')
+    return caller
+  }
+
+  const handOut = (caller: Caller, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
+    if (!may(caller, scopes)) throw forbidden(scopes)
+    const { id } = request.params as { id: string }
+    const asked = optionsOf(request)
+    if (asked?.waitMs !== undefined) reply.header('preference-applied', `wait=${asked.waitMs / 1000}`)
+    const token = caller.limited ? setup.visible(caller, id).then(() => keep.token(id, asked)) : keep.token(id, asked)
+    void token.then(
+      (given) => answer(reply, given),
+      (error: unknown) => failed(reply, error),
+    )
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/v1/connections/:id/token',
+    handler: (request, reply) => {
+      reply.header('content-type', 'application/json; charset=utf-8')
+      const key = bearerOf(request.headers.authorization)
+      if (key === null) throw unauthorized(request.headers.authorization === undefined ? 'none' : 'other_scheme')
+      const caller = desk.remembered(key)
+      if (caller !== undefined) void handOut(caller, request, reply)
+      else {
+        void known(key, request.ip).then(
+          (found) => {
+            try {
+              void handOut(found, request, reply)
+            } catch (error) {
+              failed(reply, error)
+            }
+          },
+          (error: unknown) => failed(reply, error),
+        )
+      }
+    },
+  })
+}
+
+/** Undefined where nothing was asked for, which is the quickest. */
+function optionsOf(request: FastifyRequest): TokenOptions | undefined {
+  const { prefer } = request.headers
+  const at = request.url.indexOf('?')
+  if (at === -1 && prefer === undefined) return undefined
+  const waitMs = prefer === undefined ? undefined : waitOf(prefer)
+  if (at === -1) return waitMs === undefined ? undefined : { waitMs }
+  const query = readQuery(TokenQuery, request.url.slice(at + 1))
+  return {
+    scope: query.scope,
+    resource: query.resource,
+    minTtlMs: query.min_ttl === undefined ? undefined : query.min_ttl * 1000,
+    waitMs,
+  }
+}
+
+/**
+ * The wait of a `Prefer` header (RFC 7240 section 4.3), milliseconds; undefined: none is said. Other preferences are none
+ * of ours.
+ *
+ * @throws HttpProblem `invalid_input`
+ */
+function waitOf(prefer: string | readonly string[]): number | undefined {
+  const wait = [prefer]
+    .flat()
+    .flatMap((header) => header.split(','))
+    .map((preference) => /^\s*wait\s*(?:=\s*"?([^";]*)"?)?\s*(?:;|$)/i.exec(preference))
+    .find((match) => match !== null)
+  if (wait === undefined) return undefined
+  const seconds = /^\d{1,6}$/.test(wait[1] ?? '') ? Number(wait[1]) : NaN
+  if (Number.isNaN(seconds)) {
+    throw new HttpProblem('invalid_input', 'in the header Prefer, wait is a whole number of seconds, such as wait=5', {
+      errors: [{ in: 'header', name: 'Prefer', detail: 'wait must be a whole number of seconds' }],
+    })
+  }
+  return Math.min(seconds, WAIT_SECONDS_MAX) * 1000
+}
