@@ -2,7 +2,6 @@
 import { Buffer } from 'node:buffer'
 import type { AddressInfo, Socket } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import underPressure from '@fastify/under-pressure'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
@@ -10,8 +9,10 @@ import { createCallerDesk, type Caller } from './caller.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
+import { watchPressure } from './pressure.ts'
 import { HttpProblem, refusalOf } from './problem.ts'
 import { registerRoutes } from './routes.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 import type { HttpSettings } from './settings.ts'
 import { registerTokenRoute } from './token-route.ts'
 
@@ -47,20 +48,12 @@ const HEADERS_BYTES_MAX = 16 * 1024
 /** Longer than the idle limit of common proxies, so that it is they who end an idle connection. */
 const KEEP_ALIVE_MS = 75_000
 
-const SECURITY_HEADERS = {
-  'cache-control': 'no-store',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-} as const
-
 export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
   let ready = true
   return {
     async listen({ host, port, tls }) {
-      server = await build(setup, { tls, ready: () => ready })
+      server = build(setup, { tls, ready: () => ready })
       try {
         await server.listen({ host, port })
       } catch (error) {
@@ -84,10 +77,10 @@ export function createApp(setup: AppSetup): App {
   }
 }
 
-async function build(
+function build(
   { keep, settings, metrics, log, clock, version }: AppSetup,
   of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean },
-): Promise<FastifyInstance> {
+): FastifyInstance {
   const addressed = createAddressed(settings)
   const desk = createCallerDesk({ callers: keep.callers, clock, settings })
   const app = Fastify({
@@ -110,9 +103,9 @@ async function build(
     const refusal = refusalOf(inOurWords(error), clock.now().wall)
     if (refusal.code === 'unexpected') log.error({ operation: operationOf(request), error }, 'a request failed')
     else if (refusal.status < 500) metrics.refused(refusal.code)
+    metrics.answered(operationOf(request), refusal.status)
     return reply
       .code(refusal.status)
-      .headers(SECURITY_HEADERS)
       .headers(refusal.headers)
       .header('content-type', 'application/problem+json; charset=utf-8')
       .send(JSON.stringify(refusal.body))
@@ -122,8 +115,7 @@ async function build(
   app.setNotFoundHandler((request, reply) => answerProblem(noSuchRoute(routes, request), request, reply))
   app.removeContentTypeParser('text/plain')
   app.decorateRequest('caller', null)
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(SECURITY_HEADERS)
+  app.addHook('onRequest', (request, _reply, done) => {
     try {
       addressed.check(request.headers)
       done()
@@ -131,11 +123,11 @@ async function build(
       done(error as Error)
     }
   })
-  app.addHook('onResponse', (request, reply, done) => {
-    metrics.answered(operationOf(request), reply.statusCode)
-    done()
+  // Answers that leave past Fastify, as those of the token routes do, write these headers themselves.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    reply.headers(SECURITY_HEADERS)
+    done(null, payload)
   })
-
   registerStatus(app, { keep, metrics, ready: of.ready, document: JSON.stringify(openApiDocument(version)) })
   const visible = async (caller: Caller, given: string): Promise<string> => {
     const parsed = parseConnectionId(given)
@@ -143,18 +135,10 @@ async function build(
     if (caller.limited && !(await desk.admits(caller, parsed.id))) throw unknownConnection(parsed.id)
     return parsed.id
   }
-  await app.register(async (inner) => {
-    if (settings.eventLoopDelayMsMax > 0) {
-      await inner.register(underPressure, {
-        maxEventLoopDelay: settings.eventLoopDelayMsMax,
-        pressureHandler: (_request, _reply) => {
-          throw new HttpProblem('overloaded', 'this server has more to do than it can: try again in a moment.')
-        },
-      })
-    }
-    registerTokenRoute(inner, { keep, desk, metrics, clock, visible })
-    registerRoutes(inner, { keep, desk, clock, visible })
-  })
+  const pressure = watchPressure(settings.eventLoopDelayMsMax)
+  app.addHook('onClose', () => pressure.stop())
+  registerTokenRoute(app, { keep, desk, metrics, clock, visible, pressure })
+  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure })
   return app
 }
 
@@ -165,47 +149,42 @@ const operationOf = (request: FastifyRequest): string => request.routeOptions.co
 
 // ---- status --------------------------------------------------------------------------------------------------------
 
-function registerStatus(
-  app: FastifyInstance,
-  of: {
-    readonly keep: Tokenkeep
-    readonly metrics: Metrics
-    readonly ready: () => boolean
-    readonly document: string
-  },
-): void {
-  app.route({
-    method: 'GET',
-    url: '/healthz',
-    config: { operation: 'healthz' },
-    handler: (_request, reply) => reply.header('content-type', 'text/plain; charset=utf-8').send('ok\n'),
-  })
-  app.route({
-    method: 'GET',
-    url: '/readyz',
-    config: { operation: 'readyz' },
-    handler: async (_request, reply) => {
-      if (!of.ready()) throw new HttpProblem('stopping', 'this server is about to end: ask another one.')
-      await of.keep.providers.list()
-      return reply.header('content-type', 'text/plain; charset=utf-8').send('ready\n')
-    },
-  })
-  app.route({
-    method: 'GET',
-    url: '/metrics',
-    config: { operation: 'metrics' },
-    handler: async (_request, reply) => {
-      const { contentType, text } = await of.metrics.expose()
-      return reply.header('content-type', contentType).send(text)
-    },
-  })
-  app.route({
-    method: 'GET',
-    url: '/openapi.json',
-    config: { operation: 'openapi' },
-    handler: (_request, reply) => reply.header('content-type', 'application/json; charset=utf-8').send(of.document),
-  })
+interface StatusSetup {
+  readonly keep: Tokenkeep
+  readonly metrics: Metrics
+  readonly ready: () => boolean
+  /** The OpenAPI document, as JSON. */
+  readonly document: string
 }
+
+/** Without a key, so that probes and scrapers need none: nothing here names a connection. */
+function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }: StatusSetup): void {
+  const texts: Readonly<Record<string, () => Promise<{ readonly contentType: string; readonly text: string }>>> = {
+    healthz: async () => ({ contentType: PLAIN, text: 'ok\n' }),
+    readyz: async () => {
+      if (!ready()) throw new HttpProblem('stopping', 'this server is about to end: ask another one.')
+      // The database answers, or this throws what is wrong with it.
+      await keep.providers.list()
+      return { contentType: PLAIN, text: 'ready\n' }
+    },
+    metrics: () => metrics.expose(),
+    'openapi.json': async () => ({ contentType: 'application/json; charset=utf-8', text: document }),
+  }
+  for (const [path, text] of Object.entries(texts)) {
+    app.route({
+      method: 'GET',
+      url: `/${path}`,
+      config: { operation: path },
+      handler: async (_request, reply) => {
+        const { contentType, text: body } = await text()
+        metrics.answered(path, 200)
+        return reply.header('content-type', contentType).send(body)
+      },
+    })
+  }
+}
+
+const PLAIN = 'text/plain; charset=utf-8'
 
 // ---- what is no operation ------------------------------------------------------------------------------------------
 

@@ -7,12 +7,16 @@ import { OPERATIONS, type Operation, type OperationId } from '../api/operations.
 import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
 import { readInput, readQuery } from './input.ts'
 import { HttpProblem } from './problem.ts'
+import type { Metrics } from './metrics.ts'
+import type { Pressure } from './pressure.ts'
 import * as wire from './wire-objects.ts'
 
 export interface RoutesSetup {
   readonly keep: Tokenkeep
   readonly desk: CallerDesk
   readonly clock: Pick<Clock, 'now'>
+  readonly metrics: Metrics
+  readonly pressure: Pressure
   /** The id of a connection that exists for this caller. @throws TokenError `unknown_connection` */
   readonly visible: (caller: Caller, id: string) => Promise<string>
 }
@@ -47,6 +51,7 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       config: { operation: id },
       // Before the body is read: nobody unknown makes us read one.
       onRequest: async (request) => {
+        setup.pressure.check()
         const caller = await callerOf(request, setup.desk)
         if (!may(caller, operation.scopes)) throw forbidden(operation.scopes)
         request.caller = caller
@@ -54,6 +59,7 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       handler: async (request, reply) => {
         const asked = readRequest(operation, request) as Asked<never>
         const answer = await handle(asked)
+        setup.metrics.answered(id, operation.status)
         return reply
           .code(operation.status)
           .header('content-type', 'application/json; charset=utf-8')
