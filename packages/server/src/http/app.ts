@@ -47,6 +47,7 @@ const PARAMETER_LENGTH_MAX = 2400
 const HEADERS_BYTES_MAX = 16 * 1024
 /** Longer than the idle limit of common proxies, so that it is they who end an idle connection. */
 const KEEP_ALIVE_MS = 75_000
+const SWEEP_EVERY_MS = 50
 
 export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
@@ -69,9 +70,13 @@ export function createApp(setup: AppSetup): App {
     async close(withinMs) {
       ready = false
       if (server === null) return
+      const { server: sockets } = server
       const closing = server.close()
-      const cut = setTimeout(() => server?.server.closeAllConnections(), withinMs)
+      // A connection whose last answer was sent stays open for the next request, which nobody would take.
+      const sweep = setInterval(() => sockets.closeIdleConnections(), SWEEP_EVERY_MS)
+      const cut = setTimeout(() => sockets.closeAllConnections(), withinMs)
       await closing
+      clearInterval(sweep)
       clearTimeout(cut)
     },
   }
