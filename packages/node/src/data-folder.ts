@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, rm, stat, statfs } from 'node:fs/promises'
+import { closeSync, openSync, statfsSync, statSync, unlinkSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import { TokenError } from '@tokenkeep/core'
@@ -16,6 +16,9 @@ export interface DataFolderOptions {
   readonly fileSystemType?: (folder: string) => Promise<number>
 }
 
+// What follows asks the disk at once, on this thread: these are single calls, once at a start, and a command that
+// prints one token would spend several times as long on sending each of them to the thread pool.
+
 /**
  * Prepares the folder of a database: made for its user alone where it is missing, and checked.
  *
@@ -27,20 +30,28 @@ export async function prepareDataFolder(database: string, options: DataFolderOpt
   const path = resolve(database)
   const folder = dirname(path)
   await prepareFolder(folder, options)
-  await refuseOddDatabase(path)
+  refuseOddDatabase(path)
   return folder
 }
 
 /** The same for a folder that holds no database: the state folder of a manager whose store is elsewhere. */
 export async function prepareFolder(folder: string, options: DataFolderOptions = {}): Promise<void> {
   try {
-    await makeFolder(folder)
+    if (!isFolder(folder)) await makeFolder(folder)
   } catch (error) {
     throw unusable(folder, `cannot be made: ${inWords(error)}. Make the folder above it writable, or choose another`)
   }
-  await refuseOpenToAll(folder)
-  await refuseUnwritable(folder)
+  refuseOpenToAll(folder)
+  refuseUnwritable(folder)
   if (options.allowNetworkFileSystem !== true) await refuseNetwork(folder, options.fileSystemType ?? typeOf)
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }
 
 const unusable = (folder: string, what: string): TokenError =>
@@ -50,10 +61,8 @@ const unusable = (folder: string, what: string): TokenError =>
  * A folder that we may write and not everybody may was given to us by its owner, whoever that is: containers and mounts
  * change owners too often to ask for more.
  */
-async function refuseOpenToAll(folder: string): Promise<void> {
-  const { mode } = await stat(folder).catch((error: unknown) => {
-    throw unusable(folder, `cannot be looked at: ${inWords(error)}`)
-  })
+function refuseOpenToAll(folder: string): void {
+  const mode = modeOf(folder)
   const forAll = process.platform !== 'win32' && (mode & 0o002) !== 0
   // In a folder with the sticky bit, like /tmp, nobody can replace the file of another.
   if (forAll && (mode & 0o1000) === 0) {
@@ -61,12 +70,20 @@ async function refuseOpenToAll(folder: string): Promise<void> {
   }
 }
 
+function modeOf(folder: string): number {
+  try {
+    return statSync(folder).mode
+  } catch (error) {
+    throw unusable(folder, `cannot be looked at: ${inWords(error)}`)
+  }
+}
+
 /** Tried, not asked: permission bits say nothing of a full disk or a read-only mount. */
-async function refuseUnwritable(folder: string): Promise<void> {
+function refuseUnwritable(folder: string): void {
   const path = join(folder, `.tokenkeep-${randomUUID()}`)
   try {
-    await (await open(path, 'wx', 0o600)).close()
-    await rm(path)
+    closeSync(openSync(path, 'wx', 0o600))
+    unlinkSync(path)
   } catch (error) {
     throw unusable(folder, `cannot be written: ${inWords(error)}. Make it writable for this user, or choose another`)
   }
@@ -86,8 +103,7 @@ async function refuseNetwork(folder: string, fileSystemType: (folder: string) =>
 }
 
 /** The numbers are Linux's; other systems number their file systems as they like. */
-const typeOf = async (folder: string): Promise<number> =>
-  process.platform === 'linux' ? (await statfs(folder)).type : 0
+const typeOf = async (folder: string): Promise<number> => (process.platform === 'linux' ? statfsSync(folder).type : 0)
 
 /**
  * The name of a file system whose locks depend on somebody else.
@@ -109,9 +125,9 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x65735546, 'FUSE'],
 ])
 
-async function refuseOddDatabase(path: string): Promise<void> {
+function refuseOddDatabase(path: string): void {
   try {
-    if ((await stat(path)).isFile()) return
+    if (statSync(path).isFile()) return
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return
     throw new TokenError('folder_unusable', `cannot look at the database ${path}: ${inWords(error)}.`)

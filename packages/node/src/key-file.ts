@@ -8,8 +8,7 @@
  *     current <name>                        the key that seals
  *     fingerprint <32 bytes, base64url>     made from the first key; stays when keys are rotated
  */
-import { constants } from 'node:fs'
-import { open, realpath, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import process from 'node:process'
 import { createSecretKey } from 'node:crypto'
@@ -37,8 +36,8 @@ const NAME = /^[A-Za-z0-9._-]{1,64}$/
  *   with file and line and never with content; `invalid_input`: it is below the data folder
  */
 export async function openKeyFile({ path, notBelow }: KeyFileOptions): Promise<Keyring> {
-  await refuseBelow(path, notBelow)
-  return parseKeys(await readKeptSecret(path), path)
+  refuseBelow(path, notBelow)
+  return parseKeys(readKeptSecret(path), path)
 }
 
 /**
@@ -48,7 +47,7 @@ export async function openKeyFile({ path, notBelow }: KeyFileOptions): Promise<K
  * @throws TokenError as {@link openKeyFile}; `folder_unusable` where the file cannot be written
  */
 export async function createKeyFile({ path, notBelow }: KeyFileOptions): Promise<Keyring> {
-  await refuseBelow(path, notBelow)
+  refuseBelow(path, notBelow)
   try {
     await makeFolder(dirname(path))
     await createOnce(path, newKeyText())
@@ -59,7 +58,7 @@ export async function createKeyFile({ path, notBelow }: KeyFileOptions): Promise
         `XDG_CONFIG_HOME, or give the master key in the variable TOKENKEEP_KEY.`,
     )
   }
-  return parseKeys(await readKeptSecret(path), path)
+  return parseKeys(readKeptSecret(path), path)
 }
 
 function newKeyText(): string {
@@ -75,11 +74,12 @@ function newKeyText(): string {
   ].join('\n')
 }
 
-async function readKeptSecret(path: string): Promise<string> {
-  let file: FileHandle
+/** At once, on this thread: it is a small file, read once at a start, and the thread pool would take longer. */
+function readKeptSecret(path: string): string {
+  let file: number
   try {
     // Without O_NONBLOCK a pipe of that name would wait for a writer for ever.
-    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') {
       throw new TokenError(
@@ -91,7 +91,7 @@ async function readKeptSecret(path: string): Promise<string> {
     throw new TokenError('key_wrong', `cannot read the key file ${path}: ${inWords(error)}`)
   }
   try {
-    const { mode, size } = await regularFile(file, path)
+    const { mode, size } = regularFile(file, path)
     // Windows has no such bits; there the user's profile folder keeps others out.
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       throw new TokenError(
@@ -101,14 +101,14 @@ async function readKeptSecret(path: string): Promise<string> {
       )
     }
     if (size > BYTES_MAX) throw new TokenError('key_wrong', `the key file ${path} is too long to be one`)
-    return await file.readFile('utf8')
+    return readFileSync(file, 'utf8')
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 
-async function regularFile(file: FileHandle, path: string): Promise<{ mode: number; size: number }> {
-  const stats = await file.stat()
+function regularFile(file: number, path: string): { mode: number; size: number } {
+  const stats = fstatSync(file)
   if (!stats.isFile()) throw new TokenError('key_wrong', `the key file ${path} is not a file`)
   return stats
 }
@@ -165,9 +165,9 @@ function bytesOf(encoded: string, refuse: (what: string) => TokenError): Buffer 
 
 // ---- place ---------------------------------------------------------------------------------------------------------
 
-async function refuseBelow(path: string, folder: string | null): Promise<void> {
+function refuseBelow(path: string, folder: string | null): void {
   if (folder === null) return
-  const from = relative(await realPath(folder), await realPath(path))
+  const from = relative(realPath(folder), realPath(path))
   if (from === '..' || from.startsWith(`..${sep}`) || resolve(from) === from) return
   throw new TokenError(
     'invalid_input',
@@ -177,11 +177,11 @@ async function refuseBelow(path: string, folder: string | null): Promise<void> {
 }
 
 /** The path without symbolic links, as far as it exists. */
-async function realPath(path: string): Promise<string> {
+function realPath(path: string): string {
   const whole = resolve(path)
   try {
-    return await realpath(whole)
+    return realpathSync.native(whole)
   } catch {
-    return whole === dirname(whole) ? whole : join(await realPath(dirname(whole)), basename(whole))
+    return whole === dirname(whole) ? whole : join(realPath(dirname(whole)), basename(whole))
   }
 }

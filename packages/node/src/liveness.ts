@@ -4,8 +4,7 @@
  * The kernel frees that lock at death and not at a freeze, whatever process-id namespace the owner lives in. Whoever gets
  * the lock of another owner holds the proof of its death, alone, until it is released.
  */
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -39,7 +38,7 @@ export async function createLiveness({ folder, owner }: { folder: string; owner:
   let own: DatabaseSync | null = await takeOwn(folder, owner)
   return {
     judge: async (other) => (other === owner ? 'alive' : judge(folder, other)),
-    others: async () => (await ownersIn(folder)).filter((other) => other !== owner),
+    others: async () => ownersIn(folder).filter((other) => other !== owner),
     close: () => {
       if (own === null) return
       endLock(own, existsSync(slotsFile(folder, owner)) ? [] : [ownerFile(folder, owner)])
@@ -51,7 +50,7 @@ export async function createLiveness({ folder, owner }: { folder: string; owner:
 async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   const path = ownerFile(folder, owner)
   try {
-    await makeFolder(ownersFolder(folder))
+    if (!existsSync(ownersFolder(folder))) await makeFolder(ownersFolder(folder))
     // Another process that looks between these two steps finds a file without a lock, takes us for dead, and removes it.
     // Once we have the lock nobody can, so a file that is still there is ours; else we begin again.
     for (let tries = 0; tries < OWN_TRIES_MAX; tries += 1) {
@@ -152,9 +151,9 @@ const sqliteCode = (error: unknown): unknown =>
   // The lowest byte is the code, the others say more about it.
   error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined
 
-async function ownersIn(folder: string): Promise<OwnerId[]> {
+function ownersIn(folder: string): OwnerId[] {
   try {
-    return (await readdir(ownersFolder(folder))).flatMap((name) => ownerOf(name) ?? [])
+    return readdirSync(ownersFolder(folder)).flatMap((name) => ownerOf(name) ?? [])
   } catch (error) {
     throw new TokenError('folder_unusable', `cannot list ${ownersFolder(folder)}: ${inWords(error)}.`)
   }

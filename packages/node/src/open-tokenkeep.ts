@@ -20,7 +20,6 @@ import {
   type OwnerId,
   type Ports,
   type ProviderId,
-  type Random,
 } from '@tokenkeep/core'
 import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
@@ -38,7 +37,7 @@ import { readClientInput, readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
-import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
+import { inspectSqlite, openSqliteDatabase, type SqliteIdentity } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
 import type { OpenOptions, Tokenkeep } from './tokenkeep.ts'
@@ -75,8 +74,9 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const random = createSystemRandom()
   const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
   const host = hostname()
-  const keys = await keysFor(options, path, folder, { clock, random })
-  const database = await openSqliteDatabase({ path, keys, host, clock, random })
+  const seen = await inspectSqlite({ path, clock, random })
+  const keys = await keysFor(options, folder, seen)
+  const database = await openSqliteDatabase({ path, keys, seen, host, clock, random })
   const owner = random.uuid() as OwnerId
   const state = `${path}.state`
   const opened: { close(): void | Promise<void> }[] = [database]
@@ -185,13 +185,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
  * The keys of a database: those of the variable, else those of the file. A key is made only together with a database;
  * one that exists is refused without its key, and left as it is.
  */
-async function keysFor(
-  options: OpenOptions,
-  path: string,
-  folder: string,
-  time: { clock: Clock; random: Random },
-): Promise<Keyring> {
-  const existing = await inspectSqlite({ path, ...time })
+async function keysFor(options: OpenOptions, folder: string, existing: SqliteIdentity | null): Promise<Keyring> {
   const fromVariable = options.keyFile === undefined ? readKeyVariable(process.env) : null
   if (fromVariable !== null) return fromVariable
   const file = options.keyFile ?? join(defaultFolders().config, 'tokenkeep.key')

@@ -41,6 +41,8 @@ export interface SqliteOptions {
   readonly path: string
   /** The keyring: its check is kept at first open, and must be the same ever after. */
   readonly keys: Keyring
+  /** What {@link inspectSqlite} just said of it; null or absent: it is looked at again. */
+  readonly seen?: SqliteIdentity | null
   readonly host: string
   readonly clock: Pick<Clock, 'now' | 'alarm'>
   readonly random: Random
@@ -85,7 +87,7 @@ export async function inspectSqlite({
  */
 export async function openSqliteDatabase(options: SqliteOptions): Promise<SqliteDatabase> {
   const { path, keys, host, clock, random } = options
-  const seen = await inspectSqlite(options)
+  const seen = options.seen ?? (await inspectSqlite(options))
   if (seen !== null) assertOwnKeys(keys, seen.keyCheck, path)
   createForOwnerAlone(path)
 

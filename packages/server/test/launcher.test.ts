@@ -6,9 +6,11 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -78,6 +80,55 @@ test('an installed package runs its dist, though its source is there, too', () =
   write(server, 'dist/main.js', `export const main = async (argv) => { console.log('dist', ...argv); return 4 }`)
   const launcher = copyLauncher(server)
   assert.deepEqual(run([launcher, 'x']), { out: 'dist x\n', err: '', code: 4 })
+})
+
+test('in an installed package each of ours gets the version that lies beside it', () => {
+  const root = makePlace()
+  const modules = join(root, 'node_modules')
+  const install = (folder: string, name: string, code: string): void => {
+    write(folder, 'package.json', JSON.stringify({ name, type: 'module', exports: './dist/index.js' }))
+    write(folder, 'dist/index.js', code)
+  }
+  install(join(modules, '@tokenkeep', 'said'), '@tokenkeep/said', `export { version } from './parts/version.js'`)
+  write(join(modules, '@tokenkeep', 'said'), 'dist/parts/version.js', `export { version } from '../version.js'`)
+  write(join(modules, '@tokenkeep', 'said'), 'dist/version.js', `export const version = 2`)
+  const asker = join(modules, '@tokenkeep', 'asker')
+  install(asker, '@tokenkeep/asker', `export { version } from '@tokenkeep/said'`)
+  install(join(asker, 'node_modules', '@tokenkeep', 'said'), '@tokenkeep/said', `export const version = 1`)
+  const server = join(modules, 'tokenkeep')
+  write(server, 'package.json', '{"type":"module"}')
+  write(
+    server,
+    'dist/main.js',
+    `import { version } from '@tokenkeep/said'
+  import { version as older } from '@tokenkeep/asker'
+  export const main = async () => { console.log(version, older); return 0 }`,
+  )
+  assert.deepEqual(run([copyLauncher(server)]), { out: '2 1\n', err: '', code: 0 })
+})
+
+test('an installed package keeps compiled code in the cache folder of its user, and only where no other can write', () => {
+  const server = join(makePlace(), 'node_modules', 'tokenkeep')
+  write(server, 'package.json', '{"type":"module"}')
+  write(server, 'dist/main.js', `export const main = async () => 0`)
+  const launcher = copyLauncher(server)
+
+  const own = makePlace()
+  run([launcher], { cache: own })
+  const kept = join(own, 'tokenkeep')
+  assert.equal(statSync(kept).mode & 0o777, 0o700)
+  assert.notDeepEqual(readdirSync(kept), [])
+
+  const shared = makePlace()
+  chmodSync(shared, 0o1777)
+  run([launcher], { cache: shared })
+  assert.deepEqual(readdirSync(shared), [])
+
+  const opened = makePlace()
+  mkdirSync(join(opened, 'tokenkeep'))
+  chmodSync(join(opened, 'tokenkeep'), 0o777)
+  assert.deepEqual(run([launcher], { cache: opened }), { out: '', err: '', code: 0 })
+  assert.deepEqual(readdirSync(join(opened, 'tokenkeep')), [])
 })
 
 test('a launcher without code beside it says what to do', () => {
@@ -306,9 +357,14 @@ function isOlder(version: string | null): boolean {
 
 function run(
   args: readonly string[],
-  { node = process.execPath, input = '' }: { readonly node?: string; readonly input?: string } = {},
+  {
+    node = process.execPath,
+    input = '',
+    cache = makePlace(),
+  }: { readonly node?: string; readonly input?: string; readonly cache?: string } = {},
 ): { out: string; err: string; code: number | null } {
-  const env = { ...process.env, NODE_NO_WARNINGS: '' }
+  // Without a folder of its own it would keep what it compiles in the cache folder of whoever runs this test.
+  const env = { ...process.env, NODE_NO_WARNINGS: '', XDG_CACHE_HOME: cache }
   const { stdout, stderr, status } = spawnSync(node, args, { encoding: 'utf8', input, env })
   return { out: stdout, err: stderr, code: status }
 }
