@@ -19,6 +19,7 @@ test('packed, installed into an empty folder and used from there, the ten lines 
     ...process.env,
     PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
     XDG_CONFIG_HOME: join(folder, 'config'),
+    XDG_CACHE_HOME: join(folder, 'cache'),
   }
   const npm = (args: readonly string[], cwd: string) => run('npm', args, { cwd, env, timeout: 120_000 })
   try {
