@@ -1,11 +1,13 @@
 /** The HTTP server: what every request meets, and where it goes. */
-import { Buffer } from 'node:buffer'
+import { Buffer, isUtf8 } from 'node:buffer'
+import { STATUS_CODES } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
+import { registerDropIn } from './drop-in/drop-in.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -48,6 +50,8 @@ const HEADERS_BYTES_MAX = 16 * 1024
 /** Longer than the idle limit of common proxies, so that it is they who end an idle connection. */
 const KEEP_ALIVE_MS = 75_000
 const SWEEP_EVERY_MS = 50
+/** A request that is too slow is noticed so late at most, or after half of its time again. */
+const LATE_NOTICED_MS = 1_000
 
 export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
@@ -56,7 +60,8 @@ export function createApp(setup: AppSetup): App {
     async listen({ host, port, tls }) {
       server = build(setup, { tls, ready: () => ready })
       try {
-        await server.listen({ host, port })
+        // Of Fastify's two servers for this name the second has none of our settings and is not waited for.
+        await server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
       } catch (error) {
         await server.close()
         throw notListening(error, { host, port })
@@ -88,9 +93,11 @@ function build(
 ): FastifyInstance {
   const addressed = createAddressed(settings)
   const desk = createCallerDesk({ callers: keep.callers, clock, settings })
+  const transport = transportOf(settings)
   const app = Fastify({
-    ...(of.tls === undefined ? {} : { https: { ...of.tls, maxHeaderSize: HEADERS_BYTES_MAX } }),
-    ...(of.tls === undefined ? { http: { maxHeaderSize: HEADERS_BYTES_MAX } } : {}),
+    ...(of.tls === undefined
+      ? { http: transport }
+      : { https: { ...transport, ...of.tls, handshakeTimeout: settings.requestTimeoutMs } }),
     logger: false,
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: settings.requestTimeoutMs,
@@ -101,8 +108,21 @@ function build(
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     clientErrorHandler: answerUnreadable,
-    frameworkErrors: (error, request, reply) => answerProblem(error, request, reply),
+    // For a path that cannot be read no hook runs.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(SECURITY_HEADERS)
+      return answerProblem(misdirected(request) ?? error, request, reply)
+    },
   }) as unknown as FastifyInstance
+
+  const misdirected = (request: FastifyRequest): HttpProblem | undefined => {
+    try {
+      addressed.check(request.raw)
+      return undefined
+    } catch (error) {
+      return error as HttpProblem
+    }
+  }
 
   const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const refusal = refusalOf(inOurWords(error), clock.now().wall)
@@ -118,15 +138,12 @@ function build(
   const routes = routesOf(app)
   app.setErrorHandler(answerProblem)
   app.setNotFoundHandler((request, reply) => answerProblem(noSuchRoute(routes, request), request, reply))
-  app.removeContentTypeParser('text/plain')
+  readJson(app)
+  answerAll(app)
   app.decorateRequest('caller', null)
   app.addHook('onRequest', (request, _reply, done) => {
-    try {
-      addressed.check(request.headers)
-      done()
-    } catch (error) {
-      done(error as Error)
-    }
+    // Where there is nothing, no body is read either.
+    done(misdirected(request) ?? (request.is404 ? noSuchRoute(routes, request) : undefined))
   })
   // Answers that leave past Fastify, as those of the token routes do, write these headers themselves.
   app.addHook('onSend', (_request, reply, payload, done) => {
@@ -144,7 +161,41 @@ function build(
   app.addHook('onClose', () => pressure.stop())
   registerTokenRoute(app, { keep, desk, metrics, clock, visible, pressure })
   registerRoutes(app, { keep, desk, metrics, clock, visible, pressure })
+  registerDropIn(app, { keep, desk, addressed, metrics, pressure, clock, log })
   return app
+}
+
+/** How Node reads requests, beside what Fastify hands on to it. */
+const transportOf = ({ requestTimeoutMs }: Pick<HttpSettings, 'requestTimeoutMs'>) => ({
+  maxHeaderSize: HEADERS_BYTES_MAX,
+  // Given here as well: Node takes the longer one of the two for the body.
+  requestTimeout: requestTimeoutMs,
+  headersTimeout: requestTimeoutMs,
+  connectionsCheckingInterval: Math.max(1, Math.min(LATE_NOTICED_MS, requestTimeoutMs / 2)),
+  // Node would believe the first of two keys, types or hosts; joined, they are no key, type or host at all.
+  joinDuplicateHeaders: true,
+  // Node's own refusal would be an empty one.
+  requireHostHeader: false,
+})
+
+/** JSON, and nothing else. An empty body is none, whatever type it is announced with, as many clients always do. */
+function readJson(app: FastifyInstance): void {
+  const json = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (body.length === 0) done(null, undefined)
+    else if (!isUtf8(body)) done(new HttpProblem('malformed_request', 'the body is not UTF-8 (RFC 8259 section 8.1).'))
+    else void json(request, body.toString('utf8'), done)
+  })
+}
+
+/** What Node would answer in its own words, or not at all. */
+function answerAll({ server }: FastifyInstance): void {
+  // An expectation that nobody knows may be ignored (RFC 9110 section 10.1.1).
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
+  server.on('connect', (_request, socket) => {
+    endWith(socket as Socket, new HttpProblem('method_not_allowed', 'this is no proxy.'), { allow: 'GET, POST, PUT, DELETE' })
+  })
 }
 
 const unknownConnection = (id: string): TokenError =>
@@ -209,7 +260,7 @@ function routesOf(app: FastifyInstance): readonly KnownRoute[] {
 }
 
 function noSuchRoute(routes: readonly KnownRoute[], { url }: FastifyRequest): HttpProblem {
-  const [path = '/'] = url.split('?', 1)
+  const [path = '/'] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   const allowed = routes.filter((route) => route.path.test(path)).map(({ method }) => method)
   if (allowed.length === 0) return nothingThere()
   return new HttpProblem('method_not_allowed', `this path knows ${allowed.join(', ')}.`, {
@@ -229,8 +280,6 @@ function inOurWords(error: unknown): unknown {
       return new HttpProblem('body_too_large', 'the body is larger than this server takes.')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new HttpProblem('unsupported_media_type', 'the body must be JSON, sent as Content-Type: application/json.')
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new HttpProblem('malformed_request', 'the body is empty where JSON was announced.')
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return new HttpProblem('malformed_request', 'the body is not JSON.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
@@ -238,8 +287,7 @@ function inOurWords(error: unknown): unknown {
     case 'FST_ERR_BAD_URL':
       return new HttpProblem('malformed_request', 'the path has an escape that is none: write % as %25.')
     case 'FST_ERR_MAX_PARAM_LENGTH':
-    case 'FST_ERR_ASYNC_CONSTRAINT':
-      return nothingThere()
+      return new HttpProblem('malformed_request', 'a part of the path is longer than any id.')
     default:
       return error
   }
@@ -248,23 +296,33 @@ function inOurWords(error: unknown): unknown {
 /** What is no HTTP, or came too slowly: there is no request to answer, only a socket. */
 function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   // Gone already, or half an answer is on its way.
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
-    socket.destroy()
-    return
-  }
-  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  const large = error.code === 'HPE_HEADER_OVERFLOW'
-  const problem = late
-    ? new HttpProblem('request_timeout', 'the request did not arrive whole in time.')
-    : new HttpProblem('malformed_request', large ? 'the headers are too large.' : 'that is not an HTTP request.')
-  const { status, body } = refusalOf(problem, 0)
-  const code = large ? 431 : status
-  const text = JSON.stringify({ ...body, status: code })
-  socket.end(
-    `HTTP/1.1 ${code} ${late ? 'Request Timeout' : large ? 'Request Header Fields Too Large' : 'Bad Request'}\r\n` +
-      `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\n` +
-      `cache-control: no-store\r\nconnection: close\r\n\r\n${text}`,
-  )
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) socket.destroy()
+  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    endWith(socket, new HttpProblem('request_timeout', 'the request did not arrive whole in time.'))
+  else if (error.code === 'HPE_HEADER_OVERFLOW')
+    endWith(socket, new HttpProblem('malformed_request', 'the headers are too large.'), { status: 431 })
+  else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
+}
+
+/** @param as another status than the code's (RFC 6585 section 5), and what the status asks for beside it */
+function endWith(
+  socket: Socket,
+  problem: HttpProblem,
+  as: { readonly status?: number; readonly allow?: string } = {},
+): void {
+  const { status, headers, body } = refusalOf(problem, 0)
+  const code = as.status ?? status
+  const title = STATUS_CODES[code] ?? ''
+  const text = JSON.stringify({ ...body, status: code, title })
+  const lines = Object.entries({
+    ...SECURITY_HEADERS,
+    ...headers,
+    ...(as.allow === undefined ? {} : { allow: as.allow }),
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(text)),
+    connection: 'close',
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${code} ${title}\r\n${lines.join('')}\r\n${text}`)
 }
 
 function notListening(error: unknown, { host, port }: { readonly host: string; readonly port: number }): unknown {

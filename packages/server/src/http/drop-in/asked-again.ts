@@ -1,0 +1,62 @@
+/**
+ * An OAuth client has no way to say that an API refused its token: it asks again. So do processes that start one after
+ * another, which must cause no rotation. What asking again for the same token leads to. Pure.
+ */
+import type { MonoMs } from '@tokenkeep/core'
+
+/** The token that was handed out last to one holder. */
+export interface HandedOut {
+  /** A name of the token that does not tell it. */
+  readonly token: string
+  /** When it was handed out first. */
+  readonly since: MonoMs
+  /** The moments that count for a loop, oldest first. */
+  readonly at: readonly MonoMs[]
+}
+
+/** What the provider said of the access token; `unknown`: it did not say, or its word would be about another token. */
+export type Said = 'active' | 'inactive' | 'unsupported' | 'unknown'
+
+/** `replace`: it is known to be dead, so ask the library once more; `report`: it counts as one 401. */
+export type Step = 'hand_out' | 'replace' | 'report'
+
+/** A loop is so many times the same token... */
+const LOOP_TIMES = 3
+/** ...within this. */
+const LOOP_WITHIN_MS = 30_000
+/** Many processes ask in the same moment, when the token that they share ends. All of them together are one time. */
+const LOOP_APART_MS = 1_000
+
+/** Whoever asked before it was handed out to the first one did not ask again: all of them waited for one refresh. */
+export const isAskedAgain = (before: HandedOut, askedAt: MonoMs): boolean => askedAt >= before.since
+
+/** What is remembered once `token` is handed out for the first time. */
+export const firstTime = (token: string, now: MonoMs): HandedOut => ({ token, since: now, at: [now] })
+
+/** What is remembered once it is asked for again; the same object where nothing changes. */
+export function againAt(before: HandedOut, askedAt: MonoMs): HandedOut {
+  const last = before.at.at(-1)
+  if (last !== undefined && askedAt - last < LOOP_APART_MS) return before
+  return { ...before, at: [...before.at, askedAt].filter((at) => askedAt - at <= LOOP_WITHIN_MS).slice(-LOOP_TIMES) }
+}
+
+/** What is remembered after a loop was acted upon: the next one has to begin from nothing. */
+export const acted = (before: HandedOut): HandedOut => ({ ...before, at: [] })
+
+/**
+ * What is done where the token that would be handed out was handed out before.
+ *
+ * @param handed what is remembered now, with the present moment in it; of another token where others were quicker
+ * @param said what was said of `token` just now
+ */
+export function stepFor(handed: HandedOut | undefined, token: string, said: Said): Step {
+  switch (said) {
+    case 'inactive':
+      return 'replace'
+    case 'unsupported':
+      return handed?.token === token && handed.at.length >= LOOP_TIMES ? 'report' : 'hand_out'
+    case 'active':
+    case 'unknown':
+      return 'hand_out'
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Which client asks: an API key is an OAuth client, its id the `client_id`, the key the `client_secret`
+ * (RFC 6749 sections 2.3.1 and 3.2.1).
+ */
+import { Buffer } from 'node:buffer'
+import { decode, type Form } from './form.ts'
+import { OAuthRefusal } from './refusal.ts'
+
+export interface ClientProof {
+  readonly id: string
+  readonly secret: string
+  readonly by: 'client_secret_basic' | 'client_secret_post'
+}
+
+export const AUTHENTICATION_METHODS = [
+  'client_secret_basic',
+  'client_secret_post',
+] as const satisfies readonly ClientProof['by'][]
+
+/**
+ * Reads what a client proves itself with. Whether it is good is for the caller desk to say.
+ *
+ * @throws OAuthRefusal `invalid_client`: there is no proof, or one of a kind that is not served;
+ *   `invalid_request`: there are two
+ */
+export function readProof(authorization: string | undefined, form: Form): ClientProof {
+  return authorization === undefined ? fromForm(form) : fromHeader(authorization, form)
+}
+
+/** One answer for an unknown, a revoked and another client's secret. */
+export const unknownClient = ({ by }: Pick<ClientProof, 'by'>): OAuthRefusal =>
+  invalidClient('this client_id and client_secret are not an API key that is known here, and in force', by)
+
+function fromHeader(authorization: string, form: Form): ClientProof {
+  const by = 'client_secret_basic'
+  const [, encoded] = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(authorization) ?? []
+  if (encoded === undefined) {
+    throw invalidClient('the header Authorization is not Basic with a client_id and a client_secret', by)
+  }
+  if (form.get('client_secret') !== undefined || form.get('client_assertion') !== undefined) {
+    throw new OAuthRefusal(
+      'invalid_request',
+      'the client proves itself twice: use the header Authorization or the body, not both',
+    )
+  }
+  const [id, secret] = userAndPassword(encoded) ?? []
+  if (id === undefined || secret === undefined) {
+    throw invalidClient('the header Authorization cannot be read: form-encode both, join them by a colon, base64', by)
+  }
+  const named = form.get('client_id')
+  if (named !== undefined && named !== id) {
+    throw new OAuthRefusal('invalid_request', 'client_id in the body is not the one in the header Authorization')
+  }
+  if (secret === '') throw publicClient(by)
+  return { id, secret, by }
+}
+
+/** Form-encoded before they were joined (RFC 6749 section 2.3.1), which RFC 7617 alone does not ask for. */
+function userAndPassword(encoded: string): readonly [string, string] | null {
+  const joined = Buffer.from(encoded, 'base64').toString('latin1')
+  const colon = joined.indexOf(':')
+  if (colon < 1) return null
+  try {
+    return [decode(joined.slice(0, colon)), decode(joined.slice(colon + 1))]
+  } catch {
+    return null
+  }
+}
+
+function fromForm(form: Form): ClientProof {
+  const by = 'client_secret_post'
+  const id = form.get('client_id')
+  const secret = form.get('client_secret')
+  if (secret === undefined) {
+    if (form.get('client_assertion') !== undefined) {
+      throw invalidClient('client_assertion is not taken here: use client_secret_basic or client_secret_post', by)
+    }
+    if (id === undefined) {
+      throw invalidClient('the client does not say who it is: send client_id and client_secret', by)
+    }
+    throw publicClient(by)
+  }
+  if (form.get('client_assertion') !== undefined) {
+    throw new OAuthRefusal('invalid_request', 'the client proves itself twice: client_secret and client_assertion')
+  }
+  if (id === undefined) throw new OAuthRefusal('invalid_request', 'client_id is missing')
+  return { id, secret, by }
+}
+
+/** RFC 9700 section 2.2.2: a public client's refresh tokens have to be rotated, and those of this endpoint are stable. */
+const publicClient = (by: ClientProof['by']): OAuthRefusal =>
+  invalidClient('client_secret is missing: public clients are not served, for their refresh tokens would rotate', by)
+
+/** RFC 6749 section 5.2: the challenge is for whoever tried the header. Some clients look no further than that. */
+const invalidClient = (description: string, by: ClientProof['by']): OAuthRefusal =>
+  new OAuthRefusal('invalid_client', description, {
+    code: 'unauthorized',
+    headers: by === 'client_secret_basic' ? { 'www-authenticate': 'Basic realm="tokenkeep"' } : {},
+  })

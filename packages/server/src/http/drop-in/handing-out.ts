@@ -1,0 +1,133 @@
+/**
+ * From a connection that a client may use to the answer: the token, and whether it is the one that the client has
+ * already. A token that is remembered and need not be checked passes without an async layer of its own.
+ */
+import type { FastifyReply } from 'fastify'
+import { TokenError, type Clock, type HandOut, type MonoMs, type TokenOptions } from '@tokenkeep/core'
+import type { Tokenkeep } from '@tokenkeep/node'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { acted, againAt, firstTime, isAskedAgain, stepFor, type HandedOut, type Said } from './asked-again.ts'
+import { forgetOldest } from './bounded.ts'
+import { unknownLocalRefreshToken } from './refusal.ts'
+import type { Share, Shares } from './shares.ts'
+import { createTokenAnswers } from './token-answer.ts'
+import { createUpstreamChecks } from './upstream-checks.ts'
+
+/** An access token that the client may have. */
+export interface Wanted {
+  readonly connection: string
+  readonly options: TokenOptions
+  readonly askedAt: MonoMs
+  /** Whoever would be asking again, and through what. */
+  readonly holder: string
+  /** What it was shared by; null: the client's own credentials. */
+  readonly share: { readonly token: string; readonly of: Share } | null
+}
+
+export interface HandingOutSetup {
+  readonly keep: Tokenkeep
+  readonly shares: Shares
+  readonly metrics: Metrics
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Log
+  /** For metrics. */
+  readonly operation: string
+}
+
+const HOLDERS_MAX = 10_000
+
+/** @returns answers a client; rejects where there is no token for it */
+export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, wanted: Wanted) => Promise<void> {
+  const { keep, shares, metrics, clock, log, operation } = setup
+  const answers = createTokenAnswers()
+  const handedOut = new Map<string, HandedOut>()
+  const checks = createUpstreamChecks(async (connection): Promise<Said> => {
+    try {
+      const said = await keep.introspect(connection)
+      return said === 'unavailable' ? 'unknown' : said
+    } catch (error) {
+      // The token is in hand: that nobody can be asked about it is no reason to keep it.
+      if (!(error instanceof TokenError)) log.error({ operation, error }, 'an introspection failed')
+      return 'unknown'
+    }
+  })
+
+  const remember = (holder: string, what: HandedOut): void => {
+    handedOut.delete(holder)
+    forgetOldest(handedOut, HOLDERS_MAX)
+    handedOut.set(holder, what)
+  }
+
+  const send = (reply: FastifyReply, { share }: Wanted, given: HandOut): void => {
+    metrics.handOut('drop_in', 'ok')
+    metrics.answered(operation, 200)
+    answers.send(reply, given, share?.of.renewable === true ? share.token : null, clock.now().wall)
+  }
+
+  /** Sends it, unless somebody has to be asked about it. */
+  const handOut = (reply: FastifyReply, wanted: Wanted, given: HandOut): void | Promise<void> => {
+    const { holder, askedAt, share } = wanted
+    const confirmed = share === null || shares.confirm(share.token, share.of, given)
+    if (confirmed !== true) return afterConfirming(reply, wanted, given, confirmed)
+    const token = answers.nameOf(given)
+    const before = handedOut.get(holder)
+    if (before?.token !== token) {
+      remember(holder, firstTime(token, clock.now().mono))
+      return send(reply, wanted, given)
+    }
+    if (!isAskedAgain(before, askedAt)) return send(reply, wanted, given)
+    const handed = againAt(before, askedAt)
+    if (handed !== before) remember(holder, handed)
+    // The provider is asked about the token with the full scope: its word says nothing about a narrower one.
+    const said = isNarrowed(wanted.options) ? 'unsupported' : checks.look(wanted.connection, askedAt)
+    return typeof said === 'string'
+      ? act(reply, wanted, given, said)
+      : said.then((word) => act(reply, wanted, given, word))
+  }
+
+  const afterConfirming = async (
+    reply: FastifyReply,
+    wanted: Wanted,
+    given: HandOut,
+    confirmed: Promise<boolean>,
+  ): Promise<void> => {
+    if (!(await confirmed)) throw unknownLocalRefreshToken()
+    return handOut(reply, wanted, given)
+  }
+
+  const act = (reply: FastifyReply, wanted: Wanted, given: HandOut, said: Said): void | Promise<void> => {
+    // With their own credentials any number of processes share one token, so that asking often is no loop.
+    const word = wanted.share === null && said === 'unsupported' ? 'unknown' : said
+    const handed = handedOut.get(wanted.holder)
+    const step = stepFor(handed, answers.nameOf(given), word)
+    if (step === 'hand_out') return send(reply, wanted, given)
+    if (step === 'report' && handed !== undefined) remember(wanted.holder, acted(handed))
+    return replace(reply, wanted, given, step)
+  }
+
+  const replace = async (
+    reply: FastifyReply,
+    wanted: Wanted,
+    given: HandOut,
+    step: 'replace' | 'report',
+  ): Promise<void> => {
+    const { connection, options, holder, share } = wanted
+    if (step === 'report') {
+      // Forced, a refresh would end the token that works in every other process.
+      if (share !== null && (await keep.providers.get(share.of.provider)).refreshKillsAccessToken) {
+        return void send(reply, wanted, given)
+      }
+      await keep.rejected(connection, given.accessToken)
+    }
+    const next = await keep.token(connection, options)
+    if (share !== null && !(await shares.confirm(share.token, share.of, next))) throw unknownLocalRefreshToken()
+    const token = answers.nameOf(next)
+    if (token !== answers.nameOf(given)) remember(holder, firstTime(token, clock.now().mono))
+    send(reply, wanted, next)
+  }
+
+  return (reply, wanted) => keep.token(wanted.connection, wanted.options).then((given) => handOut(reply, wanted, given))
+}
+
+const isNarrowed = ({ scope, resource }: TokenOptions): boolean => scope !== undefined || resource !== undefined

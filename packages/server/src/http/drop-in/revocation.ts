@@ -1,0 +1,41 @@
+/** Revokes local refresh tokens, and nothing at the provider: others may share the connection (RFC 7009). */
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Tokenkeep } from '@tokenkeep/node'
+import type { Metrics } from '../metrics.ts'
+import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
+import { ownToken, tokenOf } from './own-token.ts'
+import type { Shares } from './shares.ts'
+
+export interface RevocationSetup extends FormEndpointSetup {
+  readonly keep: Tokenkeep
+  readonly shares: Shares
+  readonly metrics: Metrics
+}
+
+const OPERATION = 'dropInRevoke'
+
+export function registerRevocation(scope: FastifyInstance, setup: RevocationSetup): void {
+  const { keep, shares, metrics } = setup
+
+  const revoke = async (asked: AskedByForm, token: string): Promise<void> => {
+    const own = await ownToken(keep.callers, asked, token)
+    // An unknown token is as good as revoked (RFC 7009 section 2.2), and another client's is as good as unknown.
+    if (own === null) return
+    await keep.localRefreshTokens.revoke(own.id)
+    shares.forget(token)
+  }
+
+  registerFormEndpoint(scope, setup, {
+    path: 'revoke',
+    operation: OPERATION,
+    handle(asked: AskedByForm, reply: FastifyReply) {
+      void revoke(asked, tokenOf(asked)).then(
+        () => {
+          metrics.answered(OPERATION, 200)
+          reply.send('')
+        },
+        (error: unknown) => reply.send(error),
+      )
+    },
+  })
+}

@@ -1,0 +1,154 @@
+/**
+ * The token endpoint: access tokens of kept connections, for OAuth clients that know nothing of Tokenkeep.
+ *
+ * @see RFC 6749 sections 3.2, 4.4, 5.1, 5.2 and 6; RFC 8707 section 2 (`resource`)
+ */
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { parseVariant, TokenError, type FailureCode, type TokenOptions } from '@tokenkeep/core'
+import { may } from '../caller.ts'
+import { createBelieved } from './bounded.ts'
+import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
+import type { Form } from './form.ts'
+import { createHandingOut, type HandingOutSetup, type Wanted } from './handing-out.ts'
+import { aboutResource, OAuthRefusal, unknownLocalRefreshToken } from './refusal.ts'
+import type { Share } from './shares.ts'
+
+export type TokenEndpointSetup = FormEndpointSetup & Omit<HandingOutSetup, 'operation'>
+
+/** Each grant type that is served (RFC 6749 section 3.2), for discovery too. */
+export const GRANT_TYPES = ['refresh_token', 'client_credentials'] as const
+type GrantType = (typeof GRANT_TYPES)[number]
+
+const OPERATION = 'dropInToken'
+const SOURCES_MAX = 10_000
+/**
+ * At least half of its life left: more is never granted, so asking for all of it asks for that. A client with a wide
+ * margin would come back at once for less.
+ */
+const HALF_OF_ITS_LIFE: TokenOptions = { minTtlMs: Number.MAX_SAFE_INTEGER, waitMs: 10_000 }
+
+export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
+  const { keep, shares, metrics, clock } = setup
+  const sources = createBelieved<string>(SOURCES_MAX)
+  const handOut = createHandingOut({ ...setup, operation: OPERATION })
+
+  const fail = (reply: FastifyReply, form: Form, error: unknown): void => {
+    const onlyResource = form.resources.length > 0 && form.get('scope') === undefined
+    const refusal = onlyResource ? aboutResource(error) : error
+    const code = failureOf(refusal)
+    if (code !== null) metrics.handOut('drop_in', code)
+    reply.send(refusal)
+  }
+
+  const serve = (reply: FastifyReply, form: Form, wanted: Wanted): void => {
+    handOut(reply, wanted).catch((error: unknown) => fail(reply, form, error))
+  }
+
+  const grants: Readonly<Record<GrantType, (asked: AskedByForm, reply: FastifyReply) => void>> = {
+    refresh_token({ caller, form, realm }, reply) {
+      const token = form.get('refresh_token')
+      if (token === undefined) throw missing('refresh_token')
+      const askedAt = clock.now().mono
+      const wantedOf = (share: Share): Wanted => {
+        const options = optionsOf(form, share.scope)
+        const holder = holderOf(token, options)
+        return { connection: share.connection, options, askedAt, holder, share: { token, of: share } }
+      }
+      const presented = { token, caller, realm }
+      const believed = shares.believed(presented, askedAt)
+      if (believed !== undefined) return void serve(reply, form, wantedOf(believed))
+      shares
+        .ask(presented)
+        .then((share) => {
+          if (share === null) throw unknownLocalRefreshToken()
+          serve(reply, form, wantedOf(share))
+        })
+        .catch((error: unknown) => fail(reply, form, error))
+    },
+
+    client_credentials({ caller, form, realm }, reply) {
+      const { apiKey, limited } = caller
+      const named = `${apiKey.id}\n${realm}`
+      const askedAt = clock.now().mono
+      const wantedOf = (connection: string): Wanted => {
+        const options = optionsOf(form, null)
+        return { connection, options, askedAt, holder: holderOf(`${named}\n${connection}`, options), share: null }
+      }
+      // Whether it still has the labels to which the caller is limited is asked each time.
+      const believed = limited ? undefined : sources.get(named, askedAt)
+      if (believed !== undefined) return void serve(reply, form, wantedOf(believed))
+      keep.callers
+        .source(apiKey, realm)
+        .then((source) => {
+          if (source === null) throw noSource()
+          sources.put(named, source, askedAt)
+          serve(reply, form, wantedOf(source))
+        })
+        .catch((error: unknown) => fail(reply, form, error))
+    },
+  }
+
+  registerFormEndpoint(scope, setup, {
+    path: 'token',
+    operation: OPERATION,
+    handle(asked, reply) {
+      const grantType = grantTypeOf(asked.form)
+      try {
+        if (!may(asked.caller, ['token:read'])) throw mayNot()
+        grants[grantType](asked, reply)
+      } catch (error) {
+        fail(reply, asked.form, error)
+      }
+    },
+  })
+}
+
+function grantTypeOf(form: Form): GrantType {
+  const given = form.get('grant_type')
+  if (given === undefined) throw missing('grant_type')
+  const grantType = GRANT_TYPES.find((served) => served === given)
+  if (grantType !== undefined) return grantType
+  throw new OAuthRefusal('unsupported_grant_type', `grant_type is one of ${GRANT_TYPES.join(', ')} here`)
+}
+
+/**
+ * What is asked of the library. To ask for just the scope that was granted is to ask for nothing narrower: all clients
+ * that do so share one token.
+ */
+function optionsOf(form: Form, granted: string | null): TokenOptions {
+  const scope = form.get('scope')
+  const resource = form.resources
+  if (resource.length === 0 && (scope === undefined || isSameScope(scope, granted))) return HALF_OF_ITS_LIFE
+  return { ...HALF_OF_ITS_LIFE, scope, ...(resource.length === 0 ? {} : { resource }) }
+}
+
+function isSameScope(asked: string, granted: string | null): boolean {
+  if (granted === null || asked === granted) return granted !== null
+  const [one, other] = [parseVariant(asked, undefined), parseVariant(granted, undefined)]
+  return 'variant' in one && 'variant' in other && one.variant.key === other.variant.key
+}
+
+const holderOf = (through: string, { scope, resource }: TokenOptions): string =>
+  scope === undefined && resource === undefined
+    ? through
+    : `${through}\n${scope ?? ''}\n${[resource ?? []].flat().join(' ')}`
+
+// ---- refusing ------------------------------------------------------------------------------------------------------
+
+const failureOf = (error: unknown): FailureCode | null =>
+  error instanceof TokenError || error instanceof OAuthRefusal ? error.code : null
+
+const missing = (name: 'grant_type' | 'refresh_token'): OAuthRefusal =>
+  new OAuthRefusal('invalid_request', `${name} is missing`)
+
+const mayNot = (): OAuthRefusal =>
+  new OAuthRefusal('unauthorized_client', 'the API key of this client lacks the scope token:read', {
+    code: 'forbidden',
+  })
+
+const noSource = (): OAuthRefusal =>
+  new OAuthRefusal(
+    'unauthorized_client',
+    'no connection of this realm serves client_credentials to this client: its API key has to name one',
+    { code: 'unknown_connection' },
+  )
