@@ -1,5 +1,5 @@
 import { TokenError, type ConnectionInfo, type Status } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
+import type { Keeper } from '../remote/keeper.ts'
 import { accessTokenShort, moment, refreshTokenShort, remedyFor, statusCell } from './connection-words.ts'
 import { withTokenkeep, type Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -46,12 +46,12 @@ export async function listConnections(context: Context, given: ListArguments): P
 
 const PAGE = 1000
 
-async function listAll(keep: Tokenkeep, { limit = Infinity, after, label, ...filter }: ListArguments) {
+async function listAll({ connections }: Keeper, { limit = Infinity, after, label, ...filter }: ListArguments) {
   const found: ConnectionInfo[] = []
   let last = after
   for (;;) {
     const wanted = Math.min(PAGE, limit - found.length)
-    const page = await keep.connections.list({ ...filter, labels: label, limit: wanted, after: last })
+    const page = await connections.list({ ...filter, labels: label, limit: wanted, after: last })
     found.push(...page)
     last = page.at(-1)?.id
     if (page.length < wanted || found.length >= limit) return found

@@ -1,16 +1,36 @@
 import { statSync } from 'node:fs'
 import { TokenError } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
+import type { Keeper } from '../remote/keeper.ts'
 import type { Output } from './output.ts'
 import { watchLastTry } from './last-try.ts'
 import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
+import { findServer, type ServerOptions, type ServerPlace } from './server-place.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** What every command is given. */
 export interface Context {
   readonly around: Surroundings
   readonly output: Output
-  readonly options: PlaceOptions
+  readonly options: PlaceOptions & ServerOptions
+}
+
+type Act<Result> = (keep: Keeper) => Promise<Result>
+
+/**
+ * Does something with the connections and all that belongs to them: those of a data folder, or of the server that was
+ * named.
+ *
+ * @param missing what happens where a data folder has no database: a slip in its name should make none
+ * @throws TokenError `folder_unusable` where there is no database, `server_unreachable` where there is no server, and
+ *   what `openTokenkeep` and `act` throw
+ */
+export async function withTokenkeep<Result>(
+  context: Context,
+  when: { readonly missing: 'make' | 'refuse' },
+  act: Act<Result>,
+): Promise<Result> {
+  const server = findServer(context.options, context.around)
+  return server === null ? onThisMachine(context, when, act) : atServer(context, server, act)
 }
 
 /**
@@ -18,14 +38,11 @@ export interface Context {
  *
  * A signal ends the waiting, not the refresh: closing waits for what is on its way, because an answer that nobody hears
  * can be the end of a sign-in.
- *
- * @param missing what happens where there is no database: a slip in the folder's name should make none
- * @throws TokenError `folder_unusable` where there is no database, and what `openTokenkeep` and `act` throw
  */
-export async function withTokenkeep<Result>(
+async function onThisMachine<Result>(
   { around, output, options }: Context,
   { missing }: { readonly missing: 'make' | 'refuse' },
-  act: (keep: Tokenkeep) => Promise<Result>,
+  act: Act<Result>,
 ): Promise<Result> {
   const { defaultFolders, openTokenkeep } = await import('@tokenkeep/node')
   const place = findPlace(options, around, () => defaultFolders().data)
@@ -39,18 +56,30 @@ export async function withTokenkeep<Result>(
   if (isNew) {
     output.aside(`made ${place.database}; keep a copy of its key, and not together with the data`)
   }
-  const acting = act(keep)
+  try {
+    return await untilInterrupted(() => act(keep), around)
+  } catch (error) {
+    throw lastTry.explained(error)
+  }
+}
+
+/** A signal ends the waiting here too; the server goes on with what it was asked for. */
+async function atServer<Result>({ around, output }: Context, server: ServerPlace, act: Act<Result>): Promise<Result> {
+  const { openServer } = await import('./server-opening.ts')
+  await using keep = await openServer(server, around, output)
+  return await untilInterrupted(() => act(keep), around)
+}
+
+async function untilInterrupted<Result>(act: () => Promise<Result>, { interruption }: Surroundings): Promise<Result> {
+  if (interruption.signal.aborted) throw new Interrupted()
+  const acting = act()
   const interrupted = new Promise<never>((_, reject) => {
-    around.interruption.signal.addEventListener('abort', () => reject(new Interrupted()), { once: true })
+    interruption.signal.addEventListener('abort', () => reject(new Interrupted()), { once: true })
   })
   // Whichever loses is not an unhandled rejection.
   acting.catch(() => undefined)
   interrupted.catch(() => undefined)
-  try {
-    return await Promise.race([acting, interrupted])
-  } catch (error) {
-    throw lastTry.explained(error)
-  }
+  return Promise.race([acting, interrupted])
 }
 
 /** A signal asked the process to end; the exit code says which. */

@@ -15,6 +15,14 @@ export interface Place {
   readonly chosenBy: 'option' | 'environment' | 'dev_folder_here' | 'default'
 }
 
+/** What `tokenkeep dev` alone keeps there. */
+export interface DevPlace extends Place {
+  /** The file in which the development authorization server keeps its state. */
+  readonly serverState: string
+  /** The file with the keys that it prints. */
+  readonly credentials: string
+}
+
 export interface PlaceOptions {
   /** `--data` */
   readonly data?: string
@@ -27,6 +35,7 @@ export const DEV_FOLDER = '.tokenkeep'
 const DATABASE = 'tokenkeep.db'
 const DEV_KEY_FILE = 'dev.key'
 const SERVER_STATE = 'authorization-server.db'
+const DEV_CREDENTIALS = 'dev-credentials.json'
 
 /**
  * Settles where the data are: `--data`, else `TOKENKEEP_DATA`, else what `tokenkeep dev` made in the current folder, else
@@ -61,10 +70,7 @@ export function findPlace(
  *
  * @throws TokenError `folder_unusable` where there is a database that `dev` did not make
  */
-export function devPlace(
-  options: PlaceOptions,
-  around: Pick<Surroundings, 'environment' | 'folder'>,
-): Place & { readonly serverState: string } {
+export function devPlace(options: PlaceOptions, around: Pick<Surroundings, 'environment' | 'folder'>): DevPlace {
   const place = placeIn(resolve(around.folder, options.data ?? DEV_FOLDER), 'option', options, around)
   const devKey = join(place.folder, DEV_KEY_FILE)
   const serverState = join(place.folder, SERVER_STATE)
@@ -76,7 +82,8 @@ export function devPlace(
     )
   }
   const otherKey = place.keyFile !== undefined || nonEmpty(around.environment['TOKENKEEP_KEY']) !== undefined
-  return { ...place, serverState, ...(otherKey ? {} : { keyFile: devKey, keyBesideData: true }) }
+  const made = { serverState, credentials: join(place.folder, DEV_CREDENTIALS) }
+  return { ...place, ...made, ...(otherKey ? {} : { keyFile: devKey, keyBesideData: true }) }
 }
 
 export const openOptionsOf = ({ database, keyFile, keyBesideData }: Place): OpenOptions => ({

@@ -7,7 +7,9 @@ import type { Context } from './context.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
 import type { PlaceOptions } from './place.ts'
+import { refuseServer, type ServerOptions } from './server-place.ts'
 import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
+import { CONFIG_FLAG, CONFIG_VARIABLE, flagOf, helpOf, PLACEHOLDERS, SETTINGS } from '../serve/setting.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** @param settle is told the exit code of a command that has another one than 0 */
@@ -21,6 +23,12 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
       filled,
     )
     .option('--key-file <file>', 'the master key (TOKENKEEP_KEY_FILE, or TOKENKEEP_KEY: the key itself)', filled)
+    .option('--url <url>', 'ask the server there instead of opening the data (TOKENKEEP_URL)', filled)
+    .option(
+      '--api-key-file <file>',
+      'its API key (TOKENKEEP_API_KEY_FILE, or TOKENKEEP_API_KEY: the key itself)',
+      filled,
+    )
     .option('--json', 'one JSON value on stdout; errors as JSON on stderr')
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
@@ -33,12 +41,14 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
       getOutHasColors: () => output.colours.isColorSupported,
     })
     .addHelpText('after', EXIT_CODES)
-  const context = (): Context => ({ around, output, options: program.opts<PlaceOptions>() })
+  const context = (): Context => ({ around, output, options: program.opts<PlaceOptions & ServerOptions>() })
 
   addToken(program, context)
   addProviders(program.command('provider').description('authorization servers'), context)
   addClients(program.command('client').description('our registrations at providers'), context)
   addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
+  addServe(program, context, settle)
+  addKeys(program.command('key').description('the API keys by which programs use a server'), context)
   addDev(program, context, settle)
   return program
 }
@@ -140,7 +150,11 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .command('list')
     .description('list connections, all where no limit is given')
     .option('--provider <id>', 'only those of this provider')
-    .addOption(new Option('--status <status>', 'only those in this status').choices(STATUSES))
+    .addOption(
+      new Option('--status <status>', 'only those in this status').choices(
+        STATUSES.filter((status) => status !== 'erased'),
+      ),
+    )
     .option('--label <name=value>', 'only those with this label; may be repeated', labelled)
     .option('--limit <count>', 'at most so many', count)
     .option('--after <id>', 'begin behind this id')
@@ -166,6 +180,21 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .command('introspect <id>')
     .description('ask the provider whether its access token is active (RFC 7662)')
     .action(async (id: string) => settle(await (await import('./connection.ts')).introspectConnection(context(), id)))
+  connection
+    .command('share <id>')
+    .description('make a local refresh token, for an OAuth client at the drop-in token endpoint')
+    .requiredOption('--with <key-id>', 'the API key that alone may use it')
+    .action(async (id: string, { with: holder }: { readonly with: string }) =>
+      (await import('./connection-share.ts')).shareConnection(context(), id, holder),
+    )
+  connection
+    .command('shares <id>')
+    .description('list its local refresh tokens')
+    .action(async (id: string) => (await import('./connection-share.ts')).listShares(context(), id))
+  connection
+    .command('unshare <local-refresh-token-id>')
+    .description('refuse a local refresh token from now on')
+    .action(async (id: string) => (await import('./connection-share.ts')).unshareConnection(context(), id))
   secretOptions(
     connection.command('rejected <id>').description('an API answered 401 to this access token (from stdin by default)'),
     'access-token',
@@ -179,15 +208,66 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
   )
 }
 
+function addServe(program: Command, context: MakeContext, settle: (code: ExitCode) => void): void {
+  const serve = program
+    .command('serve')
+    .description('serve the data over HTTP to programs in any language, until a signal')
+    .option(`${CONFIG_FLAG} <file>`, `a JSON file with settings (${CONFIG_VARIABLE}); flags and variables win over it`)
+  for (const setting of SETTINGS) {
+    if ('everywhere' in setting) continue
+    const flag = `${flagOf(setting)} <${PLACEHOLDERS[setting.kind.of]}>`
+    const help = helpOf(setting)
+    if ('one' in setting) serve.option(flag, help, collected)
+    else serve.option(flag, help)
+  }
+  serve.action(async (flags: Readonly<Record<string, unknown>>) => {
+    refuseServer(context().options, 'serve')
+    settle(await (await import('../serve/serve.ts')).serve(context(), { flags, version: program.version() ?? '' }))
+  })
+}
+
+function addKeys(key: Command, context: MakeContext): void {
+  key
+    .command('create')
+    .description('make an API key, and show it once')
+    .requiredOption('--name <name>', 'what people call it')
+    .option(
+      '--scope <scope>',
+      'token:read (the default), connections:read, connections:write, providers:write, keys:write or admin; may be repeated',
+      collected,
+    )
+    .option('--label <name=value>', 'only connections with this label exist for it; may be repeated', labelled)
+    .option('--source <provider=connection>', 'whose token its client_credentials get; may be repeated', sourced)
+    .option('--expires-in <seconds>', 'how long it lives; without an end where absent', seconds)
+    .action(async (given: import('./key.ts').KeyArguments) => (await import('./key.ts')).createKey(context(), given))
+  key
+    .command('list')
+    .description('list the API keys, the revoked ones too')
+    .action(async () => (await import('./key.ts')).listKeys(context()))
+  key
+    .command('revoke <id>')
+    .description('refuse an API key and its local refresh tokens from now on')
+    .action(async (id: string) => (await import('./key.ts')).revokeKey(context(), id))
+  key
+    .command('source <id> <provider> [connection]')
+    .description("whose token its client_credentials get; without a connection: nobody's any more")
+    .action(async (id: string, provider: string, connection: string | undefined) =>
+      (await import('./key.ts')).setKeySource(context(), id, { provider, connection }),
+    )
+}
+
 function addDev(program: Command, context: MakeContext, settle: (code: ExitCode) => void): void {
   program
     .command('dev')
-    .description('try it: an authorization server, an API and three connections on this machine')
+    .description('try it: Tokenkeep serving, an authorization server, an API and three connections on this machine')
+    .option('--port <port>', 'of the HTTP API and the drop-in token endpoint; 0 takes a free one', port, 7420)
     .option('--as-port <port>', 'of the authorization server and the API; 0 takes a free one', port, 7421)
     .option('--once', 'take a tour, then end with 0 if all went well, else with 1')
-    .action(async (given: import('../dev/dev.ts').DevArguments) =>
-      settle(await (await import('../dev/dev.ts')).dev(context(), given)),
-    )
+    .action(async (given: Omit<import('../dev/dev.ts').DevArguments, 'version'>) => {
+      refuseServer(context().options, 'dev')
+      const version = program.version() ?? ''
+      settle(await (await import('../dev/dev.ts')).dev(context(), { ...given, version }))
+    })
 }
 
 const NARROWINGS: readonly Narrowing[] = ['token_only', 'sticks', 'unknown']
@@ -255,12 +335,14 @@ function port(text: string): number {
 
 const collected = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text]
 
-function labelled(
-  text: string,
-  before: Readonly<Record<string, string>> | undefined,
-): Readonly<Record<string, string>> {
+type Pairs = Readonly<Record<string, string>>
+
+const labelled = (text: string, before?: Pairs): Pairs => paired(text, before, 'A label is NAME=VALUE.')
+const sourced = (text: string, before?: Pairs): Pairs => paired(text, before, 'A source is PROVIDER=CONNECTION.')
+
+function paired(text: string, before: Pairs | undefined, form: string): Pairs {
   const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('A label is NAME=VALUE.')
+  if (at < 1) throw new InvalidArgumentError(form)
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
 }
 

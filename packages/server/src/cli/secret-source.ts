@@ -8,12 +8,13 @@ import { TokenError } from '@tokenkeep/core'
 import type { Surroundings } from './surroundings.ts'
 
 /** What can be handed over secretly; each is also the beginning of its options' names. */
-export const SECRET_NAMES = ['refresh-token', 'access-token', 'client-secret', 'token-response'] as const
+export const SECRET_NAMES = ['refresh-token', 'access-token', 'client-secret', 'token-response', 'api-key'] as const
 export type SecretName = (typeof SECRET_NAMES)[number]
 
 export type SecretSource =
   | { readonly from: 'stdin' }
-  | { readonly from: 'file'; readonly path: string }
+  /** `said`: how the file was named where it was not by the option. */
+  | { readonly from: 'file'; readonly path: string; readonly said?: string }
   | { readonly from: 'environment'; readonly variable: string }
 
 const BYTES_MAX = 256 * 1024 // A token has at most 16 KiB; an answer with a few of them fits.
@@ -24,6 +25,7 @@ const REFUSED = new Map<string, SecretName | null>([
   ['accesstoken', 'access-token'],
   ['clientsecret', 'client-secret'],
   ['tokenresponse', 'token-response'],
+  ['apikey', 'api-key'],
   ['token', null],
   ['secret', null],
   ['password', null],
@@ -37,22 +39,36 @@ const REFUSED = new Map<string, SecretName | null>([
  */
 export function refuseSecretArguments(argv: readonly string[]): void {
   for (const argument of argv) {
+    if (OURS.test(argument)) {
+      throw wrong(
+        'one of the arguments is an API key or a local refresh token itself, where its id was meant (key_... or ' +
+          'lrt_...): every program on this machine can read arguments, and the shell keeps them. Take it as seen by ' +
+          'others: revoke it (`tokenkeep key revoke ID`, `tokenkeep connection unshare ID`).',
+      )
+    }
+  }
+  for (const argument of argv) {
     if (argument === '--') return
     if (!argument.startsWith('--')) continue
     const option = argument.split('=', 1)[0] ?? ''
     const name = REFUSED.get(option.slice(2).replace(/[-_]/g, '').toLowerCase())
     if (name === undefined) continue
-    const instead =
-      name === null
-        ? option === '--key'
-          ? 'Use --key-file FILE, or the variable TOKENKEEP_KEY.'
-          : 'Hand it over by standard input, a file or a variable: `tokenkeep help COMMAND` lists the options.'
-        : `Use --${name}-stdin, --${name}-file FILE or --${name}-env NAME.`
     throw wrong(
-      `${option} is refused: every program on this machine can read arguments, and the shell keeps them. ${instead} ` +
+      `${option} is refused: every program on this machine can read arguments, and the shell keeps them. ${insteadOf(option, name)} ` +
         'If a secret was given just now, take it as seen by others.',
     )
   }
+}
+
+/** What both begin with, as `tokenkeep` makes them. */
+const OURS = /tk[kr]_[\w-]{43}/
+
+function insteadOf(option: string, name: SecretName | null): string {
+  if (option === '--key') return 'Use --key-file FILE, or the variable TOKENKEEP_KEY.'
+  if (name === 'api-key') return 'Use --api-key-file FILE, or the variable TOKENKEEP_API_KEY.'
+  return name === null
+    ? 'Hand it over by standard input, a file or a variable: `tokenkeep help COMMAND` lists the options.'
+    : `Use --${name}-stdin, --${name}-file FILE or --${name}-env NAME.`
 }
 
 /** Which source was chosen for one secret; null: none. */
@@ -106,7 +122,10 @@ async function readSource(name: SecretName, source: SecretSource, around: Surrou
       return value
     }
     case 'file':
-      return decode(await readFileBytes(name, resolve(around.folder, source.path)), whence(name, source))
+      return decode(
+        await readFileBytes(source.said ?? `--${name}-file`, resolve(around.folder, source.path)),
+        whence(name, source),
+      )
     case 'stdin':
       if (around.input.isTTY !== true) return decode(await drain(around, name), whence(name, source))
       if (name === 'token-response') {
@@ -118,14 +137,13 @@ async function readSource(name: SecretName, source: SecretSource, around: Surrou
   }
 }
 
-async function readFileBytes(name: SecretName, path: string): Promise<Buffer> {
-  const option = `--${name}-file`
+async function readFileBytes(said: string, path: string): Promise<Buffer> {
   try {
     const file = await open(path)
     try {
       // Not asked for its size, which pipes (`<(pass show app)`) do not have.
       const { buffer, bytesRead } = await readAtMost(file, BYTES_MAX + 1)
-      if (bytesRead > BYTES_MAX) throw wrong(`the file of ${option} has more than ${BYTES_MAX} bytes`)
+      if (bytesRead > BYTES_MAX) throw wrong(`the file of ${said} has more than ${BYTES_MAX} bytes`)
       return buffer.subarray(0, bytesRead)
     } finally {
       await file.close()
@@ -134,7 +152,7 @@ async function readFileBytes(name: SecretName, path: string): Promise<Buffer> {
     if (error instanceof TokenError) throw error
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     const words = { ENOENT: 'does not exist', EACCES: 'may not be read by this user', EISDIR: 'is a folder' }
-    throw wrong(`the file that ${option} names ${code in words ? words[code as keyof typeof words] : 'cannot be read'}`)
+    throw wrong(`the file that ${said} names ${code in words ? words[code as keyof typeof words] : 'cannot be read'}`)
   }
 }
 
@@ -211,16 +229,16 @@ async function askAtTerminal(what: string, { input, complaints, interruption }: 
   }
 }
 
-const wordsOf = (name: SecretName): string => `the ${name.replace('-', ' ')}`
+const wordsOf = (name: SecretName): string => `the ${name.replace('-', ' ').replace('api', 'API')}`
 
 function whence(name: SecretName, source: SecretSource): string {
   switch (source.from) {
     case 'stdin':
       return 'standard input'
     case 'file':
-      return `the file of --${name}-file`
+      return `the file of ${source.said ?? `--${name}-file`}`
     case 'environment':
-      return `the variable of --${name}-env`
+      return name === 'api-key' ? source.variable : `the variable of --${name}-env`
   }
 }
 

@@ -1,0 +1,10 @@
+import type { Tokenkeep } from '@tokenkeep/node'
+
+/** What commands need of a Tokenkeep, wherever it is: in this process on a data folder, or behind a server's HTTP API. */
+export interface Keeper extends Pick<
+  Tokenkeep,
+  'providers' | 'clients' | 'connections' | 'token' | 'rejected' | 'introspect' | 'close' | typeof Symbol.asyncDispose
+> {
+  readonly apiKeys: Omit<Tokenkeep['apiKeys'], 'get'>
+  readonly localRefreshTokens: Omit<Tokenkeep['localRefreshTokens'], 'get'>
+}

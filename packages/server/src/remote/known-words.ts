@@ -1,0 +1,86 @@
+/** Words that an answer may hold. The compiler compares them with the library's. */
+import type {
+  BlockedReason,
+  GrantType,
+  Narrowing,
+  NeedsUserReason,
+  ReusePolicy,
+  Status,
+  Why,
+  Winner,
+} from '@tokenkeep/core'
+import type { ApiKeyScope, Tokenkeep } from '@tokenkeep/node'
+
+export const STATUSES = Object.keys({
+  ready: true,
+  presenting: true,
+  in_doubt: true,
+  suspect: true,
+  blocked: true,
+  needs_user: true,
+  deleting: true,
+  erased: true,
+} satisfies Record<Status, true>) as readonly Status[]
+
+export const REASONS = Object.keys({
+  revoked: true,
+  expired: true,
+  answer_lost: true,
+  reused: true,
+  signed_out: true,
+  interaction_required: true,
+  no_refresh_token: true,
+} satisfies Record<NeedsUserReason, true>) as readonly NeedsUserReason[]
+
+export const BLOCKED = Object.keys({ client: true, endpoint: true, request: true } satisfies Record<
+  BlockedReason,
+  true
+>) as readonly BlockedReason[]
+
+export const WHYS = Object.keys({
+  fresh: true,
+  in_doubt: true,
+  confirm: true,
+  sibling: true,
+  last: true,
+} satisfies Record<Why, true>) as readonly Why[]
+
+export const GRANT_TYPES = Object.keys({ refresh_token: true, client_credentials: true } satisfies Record<
+  GrantType,
+  true
+>) as readonly GrantType[]
+
+export const REUSE_KINDS = Object.keys({
+  reusable: true,
+  grace: true,
+  counted: true,
+  strict: true,
+  unknown: true,
+} satisfies Record<ReusePolicy['kind'], true>) as readonly ReusePolicy['kind'][]
+
+export const WINNERS = Object.keys({ same: true, any: true, newest: true } satisfies Record<
+  Winner,
+  true
+>) as readonly Winner[]
+
+export const NARROWINGS = Object.keys({ token_only: true, sticks: true, unknown: true } satisfies Record<
+  Narrowing,
+  true
+>) as readonly Narrowing[]
+
+type Introspected = Awaited<ReturnType<Tokenkeep['introspect']>>
+export const INTROSPECTED = Object.keys({
+  active: true,
+  inactive: true,
+  unsupported: true,
+  unavailable: true,
+} satisfies Record<Introspected, true>) as readonly Introspected[]
+
+export const API_KEY_SCOPES = Object.keys({
+  'token:read': true,
+  'connections:read': true,
+  'connections:write': true,
+  'providers:write': true,
+  'keys:write': true,
+  admin: true,
+} satisfies Record<ApiKeyScope, true>) as readonly ApiKeyScope[]

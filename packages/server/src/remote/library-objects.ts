@@ -1,0 +1,191 @@
+/**
+ * What travels as the library's objects: its names, epoch milliseconds, durations in milliseconds. Brands say where a
+ * value came from; here it came over HTTP, and its kind was checked.
+ */
+import {
+  ms,
+  TOKEN_ENDPOINT_AUTH_METHODS,
+  type Client,
+  type ConnectionInfo,
+  type DurationMs,
+  type HandOut,
+  type HistoryEntry,
+  type Provider,
+  type ReusePolicy,
+} from '@tokenkeep/core'
+import type { ApiKey, LocalRefreshToken } from '@tokenkeep/node'
+import type {
+  ApiKeyWire,
+  ClientWire,
+  ConnectionWire,
+  LocalRefreshTokenWire,
+  PresentationWire,
+  ProviderWire,
+  TokenWire,
+} from '../api/wire.ts'
+import {
+  API_KEY_SCOPES,
+  BLOCKED,
+  GRANT_TYPES,
+  NARROWINGS,
+  REASONS,
+  REUSE_KINDS,
+  STATUSES,
+  WHYS,
+  WINNERS,
+} from './known-words.ts'
+import { membersOf, textItem, UnlikeTheWire, type Members } from './members.ts'
+
+/** @param receivedAtMs when the answer came, epoch milliseconds: its duration was true when it was sent */
+export function readHandOut(answer: unknown, receivedAtMs: number): HandOut {
+  const token = membersOf<TokenWire>(answer, 'a token')
+  return {
+    accessToken: token.text('access_token'),
+    tokenType: token.text('token_type'),
+    expiresAt: receivedAtMs + token.number('expires_in') * 1000,
+    scope: token.textOrAbsent('scope'),
+  }
+}
+
+export function readConnection(answer: unknown): ConnectionInfo {
+  const connection = membersOf<ConnectionWire>(answer, 'a connection')
+  return {
+    id: connection.text('id'),
+    uid: connection.text('uid'),
+    provider: connection.text('provider'),
+    client: connection.text('client'),
+    grantType: connection.oneOf('grant_type', GRANT_TYPES),
+    status: connection.oneOf('status', STATUSES),
+    reason: connection.oneOfOrNull('reason', REASONS),
+    blocked: connection.oneOfOrNull('blocked', BLOCKED),
+    subject: connection.textOrNull('subject'),
+    labels: connection.texts('labels'),
+    scope: connection.textOrNull('scope'),
+    generation: connection.number('generation'),
+    hasRefreshToken: connection.flag('has_refresh_token'),
+    accessTokenExpiresAt: connection.momentOrNull('access_token_expires_at'),
+    lifetimeAssumed: connection.flag('lifetime_assumed'),
+    refreshTokenExpiresAt: connection.momentOrNull('refresh_token_expires_at'),
+    lastRefreshAt: connection.momentOrNull('last_refresh_at'),
+    nextActionAt: connection.momentOrNull('next_action_at'),
+    createdAt: connection.moment('created_at'),
+  }
+}
+
+export function readPresentation(answer: unknown): HistoryEntry {
+  const entry = membersOf<PresentationWire>(answer, 'a presentation')
+  return {
+    fence: entry.number('fence') as HistoryEntry['fence'],
+    attempt: entry.text('attempt') as HistoryEntry['attempt'],
+    grant: entry.number('grant') as HistoryEntry['grant'],
+    generation: entry.number('generation') as HistoryEntry['generation'],
+    presented: entry.textOrNull('presented') as HistoryEntry['presented'],
+    owner: entry.text('owner') as HistoryEntry['owner'],
+    host: entry.text('host'),
+    why: entry.oneOf('why', WHYS),
+    acquiredAt: entry.moment('acquired_at') as HistoryEntry['acquiredAt'],
+    endedAt: entry.momentOrNull('ended_at') as HistoryEntry['endedAt'],
+    outcome: entry.textOrNull('outcome'),
+  }
+}
+
+export function readProvider(answer: unknown): Provider {
+  const provider = membersOf<ProviderWire>(answer, 'a provider')
+  const words = provider.nested<ProviderWire['words']>('words')
+  return {
+    id: provider.text('id') as Provider['id'],
+    revision: provider.number('revision') as Provider['revision'],
+    preset: provider.textOrNull('preset'),
+    issuer: provider.textOrNull('issuer'),
+    tokenEndpoint: provider.textOrNull('token_endpoint'),
+    revocationEndpoint: provider.textOrNull('revocation_endpoint'),
+    introspectionEndpoint: provider.textOrNull('introspection_endpoint'),
+    reuse: readReuse(provider.nested<ReuseWire>('reuse')),
+    narrowing: provider.oneOf('narrowing', NARROWINGS),
+    refreshKillsAccessToken: provider.flag('refresh_kills_access_token'),
+    accessTokenLifetimeMs: milliseconds(provider.numberOrNull('access_token_lifetime')),
+    refreshTokenIdleMs: milliseconds(provider.numberOrNull('refresh_token_idle')),
+    words: {
+      reused: words.list('reused', textItem),
+      rejected: words.list('rejected', textItem),
+      interactionRequired: words.list('interaction_required', textItem),
+      misconfigured: words.list('misconfigured', textItem),
+      unavailable: words.list('unavailable', textItem),
+    },
+    apiBaseUrls: provider.list('api_base_urls', textItem),
+    allowPrivateNetwork: provider.flag('allow_private_network'),
+  }
+}
+
+export function readClient(answer: unknown): Client {
+  const client = membersOf<ClientWire>(answer, 'a client')
+  return {
+    id: client.text('id') as Client['id'],
+    revision: client.number('revision') as Client['revision'],
+    provider: client.text('provider') as Client['provider'],
+    clientId: client.text('client_id'),
+    tokenEndpointAuthMethod: client.oneOf('token_endpoint_auth_method', TOKEN_ENDPOINT_AUTH_METHODS),
+  }
+}
+
+export function readApiKey(answer: unknown): ApiKey {
+  const apiKey = membersOf<ApiKeyWire>(answer, 'an API key')
+  return {
+    id: apiKey.text('id'),
+    name: apiKey.text('name'),
+    scopes: apiKey.list('scopes', (item) => {
+      const scope = API_KEY_SCOPES.find((each) => each === item)
+      if (scope === undefined) throw new UnlikeTheWire('an API key has a scope that is not known')
+      return scope
+    }),
+    labels: apiKey.texts('labels'),
+    sources: apiKey.texts('sources'),
+    createdAt: apiKey.moment('created_at'),
+    expiresAt: apiKey.momentOrNull('expires_at'),
+    revokedAt: apiKey.momentOrNull('revoked_at'),
+  }
+}
+
+export function readLocalRefreshToken(answer: unknown): LocalRefreshToken {
+  const token = membersOf<LocalRefreshTokenWire>(answer, 'a local refresh token')
+  return {
+    id: token.text('id'),
+    connection: token.text('connection'),
+    apiKey: token.text('api_key'),
+    createdAt: token.moment('created_at'),
+    revokedAt: token.momentOrNull('revoked_at'),
+  }
+}
+
+// ---- parts ---------------------------------------------------------------------------------------------------------
+
+/** All members that a reuse policy can have: which of them it has depends on its kind. */
+interface ReuseWire {
+  readonly kind: string
+  readonly n: number
+  readonly seconds?: number
+  readonly until?: string
+  readonly winner: string
+}
+
+function readReuse(reuse: Members<ReuseWire>): ReusePolicy {
+  const kind = reuse.oneOf('kind', REUSE_KINDS)
+  switch (kind) {
+    case 'reusable':
+    case 'strict':
+    case 'unknown':
+      return { kind }
+    case 'counted':
+      return { kind, n: reuse.number('n') }
+    case 'grace': {
+      const winner = reuse.oneOf('winner', WINNERS)
+      return reuse.textOrAbsent('until') === null
+        ? { kind, seconds: reuse.number('seconds'), winner }
+        : { kind, until: reuse.oneOf('until', ['successor_used']), winner }
+    }
+  }
+}
+
+/** Rounded, because 1.001 times 1000 is a little less than 1001. */
+const milliseconds = (seconds: number | null): DurationMs | null =>
+  seconds === null ? null : ms(Math.round(seconds * 1000))

@@ -1,0 +1,208 @@
+/** A server's HTTP API as the library has it: each call is one request, and its errors are the library's. */
+import { Buffer } from 'node:buffer'
+import { parseConnectionId, parseName, TokenError, type ConnectionInfo } from '@tokenkeep/core'
+import type {
+  ApiKeyMadeWire,
+  ApiKeysWire,
+  ClientsWire,
+  ConnectionsWire,
+  DeletedWire,
+  HistoryWire,
+  IntrospectedWire,
+  LocalRefreshTokensWire,
+  ProvidersWire,
+  RejectedWire,
+  ShareWire,
+} from '../api/wire.ts'
+import { createExchange, type Asked, type Server } from './exchange.ts'
+import type { Keeper } from './keeper.ts'
+import { INTROSPECTED } from './known-words.ts'
+import {
+  readApiKey,
+  readClient,
+  readConnection,
+  readHandOut,
+  readLocalRefreshToken,
+  readPresentation,
+  readProvider,
+} from './library-objects.ts'
+import { membersOf } from './members.ts'
+import { apiKeyBody, clientBody, importBody, providerBody, reconnectBody } from './wire-bodies.ts'
+
+/** How long a server waits for a token where nothing is said, and how much longer its answer may take to get here. */
+const WAIT_MS = 20_000
+const MARGIN_MS = 15_000
+/** The provider is asked, and a refresh on its way is heard out before. */
+const PROVIDER_ASKED_MS = 120_000
+const LIST_DEFAULT = 100
+
+/** @returns what answers as `openTokenkeep` does, as far as commands need it */
+export function openRemote(server: Server): Keeper {
+  const { ask, close } = createExchange(server)
+  const { now } = server
+  const get = (path: string, query?: URLSearchParams): Asked => ({ method: 'GET', path, ...(query && { query }) })
+
+  const keep: Keeper = {
+    providers: {
+      put: async (input) =>
+        ask({ method: 'PUT', path: providerPath(input.id), body: providerBody(input) }, readProvider),
+      get: async (id) => ask(get(providerPath(id)), readProvider),
+      list: async () =>
+        ask(get('/v1/providers'), (answer) =>
+          membersOf<ProvidersWire>(answer, 'the answer').list('providers', readProvider),
+        ),
+    },
+    clients: {
+      put: async (input) => ask({ method: 'PUT', path: clientPath(input.id), body: clientBody(input) }, readClient),
+      get: async (id) => ask(get(clientPath(id)), readClient),
+      list: async () =>
+        ask(get('/v1/clients'), (answer) => membersOf<ClientsWire>(answer, 'the answer').list('clients', readClient)),
+    },
+    connections: {
+      import: async (input) =>
+        ask({ method: 'POST', path: '/v1/connections', body: importBody(input, now()) }, readConnection),
+      reconnect: async (id, input) =>
+        ask(
+          { method: 'POST', path: `${connectionPath(id)}/reconnect`, body: reconnectBody(input, now()) },
+          readConnection,
+        ),
+      get: async (id) => ask(get(connectionPath(id)), readConnection),
+      async list(options = {}) {
+        const { provider, status, labels = {}, limit = LIST_DEFAULT, after } = options
+        const query = new URLSearchParams()
+        if (provider !== undefined) query.set('provider', provider)
+        if (status !== undefined) query.set('status', status)
+        for (const [name, value] of Object.entries(labels)) query.append('label', `${name}=${value}`)
+        if (after !== undefined) query.set('cursor', Buffer.from(after, 'utf8').toString('base64url'))
+        const found: ConnectionInfo[] = []
+        // A server may give less at once than it was asked for.
+        for (;;) {
+          query.set('limit', String(limit - found.length))
+          const page = await ask(get('/v1/connections', query), readPage)
+          found.push(...page.connections)
+          if (page.cursor === null || page.connections.length === 0 || found.length >= limit) return found
+          query.set('cursor', page.cursor)
+        }
+      },
+      delete: async (id) =>
+        ask({ method: 'DELETE', path: connectionPath(id), withinMs: PROVIDER_ASKED_MS }, (answer) => ({
+          revokedUpstream: membersOf<DeletedWire>(answer, 'the answer').flag('revoked_upstream'),
+        })),
+      async history(id, limit) {
+        const query = new URLSearchParams(limit === undefined ? {} : { limit: String(limit) })
+        return ask(get(`${connectionPath(id)}/history`, query), (answer) =>
+          membersOf<HistoryWire>(answer, 'the answer').list('presentations', readPresentation),
+        )
+      },
+    },
+    async token(id, { scope, resource = [], minTtlMs, waitMs } = {}) {
+      const query = new URLSearchParams()
+      if (scope !== undefined) query.set('scope', scope)
+      for (const each of [resource].flat()) query.append('resource', each)
+      if (minTtlMs !== undefined) query.set('min_ttl', String(minTtlMs / 1000))
+      const wait = waitMs === undefined ? {} : { prefer: `wait=${wholeSeconds(waitMs)}` }
+      const withinMs = (waitMs ?? WAIT_MS) + MARGIN_MS
+      return ask({ ...get(`${connectionPath(id)}/token`, query), ...wait, withinMs }, readHandOut)
+    },
+    rejected: async (id, accessToken) =>
+      ask(
+        { method: 'POST', path: `${connectionPath(id)}/rejected`, body: { access_token: accessToken } },
+        (answer) => ({ current: membersOf<RejectedWire>(answer, 'the answer').flag('current') }),
+      ),
+    introspect: async (id) =>
+      ask({ method: 'POST', path: `${connectionPath(id)}/introspect`, withinMs: PROVIDER_ASKED_MS }, (answer) =>
+        membersOf<IntrospectedWire>(answer, 'the answer').oneOf('result', INTROSPECTED),
+      ),
+    apiKeys: {
+      create: async (input) =>
+        ask({ method: 'POST', path: '/v1/keys', body: apiKeyBody(input) }, (answer) => ({
+          apiKey: readApiKey(answer),
+          key: membersOf<ApiKeyMadeWire>(answer, 'an API key').text('key'),
+        })),
+      list: async () =>
+        ask(get('/v1/keys'), (answer) => membersOf<ApiKeysWire>(answer, 'the answer').list('api_keys', readApiKey)),
+      revoke: async (id) => ask({ method: 'DELETE', path: apiKeyPath(id) }, readApiKey),
+      setSource: async (id, provider, connection) =>
+        ask(
+          {
+            method: 'PUT',
+            path: `${apiKeyPath(id)}/sources/${segment(named('provider', provider))}`,
+            body: { connection },
+          },
+          readApiKey,
+        ),
+    },
+    localRefreshTokens: {
+      share: async (connection, to) =>
+        ask(
+          {
+            method: 'POST',
+            path: `${connectionPath(connection)}/local-refresh-tokens`,
+            body: { api_key: idOfApiKey(to.with) },
+          },
+          (answer) => ({
+            localRefreshToken: readLocalRefreshToken(answer),
+            refreshToken: membersOf<ShareWire>(answer, 'a local refresh token').text('refresh_token'),
+          }),
+        ),
+      list: async (connection) =>
+        ask(get(`${connectionPath(connection)}/local-refresh-tokens`), (answer) =>
+          membersOf<LocalRefreshTokensWire>(answer, 'the answer').list('local_refresh_tokens', readLocalRefreshToken),
+        ),
+      revoke: async (id) => ask({ method: 'DELETE', path: localRefreshTokenPath(id) }, readLocalRefreshToken),
+    },
+    close: async () => close(),
+    [Symbol.asyncDispose]: () => keep.close(),
+  }
+  return keep
+}
+
+function readPage(answer: unknown): { connections: readonly ConnectionInfo[]; cursor: string | null } {
+  const page = membersOf<ConnectionsWire>(answer, 'the answer')
+  return { connections: page.list('connections', readConnection), cursor: page.textOrNull('next_cursor') }
+}
+
+const WAIT_SECONDS_MAX = 999_999 // More digits are refused, and no server waits that long.
+/** RFC 7240 section 4.3 has whole seconds: rather a little longer than not at all. */
+const wholeSeconds = (waitMs: number): number => Math.min(Math.ceil(waitMs / 1000), WAIT_SECONDS_MAX)
+
+// ---- paths ---------------------------------------------------------------------------------------------------------
+
+/*
+ * Ids are checked before they become a part of a path: `..` would lead to another route, and whoever mistakes the secret
+ * for its id would leave it in the logs of whatever stands before the server.
+ */
+
+const segment = (id: string): string => encodeURIComponent(id)
+const providerPath = (id: string): string => `/v1/providers/${segment(named('provider', id))}`
+const clientPath = (id: string): string => `/v1/clients/${segment(named('client', id))}`
+const apiKeyPath = (id: string): string => `/v1/keys/${segment(idOfApiKey(id))}`
+
+function connectionPath(given: string): string {
+  const parsed = parseConnectionId(given)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  return `/v1/connections/${segment(parsed.id)}`
+}
+
+function named(what: 'provider' | 'client', given: string): string {
+  const parsed = parseName(what, given)
+  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+  return parsed.id
+}
+
+function idOfApiKey(id: string): string {
+  if (/^key_\w{1,80}$/.test(id)) return id
+  throw new TokenError(
+    'unknown_api_key',
+    'that is no id of an API key: it begins with key_ (`tokenkeep key list`). The key itself is not asked for.',
+  )
+}
+
+function localRefreshTokenPath(id: string): string {
+  if (/^lrt_\w{1,80}$/.test(id)) return `/v1/local-refresh-tokens/${segment(id)}`
+  throw new TokenError(
+    'unknown_local_refresh_token',
+    'that is no id of a local refresh token: it begins with lrt_ (`tokenkeep connection shares ID`). The token itself ' +
+      'is not asked for.',
+  )
+}

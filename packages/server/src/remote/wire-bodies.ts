@@ -1,0 +1,87 @@
+/** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
+import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
+import type { ApiKeyInput, ClientInput, ProviderInput } from '@tokenkeep/node'
+import type { ClientSettingsWire, ImportWire, NewApiKeyWire, ProviderSettingsWire, ReconnectWire } from '../api/wire.ts'
+
+/** A body before `JSON.stringify` leaves out what is undefined. */
+type Written<Body> = { readonly [Name in keyof Body]: Loose<Body[Name]> | undefined }
+type Loose<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value
+
+export function importBody(input: ConnectionInput, nowMs: number): Written<ImportWire> {
+  return {
+    id: input.id,
+    client: input.client,
+    grant_type: input.grantType,
+    ...signInBody(input, nowMs),
+    labels: input.labels,
+  }
+}
+
+export function reconnectBody(input: SignInInput, nowMs: number): Written<ReconnectWire> {
+  return { ...signInBody(input, nowMs), other_account: input.otherAccount }
+}
+
+/** A moment travels as what is left of it: the clocks of two machines need not agree. */
+function signInBody(input: SignInInput, nowMs: number) {
+  const left = (endsAt: number | undefined, least: number): number | undefined =>
+    endsAt === undefined ? undefined : Math.max(least, (endsAt - nowMs) / 1000)
+  return {
+    refresh_token: input.refreshToken,
+    access_token: input.accessToken,
+    token_type: input.tokenType,
+    expires_in: left(input.expiresAt, 0),
+    // 0 would say that it has no end at all.
+    refresh_expires_in: left(input.refreshTokenExpiresAt, 0.001),
+    scope: input.scope,
+    subject: input.subject,
+  }
+}
+
+export function providerBody(input: ProviderInput): Record<string, unknown> {
+  const { words } = input
+  const body: Written<Omit<ProviderSettingsWire, 'words'>> = {
+    preset: input.preset,
+    issuer: input.issuer,
+    token_endpoint: input.tokenEndpoint,
+    revocation_endpoint: input.revocationEndpoint,
+    introspection_endpoint: input.introspectionEndpoint,
+    reuse: input.reuse,
+    narrowing: input.narrowing,
+    refresh_kills_access_token: input.refreshKillsAccessToken,
+    access_token_lifetime: seconds(input.accessTokenLifetimeMs),
+    refresh_token_idle: seconds(input.refreshTokenIdleMs),
+    api_base_urls: input.apiBaseUrls,
+    allow_private_network: input.allowPrivateNetwork,
+  }
+  if (words === undefined) return body
+  const { interactionRequired, ...same } = words
+  return { ...body, words: { ...same, interaction_required: interactionRequired } }
+}
+
+export function clientBody(input: ClientInput): Written<ClientSettingsWire> {
+  return {
+    provider: input.provider,
+    client_id: input.clientId,
+    client_secret: input.clientSecret,
+    token_endpoint_auth_method: input.tokenEndpointAuthMethod,
+  }
+}
+
+export function apiKeyBody(input: ApiKeyInput): Written<NewApiKeyWire> {
+  return {
+    name: input.name,
+    scopes: input.scopes,
+    labels: input.labels,
+    sources: input.sources,
+    expires_at: input.expiresAt == null ? input.expiresAt : rfc3339(input.expiresAt),
+  }
+}
+
+const seconds = (durationMs: number | null | undefined): number | null | undefined =>
+  durationMs == null ? durationMs : durationMs / 1000
+
+function rfc3339(epochMs: number): string {
+  const date = new Date(epochMs)
+  if (!Number.isNaN(date.getTime())) return date.toISOString()
+  throw new TokenError('invalid_input', 'an API key: expiresAt is beyond all moments that can be written')
+}
