@@ -30,14 +30,10 @@ const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as co
 const WINNERS = ['same', 'any', 'newest'] as const
 
 const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
-const connectionId = z
-  .string()
-  .min(1)
-  .max(200)
-  .meta({
-    description: 'What people call the connection: 1 to 200 characters without white space',
-    example: 'dealer-42',
-  })
+const connectionId = z.string().min(1).max(200).meta({
+  description: 'What people call the connection: 1 to 200 characters without white space',
+  example: 'dealer-42',
+})
 const name = z
   .string()
   .regex(
@@ -337,3 +333,14 @@ export type ProviderSettingsWire = z.infer<typeof ProviderBody>
 export type ClientSettingsWire = z.infer<typeof ClientBody>
 export type NewApiKeyWire = z.infer<typeof ApiKeyBody>
 export type ProblemWire = z.infer<typeof Problem>
+export type RejectedWire = z.infer<typeof RejectedAnswer>
+export type IntrospectedWire = z.infer<typeof IntrospectedAnswer>
+export type ConnectionsWire = z.infer<typeof ConnectionsAnswer>
+export type DeletedWire = z.infer<typeof DeletedAnswer>
+export type HistoryWire = z.infer<typeof HistoryAnswer>
+export type LocalRefreshTokensWire = z.infer<typeof LocalRefreshTokensAnswer>
+export type ShareWire = z.infer<typeof ShareAnswer>
+export type ProvidersWire = z.infer<typeof ProvidersAnswer>
+export type ClientsWire = z.infer<typeof ClientsAnswer>
+export type ApiKeyMadeWire = z.infer<typeof ApiKeyMadeAnswer>
+export type ApiKeysWire = z.infer<typeof ApiKeysAnswer>

@@ -1,0 +1,31 @@
+import type { EventType, TokenkeepEvent } from '@tokenkeep/core'
+import type { Log } from '../http/log.ts'
+
+/**
+ * Events as lines. What is as it should be is `debug`, for metrics count it and the history has it; `warn` is what a
+ * person may have to do something about.
+ */
+const LINES = {
+  connection_imported: ['info', 'a connection was imported'],
+  connection_reconnected: ['info', 'a connection was signed in again'],
+  connection_deleted: ['info', 'a connection was deleted'],
+  refreshed: ['debug', 'refreshed'],
+  slow: ['info', 'no answer yet, still listening'],
+  unavailable: ['info', 'not refreshed, nothing lost: tried again later'],
+  in_doubt: ['warn', 'in doubt: perhaps presented, and no answer came'],
+  suspect: ['warn', 'refused, to be confirmed'],
+  blocked: ['warn', 'blocked: the operator has to mend the client or the provider'],
+  needs_user: ['warn', 'only its user can revive it'],
+  access_token_rejected: ['info', 'an API refused its access token'],
+  answer_kept_for_history: ['info', 'an answer came too late to matter'],
+  replayed: ['info', 'an answer was found in a slot and kept'],
+  store_unavailable: ['error', 'the database does not answer'],
+} as const satisfies Record<EventType, readonly ['error' | 'warn' | 'info' | 'debug', string]>
+
+/** @returns what writes an event into the log; its moment is that of the line */
+export function eventLog(log: Log): (event: TokenkeepEvent) => void {
+  return ({ at: _at, type, ...fields }) => {
+    const [level, message] = LINES[type]
+    log[level]({ event: type, ...fields }, message)
+  }
+}

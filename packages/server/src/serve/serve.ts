@@ -1,0 +1,137 @@
+/** `tokenkeep serve`: the data folder of this machine, over HTTP, until a signal. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock, MonoMs, UnixMs } from '@tokenkeep/core'
+import { defaultFolders, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
+import type { Context } from '../cli/context.ts'
+import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
+import { plainError } from '../cli/failure.ts'
+import { findPlace, openOptionsOf, type Place } from '../cli/place.ts'
+import { shellWord } from '../cli/printable.ts'
+import { refuseServer } from '../cli/server-place.ts'
+import type { Surroundings } from '../cli/surroundings.ts'
+import { pairs } from '../cli/table.ts'
+import { createApp } from '../http/app.ts'
+import type { Log } from '../http/log.ts'
+import { isLoopback, readConfiguration, type Configuration } from './configuration.ts'
+import { eventLog } from './event-log.ts'
+import { createLog } from './log.ts'
+import { createMetrics } from './metrics-prometheus.ts'
+import { endOrderly } from './orderly-end.ts'
+
+export interface ServeArguments {
+  /** As commander has them. */
+  readonly flags: Readonly<Record<string, unknown>>
+  /** Of this program. */
+  readonly version: string
+}
+
+/** @throws TokenError `in_use`, `invalid_input` where nobody can listen there, and what `openTokenkeep` throws */
+export async function serve(context: Context, { flags, version }: ServeArguments): Promise<ExitCode> {
+  const { around, output, options } = context
+  refuseServer(options, 'serve')
+  const read = await readConfiguration({ ...flags, ...options }, around)
+  if (read.kind === 'mistaken') return refuse(context, read.mistakes)
+  const { configuration } = read
+  const place = findPlace(configuration.place, around, () => defaultFolders().data)
+  const isNew = !existsSync(place.database)
+  if (place.chosenBy === 'dev_folder_here') {
+    output.aside(
+      `serving the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`,
+    )
+  }
+
+  const log = createLog({ level: configuration.logLevel, to: around.complaints })
+  const metrics = createMetrics({ version })
+  const logged = eventLog(log)
+  await using keep = await openTokenkeep({
+    ...openOptionsOf(place),
+    cacheBytes: configuration.cacheBytes,
+    onEvent(event) {
+      metrics.heard(event)
+      logged(event)
+    },
+  })
+  const app = createApp({ keep, settings: configuration.http, metrics, log, clock: clockOf(around), version })
+  const { url } = await app.listen(configuration.listen)
+  log.info({ url, data: place.folder, version }, 'serving')
+  warnOfPlainHttp(configuration, log)
+  await tellReady(context, { url, place, isNew, keep, publicUrl: configuration.http.publicUrl })
+
+  await aborted(around.interruption.signal)
+  log.info({ signal: around.interruption.by(), drainMs: configuration.drainMs }, 'stopping')
+  output.aside('Stopping: what is on its way is heard out. A second signal ends this at once.')
+  await endOrderly({ app, keep, drainMs: configuration.drainMs })
+  log.info({}, 'stopped')
+  return EXIT.ok
+}
+
+function refuse({ output }: Context, mistakes: readonly [string, ...string[]]): ExitCode {
+  const [first, ...more] = mistakes
+  const head = `the configuration has ${mistakes.length} mistakes, so nothing was started:`
+  const lines = more.length === 0 ? [first] : [head, ...mistakes.map((mistake) => `- ${mistake}`)]
+  const { error } = plainError('invalid_input', lines.join('\n'))
+  output.complain(lines, { error: { ...error, mistakes } })
+  return EXIT.input
+}
+
+function warnOfPlainHttp({ listen, http }: Configuration, log: Log): void {
+  // An https URL says that somebody before us speaks TLS.
+  if (listen.tls !== undefined || isLoopback(listen.host) || http.publicUrl?.startsWith('https:') === true) return
+  log.warn(
+    { host: listen.host },
+    'plain http beyond this machine: API keys and tokens can be read on the way. Give --tls-cert-file and ' +
+      '--tls-key-file, or let a proxy speak https and name it with --public-url',
+  )
+}
+
+interface ReadyFacts {
+  readonly url: string
+  readonly publicUrl: string | null
+  readonly place: Place
+  readonly isNew: boolean
+  readonly keep: Tokenkeep
+}
+
+async function tellReady(
+  { output, around }: Context,
+  { url, publicUrl, place, isNew, keep }: ReadyFacts,
+): Promise<void> {
+  if (output.json) {
+    output.line({ ready: true, url, ...(publicUrl === null ? {} : { publicUrl }), data: place.folder })
+    return
+  }
+  const facts: (readonly [string, string])[] = [
+    ['  data', place.folder],
+    ['  key', place.keyFile ?? keyElsewhere(around)],
+  ]
+  if (publicUrl !== null) facts.unshift(['  public URL', publicUrl])
+  const lines = [output.colours.bold(`Tokenkeep serves at ${url}`), ...pairs(facts, output.colours.dim)]
+  if (isNew) lines.push('The database was made just now. Keep a copy of its key, and not together with the data.')
+  const apiKeys = await keep.apiKeys.list()
+  const lives = (end: number | null): boolean => end === null || end > around.now()
+  if (!apiKeys.some(({ revokedAt, expiresAt }) => revokedAt === null && lives(expiresAt))) {
+    lines.push('No program can use it yet. Make the first key:', `  ${keyCommand(place)}`)
+  }
+  output.text(`${lines.join('\n')}\n`)
+}
+
+const keyElsewhere = ({ environment }: Surroundings): string =>
+  environment['TOKENKEEP_KEY'] ? 'TOKENKEEP_KEY' : join(defaultFolders().config, 'tokenkeep.key')
+
+/** On the same data, also where they were named by an option or a file. */
+function keyCommand({ chosenBy, folder, keyFile }: Place): string {
+  const where = chosenBy === 'option' ? ` --data ${shellWord(folder)}` : ''
+  const key = chosenBy === 'option' && keyFile !== undefined ? ` --key-file ${shellWord(keyFile)}` : ''
+  return `tokenkeep${where}${key} key create --name ops --scope admin`
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+const clockOf = ({ now }: Surroundings): Pick<Clock, 'now'> => ({
+  now: () => ({ wall: now() as UnixMs, mono: now() as MonoMs }),
+})
