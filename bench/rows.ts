@@ -1,5 +1,11 @@
 /** Every row of the bench, in the order in which they run. A new one is added here and in a file of its own. */
 import type { Row } from './row.ts'
+import { coldHandOut } from './rows/cold-hand-out.ts'
+import { httpBare } from './rows/http-bare.ts'
+import { importTime } from './rows/import-time.ts'
+import { refreshes } from './rows/refreshes.ts'
+import { startUp } from './rows/start-up.ts'
 import { tokenFresh } from './rows/token-fresh.ts'
+import { waiters } from './rows/waiters.ts'
 
-export const ROWS: readonly Row[] = [tokenFresh]
+export const ROWS: readonly Row[] = [tokenFresh, coldHandOut, refreshes, waiters, startUp, importTime, httpBare]

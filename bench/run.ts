@@ -22,7 +22,7 @@ const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !ROWS.some((row) => row.name === name))
 if (unknown.length > 0) {
   const known = ROWS.map((row) => row.name).join(', ')
-  console.error(`tokenkeep: no row is called ${unknown.join(', ')}; there are ${known}`)
+  process.stderr.write(`tokenkeep: no row is called ${unknown.join(', ')}; there are ${known}\n`)
   process.exit(2)
 }
 
@@ -31,11 +31,11 @@ const results: Result[] = []
 for (const row of ROWS) if (asked.length === 0 || asked.includes(row.name)) results.push(...(await resultsOf(row)))
 await writeFile(RESULTS, `${JSON.stringify(inOrder([...(await earlier()), ...results]), null, 2)}\n`)
 
-console.log(tableOf(results))
+process.stdout.write(`${tableOf(results)}\n`)
 const took = ((performance.now() - startedAt) / 1000).toFixed(0)
-console.log(`\nNode ${process.versions.node}, ${availableParallelism()} cores, ${took} s`)
+process.stdout.write(`\nNode ${process.versions.node}, ${availableParallelism()} cores, ${took} s\n`)
 const missed = results.filter((result) => !result.ok)
-if (missed.length > 0) console.error(`tokenkeep: missed: ${missed.map(({ row }) => row).join(', ')}`)
+if (missed.length > 0) process.stderr.write(`tokenkeep: missed: ${missed.map(({ row }) => row).join(', ')}\n`)
 process.exitCode = missed.length === 0 ? 0 : 1
 
 async function resultsOf(row: Row): Promise<readonly Result[]> {
@@ -52,10 +52,7 @@ async function resultsOf(row: Row): Promise<readonly Result[]> {
 
 function measureApart(row: Row): Promise<Readonly<Record<string, Series>>> {
   return new Promise((resolve, reject) => {
-    const child = fork(ROW_PROCESS, [row.name], {
-      execArgv: [...process.execArgv, '--expose-gc'],
-      timeout: PROCESS_LIMIT_MS,
-    })
+    const child = fork(ROW_PROCESS, [row.name], { timeout: PROCESS_LIMIT_MS })
     let measured: Readonly<Record<string, Series>> | null = null
     child.on('message', (message) => {
       // Sent by our own row process: what `measure` returned.

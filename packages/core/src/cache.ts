@@ -7,7 +7,7 @@ import { handOut, type HandOut } from './handout.ts'
 import type { ConnectionId, Fence, Revision, Uid } from './ids.ts'
 import { owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
-import { later, ms, since, type DurationMs, type Now, type UnixMs } from './time.ts'
+import { later, ms, since, type DurationMs, type MonoMs, type Now, type UnixMs } from './time.ts'
 import type { VariantKey } from './variant.ts'
 
 export interface Entry {
@@ -22,9 +22,10 @@ export interface Entry {
   readonly expiresAt: UnixMs
   /** Until then a caller who does not say how much life it wants is served without a look at the store. */
   readonly freshUntil: UnixMs
+  /** The same by the monotonic clock, and not worked out again for each caller: every hand-out compares it. */
+  readonly freshUntilMono: MonoMs
   /** When it was put, by both clocks: the larger of the two spans is its age. */
   readonly putAt: Now
-  readonly freshForMs: DurationMs
   readonly bytes: number
   /** The CLOCK bit: handed out again since the hand came by. */
   touched: boolean
@@ -124,8 +125,8 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       lifetimeMs: token.lifetimeMs,
       expiresAt: token.expiresAt,
       freshUntil,
+      freshUntilMono: later(now.mono, ms(freshUntil - now.wall)),
       putAt: now,
-      freshForMs: ms(freshUntil - now.wall),
       bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
       touched: false,
       recent: RECENT_SECONDS,
@@ -147,10 +148,10 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       const entry = entries.get(key)
       // Where the poll no longer asks about it, a deletion or a new sign-in would go unnoticed: the store is read.
       if (entry === undefined || entry.recent === 0) return undefined
-      const aged = since(entry.putAt.mono, now.mono)
       if (minTtlMs === null) {
-        if (aged >= entry.freshForMs || now.wall >= entry.freshUntil) return undefined
+        if (now.mono >= entry.freshUntilMono || now.wall >= entry.freshUntil) return undefined
       } else {
+        const aged = since(entry.putAt.mono, now.mono)
         const owed = owedTtlMs(minTtlMs, entry.lifetimeMs, numbers)
         const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
         if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined

@@ -14,7 +14,7 @@ import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { refresh, type Refreshed } from './refresh.ts'
 import { schedule } from './schedule.ts'
-import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
+import { later, ms, since, type DurationMs, type MonoMs, type Now } from './time.ts'
 import { FULL, parseVariant, type Variant } from './variant.ts'
 import { createWatches, type Watches } from './wait.ts'
 
@@ -51,11 +51,17 @@ export interface ManagerOptions {
   readonly numbers: Numbers
   /** Bound of the hand-outs remembered, bytes. */
   readonly cacheBytes: number
+  /**
+   * The clocks as a hand-out from memory reads them, where two readings cost as much as all the rest: its wall time may
+   * lag by 1 ms in which this process ran. `clock.now` where absent.
+   */
+  readonly glance?: (() => Now) | undefined
 }
 
 export function createManager(ports: Ports, options: ManagerOptions): Manager {
   const { clock, store } = ports
   const { owner, numbers } = options
+  const glance = options.glance ?? clock.now
   const cache = createCache(options.cacheBytes, numbers)
   const watches = createWatches(ports, owner)
   const flights = createFlights((of) => refresh(ports, of))
@@ -67,7 +73,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
 
   const hot = (id: string, asked: TokenOptions | undefined): HandOut | undefined => {
     if (closed) return undefined
-    if (asked === undefined) return cache.fresh(id, null, clock.now())
+    if (asked === undefined) return cache.fresh(id, null, glance())
     if (
       asked.scope !== undefined ||
       asked.resource !== undefined ||
@@ -76,7 +82,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       return undefined
     }
     return asked.minTtlMs === undefined || asked.minTtlMs >= 0
-      ? cache.fresh(id, (asked.minTtlMs ?? null) as DurationMs | null, clock.now())
+      ? cache.fresh(id, (asked.minTtlMs ?? null) as DurationMs | null, glance())
       : undefined
   }
 
