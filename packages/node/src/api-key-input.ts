@@ -1,6 +1,6 @@
 /** What people write about API keys, read and refused with a sentence that says what is wrong. */
-import { TokenError, type ProviderId } from '@tokenkeep/core'
-import { isRecord, nameOf, onlyMembers, recordOf, textOf, type Refuse } from './input-members.ts'
+import { TokenError, type ConnectionId, type ProviderId } from '@tokenkeep/core'
+import { isRecord, nameOf, onlyMembers, recordOf, textOf, type Given, type Refuse } from './input-members.ts'
 import type { ApiKey } from './callers.ts'
 
 /** What a key may do. `admin` may do everything. */
@@ -37,12 +37,12 @@ const NOT_WITH_LABELS: readonly ApiKeyScope[] = ['providers:write', 'admin']
 /**
  * Reads what a new key shall be.
  *
- * @param nowMs epoch milliseconds
+ * @param now epoch milliseconds
  * @throws TokenError `invalid_input`
  */
 export function readApiKeyInput(
   input: ApiKeyInput,
-  nowMs: number,
+  { now, connectionId }: { readonly now: number; readonly connectionId: (given: unknown) => ConnectionId },
 ): Pick<ApiKey, 'name' | 'scopes' | 'labels' | 'sources' | 'expiresAt'> {
   const given = recordOf('an API key', input)
   onlyMembers('an API key', given, MEMBERS)
@@ -59,8 +59,8 @@ export function readApiKeyInput(
     name: textOf('name', given['name'], NAME_LENGTH_MAX, refuse),
     scopes,
     labels,
-    sources: readSources(given['sources'], refuse),
-    expiresAt: readEnd(given['expiresAt'], nowMs, refuse),
+    sources: readSources(given['sources'], connectionId, refuse),
+    expiresAt: readEnd(given['expiresAt'], now, refuse),
   }
 }
 
@@ -79,7 +79,8 @@ function readScopes(value: unknown, refuse: Refuse): readonly ApiKeyScope[] {
   if (value === undefined) return ['token:read']
   if (!Array.isArray(value) || value.length === 0) return refuse('scopes is a list of at least one scope')
   const known = API_KEY_SCOPES.filter((scope) => value.includes(scope))
-  if (value.some((each) => !API_KEY_SCOPES.some((scope) => scope === each))) {
+  // Spread, so that a gap in the list is refused as well.
+  if ([...(value as unknown[])].some((each) => !API_KEY_SCOPES.some((scope) => scope === each))) {
     return refuse(`each of scopes must be one of ${API_KEY_SCOPES.join(', ')}`)
   }
   return known
@@ -87,7 +88,7 @@ function readScopes(value: unknown, refuse: Refuse): readonly ApiKeyScope[] {
 
 function readSelector(value: unknown, refuse: Refuse): Readonly<Record<string, string>> {
   if (value === undefined || value === null) return {}
-  if (!isRecord(value)) return refuse(`labels are an object of names and values, such as { team: 'sales' }`)
+  if (!isPlain(value)) return refuse(`labels are an object of names and values, such as { team: 'sales' }`)
   const entries = Object.entries(value)
   if (entries.length > LABELS_MAX) return refuse(`it can be limited by at most ${LABELS_MAX} labels`)
   return Object.fromEntries(
@@ -103,17 +104,23 @@ function readSelector(value: unknown, refuse: Refuse): Readonly<Record<string, s
   )
 }
 
-function readSources(value: unknown, refuse: Refuse): Readonly<Record<string, string>> {
+/** A Map shows no members, and would be read as no limit at all. */
+function isPlain(value: unknown): value is Given {
+  if (!isRecord(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+function readSources(
+  value: unknown,
+  connectionId: (given: unknown) => ConnectionId,
+  refuse: Refuse,
+): Readonly<Record<string, string>> {
   if (value === undefined || value === null) return {}
-  if (!isRecord(value)) return refuse(`sources are an object of providers and connections, such as { external: 'erp' }`)
+  if (!isPlain(value)) return refuse(`sources are an object of providers and connections, such as { external: 'erp' }`)
   const entries = Object.entries(value)
   if (entries.length > SOURCES_MAX) return refuse(`it can have at most ${SOURCES_MAX} sources`)
-  return Object.fromEntries(
-    entries.map(([provider, connection]) => {
-      if (typeof connection !== 'string' || connection === '') return refuse('a source is the id of a connection')
-      return [readSource(provider), connection.normalize('NFC')]
-    }),
-  )
+  return Object.fromEntries(entries.map(([provider, connection]) => [readSource(provider), connectionId(connection)]))
 }
 
 function readEnd(value: unknown, nowMs: number, refuse: Refuse): number | null {

@@ -43,7 +43,8 @@ export interface ApiKeys {
   /**
    * Names the connection whose token serves `client_credentials` of a provider; null: none any more.
    *
-   * @throws TokenError `unknown_api_key`, `unknown_connection` (also one of another provider), `unknown_provider`
+   * @throws TokenError `unknown_api_key`, `unknown_provider`, `unknown_connection` (also one of another provider, one
+   *   without the key's labels, and one that is being deleted), `invalid_input`
    */
   setSource(id: string, provider: string, connection: string | null): Promise<ApiKey>
 }
@@ -65,13 +66,14 @@ export interface LocalRefreshTokens {
    * Makes a local refresh token for one caller: stable, and good for any number of processes at once.
    *
    * @returns with `refreshToken`, which is shown now and never again: `tkr_` and 43 characters
-   * @throws TokenError `unknown_connection`, `unknown_api_key` (also a revoked one), `store_unavailable`
+   * @throws TokenError `unknown_connection` (also one without the labels that the key is limited to, and one that is
+   *   being deleted), `unknown_api_key` (also one that is revoked or past its end), `invalid_input`, `store_unavailable`
    */
   share(
     connection: string,
     to: { readonly with: string },
   ): Promise<{ readonly localRefreshToken: LocalRefreshToken; readonly refreshToken: string }>
-  /** Those of one connection, oldest first. */
+  /** Those of one connection, oldest first. @throws TokenError `unknown_connection`, `invalid_input` */
   list(connection: string): Promise<readonly LocalRefreshToken[]>
   /** @throws TokenError `unknown_local_refresh_token` */
   get(id: string): Promise<LocalRefreshToken>
@@ -93,35 +95,51 @@ export interface Shared extends LocalRefreshToken {
 export interface Callers {
   /** Who presents this key; null: nobody, or it is revoked or past its end. */
   byKey(key: string): Promise<ApiKey | null>
-  /** What this local refresh token stands for; null: unknown or revoked, or its key or its connection is gone. */
+  /**
+   * What this local refresh token stands for; null: unknown or revoked, its key is revoked or past its end, or its
+   * connection is gone, also while that is being deleted.
+   */
   byLocalRefreshToken(token: string): Promise<Shared | null>
-  /** Whether there is such a connection with every one of these labels. */
+  /**
+   * Whether there is such a connection with every one of these labels, be it one that is being deleted. One with other
+   * labels takes as long as none.
+   *
+   * @throws TokenError `invalid_input`: no connection can have this id
+   */
   admits(connection: string, labels: ApiKey['labels']): Promise<boolean>
-  /** The connection that serves `client_credentials` of a provider to this key; null: none is named, or it is gone. */
+  /**
+   * The connection that serves `client_credentials` of a provider to this key; null: none is named, or it is gone, also
+   * while it is being deleted, or what has its id now is another provider's or lacks the key's labels.
+   */
   source(apiKey: ApiKey, provider: string): Promise<string | null>
 }
 
 /** What a database has to be able to do for callers. */
 export interface CallerRows {
-  /** With its sources, or not at all: `unknown` names the provider that has no such connection with the key's labels. */
-  addApiKey(apiKey: ApiKey, digest: string): Promise<'added' | { readonly unknown: string }>
+  /** With its sources, or not at all: then with the provider whose source is wrong. */
+  addApiKey(
+    apiKey: ApiKey,
+    digest: string,
+  ): Promise<'added' | { readonly wrong: WrongSource; readonly provider: string }>
   apiKeys(): Promise<readonly ApiKey[]>
   apiKey(by: { readonly id: string } | { readonly digest: string }): Promise<ApiKey | null>
   /** Notes the moment where none was noted yet. */
   revokeApiKey(id: string, at: number): Promise<void>
-  /** `unknown`: this provider has no such connection with the key's labels. */
-  setSource(of: LimitedKey, provider: string, connection: string | null): Promise<'set' | 'unknown'>
+  setSource(of: LimitedKey, provider: string, connection: string | null): Promise<'set' | WrongSource>
   source(of: LimitedKey, provider: string): Promise<string | null>
   admits(connection: string, labels: ApiKey['labels']): Promise<boolean>
-  /** `unknown`: there is no living connection of that id. */
-  addLocalRefreshToken(token: LocalRefreshToken, digest: string): Promise<'added' | 'unknown'>
-  localRefreshTokens(connection: string): Promise<readonly LocalRefreshToken[]>
+  /** `unknown`: there is no connection of that id with these labels, or it is being deleted. */
+  addLocalRefreshToken(token: LocalRefreshToken, digest: string, labels: ApiKey['labels']): Promise<'added' | 'unknown'>
+  localRefreshTokens(connection: string): Promise<readonly LocalRefreshToken[] | 'unknown'>
   localRefreshToken(id: string): Promise<LocalRefreshToken | null>
   revokeLocalRefreshToken(id: string, at: number): Promise<void>
-  shared(digest: string): Promise<Shared | null>
+  /** @param now epoch milliseconds: a key that ended by then is gone */
+  shared(digest: string, now: number): Promise<Shared | null>
 }
 
 export type LimitedKey = Pick<ApiKey, 'id' | 'labels'>
+/** There is no such provider; or it has no such connection with the key's labels. */
+export type WrongSource = 'unknown_provider' | 'unknown_connection'
 
 export interface CallersSetup {
   readonly rows: CallerRows
@@ -155,13 +173,13 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
       async create(input) {
         const key = `${KEY_PREFIX}${randomBytes(SECRET_BYTES).toString('base64url')}`
         const made: ApiKey = {
-          ...readApiKeyInput(input, clock.now().wall),
+          ...readApiKeyInput(input, { now: clock.now().wall, connectionId }),
           id: `key_${randomName()}`,
           createdAt: Math.round(clock.now().wall),
           revokedAt: null,
         }
         const added = await rows.addApiKey(made, digestOf(key))
-        if (added !== 'added') throw noSuchSource(added.unknown, made.sources[added.unknown] ?? null)
+        if (added !== 'added') throw noSuchSource(added.wrong, added.provider, made.sources[added.provider] ?? null)
         return { apiKey: made, key }
       },
       get: apiKey,
@@ -175,14 +193,14 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
         const { id: known, labels } = await apiKey(id)
         const named = connection === null ? null : connectionId(connection)
         const set = await rows.setSource({ id: known, labels }, readSource(provider), named)
-        if (set === 'unknown') throw noSuchSource(provider, named)
+        if (set !== 'set') throw noSuchSource(set, provider, named)
         return apiKey(known)
       },
     },
     localRefreshTokens: {
       async share(connection, to) {
         const id = connectionId(connection)
-        const holder = await apiKey(to.with)
+        const holder = await apiKey(to?.with)
         if (!lives(holder)) throw unknownApiKey(holder.id)
         const refreshToken = `${LOCAL_REFRESH_TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString('base64url')}`
         const made: LocalRefreshToken = {
@@ -192,10 +210,16 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
           createdAt: Math.round(clock.now().wall),
           revokedAt: null,
         }
-        if ((await rows.addLocalRefreshToken(made, digestOf(refreshToken))) === 'unknown') throw unknownConnection(id)
+        const added = await rows.addLocalRefreshToken(made, digestOf(refreshToken), holder.labels)
+        if (added === 'unknown') throw unknownConnection(id, holder)
         return { localRefreshToken: made, refreshToken }
       },
-      list: (connection) => rows.localRefreshTokens(connectionId(connection)),
+      async list(connection) {
+        const id = connectionId(connection)
+        const found = await rows.localRefreshTokens(id)
+        if (found === 'unknown') throw unknownConnection(id)
+        return found
+      },
       get: localRefreshToken,
       async revoke(id) {
         const { id: known } = await localRefreshToken(id)
@@ -211,10 +235,12 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
       },
       async byLocalRefreshToken(token) {
         if (!looksLike(LOCAL_REFRESH_TOKEN_PREFIX, token)) return null
-        return rows.shared(digestOf(token))
+        return rows.shared(digestOf(token), Math.floor(clock.now().wall))
       },
-      admits: async (connection, labels) => rows.admits(connection, labels),
-      source: async ({ id, labels }, provider) => rows.source({ id, labels }, provider),
+      admits: async (connection, labels) => rows.admits(connectionId(connection), labels),
+      // A realm comes from a path, and may be anything: nobody has named a source for that.
+      source: async ({ id, labels }, provider) =>
+        typeof provider === 'string' ? rows.source({ id, labels }, provider) : null,
     },
   }
 }
@@ -230,13 +256,15 @@ const digestOf = (secret: string): string => hash('sha256', secret, 'base64url')
 const randomName = (): string => randomBytes(NAME_BYTES).toString('hex')
 
 /** What cannot be one of ours is not looked for. */
-const looksLike = (prefix: string, secret: string): boolean =>
-  secret.length === prefix.length + Math.ceil((SECRET_BYTES * 4) / 3) && secret.startsWith(prefix)
+const looksLike = (prefix: string, secret: unknown): secret is string =>
+  typeof secret === 'string' &&
+  secret.length === prefix.length + Math.ceil((SECRET_BYTES * 4) / 3) &&
+  secret.startsWith(prefix)
 
 const unknownApiKey = (id: unknown): TokenError =>
   new TokenError(
     'unknown_api_key',
-    'there is no such API key, or it is revoked: give the id of one (`tokenkeep key list`), not the key itself.',
+    'there is no such API key, or it is revoked or past its end: give the id of one (`tokenkeep key list`), not the key itself.',
     named(id, /^key_[0-9a-f]{1,40}$/),
   )
 
@@ -251,17 +279,26 @@ const unknownLocalRefreshToken = (id: unknown): TokenError =>
 const named = (id: unknown, shape: RegExp): { subject?: string } =>
   typeof id === 'string' && shape.test(id) ? { subject: id } : {}
 
-const unknownConnection = (id: string): TokenError =>
-  new TokenError('unknown_connection', `there is no connection "${id}" (\`tokenkeep connection list\`).`, {
-    subject: id,
-  })
+/** An id as an error may repeat it: a secret of ours in its place has the form of an id. */
+const repeatable = (id: string): boolean => !id.startsWith(KEY_PREFIX) && !id.startsWith(LOCAL_REFRESH_TOKEN_PREFIX)
+const quoted = (id: string): string => (repeatable(id) ? `"${id}"` : 'of this name')
+const about = (id: string): { subject?: string } => (repeatable(id) ? { subject: id } : {})
 
-const noSuchSource = (provider: string, connection: string | null): TokenError =>
-  connection === null
-    ? new TokenError('unknown_provider', `there is no provider "${provider}"`, { subject: provider })
+const unknownConnection = (id: string, holder: Pick<ApiKey, 'id' | 'labels'> | null = null): TokenError =>
+  new TokenError(
+    'unknown_connection',
+    holder === null || Object.keys(holder.labels).length === 0
+      ? `there is no connection ${quoted(id)} (\`tokenkeep connection list\`).`
+      : `there is no connection ${quoted(id)} with the labels that API key "${holder.id}" is limited to.`,
+    about(id),
+  )
+
+const noSuchSource = (wrong: WrongSource, provider: string, connection: string | null): TokenError =>
+  wrong === 'unknown_provider' || connection === null
+    ? new TokenError('unknown_provider', `there is no provider ${quoted(provider)}`, about(provider))
     : new TokenError(
         'unknown_connection',
-        `provider "${provider}" has no connection "${connection}" that this key may use: a source is a connection of ` +
-          'that provider, with the labels that the key is limited to.',
-        { subject: connection },
+        `provider ${quoted(provider)} has no connection ${quoted(connection)} that this key may use: a source is a ` +
+          'connection of that provider, with the labels that the key is limited to.',
+        about(connection),
       )

@@ -1,4 +1,5 @@
 /** Callers in SQLite: API keys, their sources, and local refresh tokens. */
+import type { StatementSync } from 'node:sqlite'
 import type { ApiKey, CallerRows, LimitedKey, LocalRefreshToken, Shared } from './callers.ts'
 import type { ApiKeyScope } from './api-key-input.ts'
 import { integer, integerOrNull, json, text, textOrNull, type SqliteRecord } from './sqlite-cells.ts'
@@ -14,72 +15,81 @@ const HAS_LABELS = `NOT EXISTS (
     SELECT 1 FROM json_each(?) j
     WHERE NOT EXISTS (SELECT 1 FROM label l WHERE l.uid = c.uid AND l.name = j.key AND l.value = j.value))`
 
-const LIVING = `c.status NOT IN ('erased', 'deleting')`
+// The first half alone lets the partial index be used.
+const LIVING = `c.status <> 'erased' AND c.status <> 'deleting'`
 
 const SELECT_LOCAL_REFRESH_TOKEN = `
   SELECT t.id, c.id AS connection, t.api_key, t.created_at, t.revoked_at
   FROM local_refresh_token t JOIN connection c ON c.uid = t.uid`
 
+/** Every statement by what it is for. */
+export const CALLER_STATEMENTS = {
+  addApiKey: `INSERT INTO api_key (id, name, digest, scopes, labels, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  apiKeys: `${SELECT_API_KEY} ORDER BY k.created_at, k.id`,
+  apiKeyById: `${SELECT_API_KEY} WHERE k.id = ?`,
+  apiKeyByDigest: `${SELECT_API_KEY} WHERE k.digest = ?`,
+  revokeApiKey: 'UPDATE api_key SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL',
+  provider: 'SELECT 1 FROM provider WHERE id = ?',
+  ofProvider: `SELECT 1 FROM connection c WHERE c.id = ? AND ${LIVING} AND c.provider = ? AND ${HAS_LABELS}`,
+  putSource: `
+    INSERT INTO api_key_source (api_key, provider, connection) VALUES (?, ?, ?)
+    ON CONFLICT (api_key, provider) DO UPDATE SET connection = excluded.connection`,
+  dropSource: 'DELETE FROM api_key_source WHERE api_key = ? AND provider = ?',
+  source: `
+    SELECT c.id FROM api_key_source s JOIN connection c ON c.id = s.connection AND ${LIVING}
+    WHERE s.api_key = ? AND s.provider = ? AND c.provider = s.provider AND ${HAS_LABELS}`,
+  exists: `SELECT 1 FROM connection c WHERE c.id = ? AND c.status <> 'erased'`,
+  // Labels go when their connection is erased, so they alone say that it is there. Nothing else is looked at, and each of
+  // them always is: the time that it takes tells nobody whether it was the connection or a label that was missing.
+  labelled: `
+    SELECT count(*) > 0 AND count(l.id) = count(*) AS has_all
+    FROM json_each(?) j LEFT JOIN label l ON l.name = j.key AND l.value = j.value AND l.id = ?`,
+  shareable: `SELECT c.uid FROM connection c WHERE c.id = ? AND ${LIVING} AND ${HAS_LABELS}`,
+  addToken: 'INSERT INTO local_refresh_token (id, digest, api_key, uid, created_at) VALUES (?, ?, ?, ?, ?)',
+  tokens: `${SELECT_LOCAL_REFRESH_TOKEN} WHERE c.id = ? AND c.status <> 'erased' ORDER BY t.created_at, t.id`,
+  token: `${SELECT_LOCAL_REFRESH_TOKEN} WHERE t.id = ?`,
+  revokeToken: 'UPDATE local_refresh_token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL',
+  shared: `
+    SELECT t.id, c.id AS connection, t.api_key, t.created_at, t.revoked_at, c.provider, c.subject, c.scope,
+      c.refresh_token IS NOT NULL OR c.grant_type = 'client_credentials' AS renewable
+    FROM local_refresh_token t
+    JOIN api_key k ON k.id = t.api_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)
+    JOIN connection c ON c.uid = t.uid AND ${LIVING}
+    WHERE t.digest = ? AND t.revoked_at IS NULL`,
+} as const
+
 /** Prepared when the first of them is asked for: most processes never meet a caller. */
-function prepared(sql: SqliteDatabase['sql']) {
-  return {
-    addApiKey: sql.prepare(
-      `INSERT INTO api_key (id, name, digest, scopes, labels, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    apiKeys: sql.prepare(`${SELECT_API_KEY} ORDER BY k.created_at, k.id`),
-    apiKeyById: sql.prepare(`${SELECT_API_KEY} WHERE k.id = ?`),
-    apiKeyByDigest: sql.prepare(`${SELECT_API_KEY} WHERE k.digest = ?`),
-    revokeApiKey: sql.prepare('UPDATE api_key SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL'),
-    ofProvider: sql.prepare(
-      `SELECT 1 FROM connection c WHERE c.id = ? AND c.status <> 'erased' AND c.provider = ? AND ${HAS_LABELS}`,
-    ),
-    putSource: sql.prepare(
-      `INSERT INTO api_key_source (api_key, provider, connection) VALUES (?, ?, ?)
-       ON CONFLICT (api_key, provider) DO UPDATE SET connection = excluded.connection`,
-    ),
-    dropSource: sql.prepare('DELETE FROM api_key_source WHERE api_key = ? AND provider = ?'),
-    source: sql.prepare(
-      `SELECT c.id FROM api_key_source s JOIN connection c ON c.id = s.connection AND c.status <> 'erased'
-       WHERE s.api_key = ? AND s.provider = ? AND c.provider = s.provider AND ${HAS_LABELS}`,
-    ),
-    admits: sql.prepare(`SELECT 1 FROM connection c WHERE c.id = ? AND c.status <> 'erased' AND ${HAS_LABELS}`),
-    uidOf: sql.prepare(`SELECT c.uid FROM connection c WHERE c.id = ? AND c.status <> 'erased'`),
-    addToken: sql.prepare(
-      'INSERT INTO local_refresh_token (id, digest, api_key, uid, created_at) VALUES (?, ?, ?, ?, ?)',
-    ),
-    tokens: sql.prepare(
-      `${SELECT_LOCAL_REFRESH_TOKEN} WHERE c.id = ? AND c.status <> 'erased' ORDER BY t.created_at, t.id`,
-    ),
-    token: sql.prepare(`${SELECT_LOCAL_REFRESH_TOKEN} WHERE t.id = ?`),
-    revokeToken: sql.prepare('UPDATE local_refresh_token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL'),
-    shared: sql.prepare(
-      `SELECT t.id, c.id AS connection, t.api_key, t.created_at, t.revoked_at, c.provider, c.subject, c.scope,
-         c.refresh_token IS NOT NULL OR c.grant_type = 'client_credentials' AS renewable
-       FROM local_refresh_token t
-       JOIN api_key k ON k.id = t.api_key AND k.revoked_at IS NULL
-       JOIN connection c ON c.uid = t.uid AND ${LIVING}
-       WHERE t.digest = ? AND t.revoked_at IS NULL`,
-    ),
-  }
+function prepared(sql: SqliteDatabase['sql']): Readonly<Record<keyof typeof CALLER_STATEMENTS, StatementSync>> {
+  const statements = Object.entries(CALLER_STATEMENTS).map(([name, text]) => [name, sql.prepare(text)])
+  return Object.fromEntries(statements) as Record<keyof typeof CALLER_STATEMENTS, StatementSync>
 }
 
 export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows {
   let known: ReturnType<typeof prepared> | null = null
   const statements = (): ReturnType<typeof prepared> => (known ??= prepared(sql))
 
-  const isSource = (connection: string, provider: string, labels: LimitedKey['labels']): boolean =>
-    statements().ofProvider.get(connection, provider, JSON.stringify(labels)) !== undefined
+  const wrongSource = (
+    connection: string,
+    provider: string,
+    labels: LimitedKey['labels'],
+  ): 'unknown_provider' | 'unknown_connection' | null => {
+    if (statements().provider.get(provider) === undefined) return 'unknown_provider'
+    const found = statements().ofProvider.get(connection, provider, JSON.stringify(labels))
+    return found === undefined ? 'unknown_connection' : null
+  }
 
   return {
     addApiKey: (apiKey, digest) =>
       write(() => {
         const { id, name, scopes, labels, sources, createdAt, expiresAt } = apiKey
-        const named = Object.entries(sources)
-        const wrong = named.find(([provider, connection]) => !isSource(connection, provider, labels))
-        if (wrong !== undefined) return { unknown: wrong[0] }
+        for (const [provider, connection] of Object.entries(sources)) {
+          const wrong = wrongSource(connection, provider, labels)
+          if (wrong !== null) return { wrong, provider }
+        }
         const cells = [id, name, digest, JSON.stringify(scopes), JSON.stringify(labels), createdAt, expiresAt] as const
         statements().addApiKey.run(...cells)
-        for (const [provider, connection] of named) statements().putSource.run(id, provider, connection)
+        for (const [provider, connection] of Object.entries(sources))
+          statements().putSource.run(id, provider, connection)
         return 'added'
       }),
     apiKeys: () => read(() => statements().apiKeys.all().map(readApiKey)),
@@ -91,9 +101,14 @@ export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows 
     revokeApiKey: (id, at) => write(() => void statements().revokeApiKey.run(at, id)),
     setSource: ({ id, labels }, provider, connection) =>
       write(() => {
-        if (connection === null) statements().dropSource.run(id, provider)
-        else if (!isSource(connection, provider, labels)) return 'unknown'
-        else statements().putSource.run(id, provider, connection)
+        if (connection === null) {
+          if (statements().provider.get(provider) === undefined) return 'unknown_provider'
+          statements().dropSource.run(id, provider)
+          return 'set'
+        }
+        const wrong = wrongSource(connection, provider, labels)
+        if (wrong !== null) return wrong
+        statements().putSource.run(id, provider, connection)
         return 'set'
       }),
     source: ({ id, labels }, provider) =>
@@ -102,24 +117,33 @@ export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows 
         return record === undefined ? null : text(record, 'id')
       }),
     admits: (connection, labels) =>
-      read(() => statements().admits.get(connection, JSON.stringify(labels)) !== undefined),
-    addLocalRefreshToken: (token, digest) =>
+      read(() => {
+        const { labelled, exists } = statements()
+        if (Object.keys(labels).length === 0) return exists.get(connection) !== undefined
+        return labelled.get(JSON.stringify(labels), connection)?.['has_all'] === 1
+      }),
+    addLocalRefreshToken: (token, digest, labels) =>
       write(() => {
-        const record = statements().uidOf.get(token.connection)
+        const record = statements().shareable.get(token.connection, JSON.stringify(labels))
         if (record === undefined) return 'unknown'
         statements().addToken.run(token.id, digest, token.apiKey, text(record, 'uid'), token.createdAt)
         return 'added'
       }),
-    localRefreshTokens: (connection) => read(() => statements().tokens.all(connection).map(readLocalRefreshToken)),
+    localRefreshTokens: (connection) =>
+      read(() => {
+        const records = statements().tokens.all(connection)
+        if (records.length === 0 && statements().exists.get(connection) === undefined) return 'unknown'
+        return records.map(readLocalRefreshToken)
+      }),
     localRefreshToken: (id) =>
       read(() => {
         const record = statements().token.get(id)
         return record === undefined ? null : readLocalRefreshToken(record)
       }),
     revokeLocalRefreshToken: (id, at) => write(() => void statements().revokeToken.run(at, id)),
-    shared: (digest) =>
+    shared: (digest, now) =>
       read(() => {
-        const record = statements().shared.get(digest)
+        const record = statements().shared.get(now, digest)
         return record === undefined ? null : readShared(record)
       }),
   }

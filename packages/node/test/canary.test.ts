@@ -92,13 +92,46 @@ test('no secret is in any file, event, error or answer about a connection, in us
     secrets.add(accessToken)
     await attempt(() => world.keep.connections.import({ id: 'odd', client: 'app', refreshToken: `${CLIENT_SECRET}\n` }))
     await attempt(() => world.keep.rejected('dealer-2', accessToken))
+    const { apiKey, key } = await world.keep.apiKeys.create({ name: 'a caller', sources: { external: 'dealer-1' } })
+    const { apiKey: ended, key: endedKey } = await world.keep.apiKeys.create({ name: 'one that ended' })
+    const shared = await world.keep.localRefreshTokens.share('dealer-1', { with: apiKey.id })
+    const dead = await world.keep.localRefreshTokens.share('dealer-2', { with: ended.id })
+    const callerSecrets = [key, endedKey, shared.refreshToken, dead.refreshToken]
+    for (const secret of callerSecrets) secrets.add(secret)
+    await attempt(() => world.keep.localRefreshTokens.revoke(dead.localRefreshToken.id))
+    await attempt(() => world.keep.apiKeys.revoke(ended.id))
+    const { apiKeys, localRefreshTokens, callers } = world.keep
+    // Each of them also where something else belongs: in the place of an id, a name or another secret.
+    for (const secret of callerSecrets) {
+      await attempt(() => callers.byKey(secret))
+      await attempt(() => callers.byLocalRefreshToken(secret))
+      await attempt(() => callers.admits(secret, {}))
+      await attempt(() => callers.source(apiKey, secret))
+      await attempt(() => apiKeys.get(secret))
+      await attempt(() => apiKeys.revoke(secret))
+      await attempt(() => apiKeys.setSource(secret, 'external', 'dealer-1'))
+      await attempt(() => apiKeys.setSource(apiKey.id, secret, 'dealer-1'))
+      await attempt(() => apiKeys.setSource(apiKey.id, 'external', secret))
+      await attempt(() => apiKeys.create({ name: `${secret}\n` }))
+      await attempt(() => apiKeys.create({ name: 'n', scopes: [secret as 'admin'] }))
+      await attempt(() => apiKeys.create({ name: 'n', labels: { [`${secret} `]: '' } }))
+      await attempt(() => apiKeys.create({ name: 'n', sources: { external: secret } }))
+      await attempt(() => apiKeys.create({ name: 'n', [secret]: '' }))
+      await attempt(() => localRefreshTokens.get(secret))
+      await attempt(() => localRefreshTokens.revoke(secret))
+      await attempt(() => localRefreshTokens.share('dealer-1', { with: secret }))
+      await attempt(() => localRefreshTokens.share(secret, { with: apiKey.id }))
+      await attempt(() => localRefreshTokens.list(secret))
+    }
+    await attempt(() => apiKeys.list())
+    await attempt(() => localRefreshTokens.list('dealer-1'))
     await attempt(() => world.keep.connections.history('dealer-1'))
     await attempt(() => world.keep.connections.list())
     await attempt(() => world.keep.providers.list())
     await attempt(() => world.keep.clients.list())
     await attempt(() => world.keep.connections.delete('dealer-2'))
 
-    assert.ok(secrets.size >= 8, `only ${secrets.size} secrets were learnt: the scan would prove nothing`)
+    assert.ok(secrets.size >= 12, `only ${secrets.size} secrets were learnt: the scan would prove nothing`)
     const said =
       inspect([shown, world.events], { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null }) +
       JSON.stringify([shown, world.events])

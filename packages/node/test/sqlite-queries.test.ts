@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConnectionId, ListQuery, ProviderId, UnixMs } from '@tokenkeep/core'
+import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import {
   SELECT_ATTEMPTS,
   SELECT_BY_ID,
@@ -18,14 +19,15 @@ import { newKeyring } from './contract/store-world.ts'
 async function planner() {
   const folder = await newFolder()
   const database = await openDatabase(folder.database, newKeyring())
+  const everyStep = (text: string): string[] =>
+    database.sql
+      .prepare(`EXPLAIN QUERY PLAN ${text}`)
+      .all()
+      .map(({ detail }) => String(detail))
   return {
+    everyStep,
     /** The steps of SQLite's plan that touch the table of connections. */
-    plan: (text: string): string[] =>
-      database.sql
-        .prepare(`EXPLAIN QUERY PLAN ${text}`)
-        .all()
-        .map(({ detail }) => String(detail))
-        .filter((step) => /\b(c|l|connection)\b/.test(step)),
+    plan: (text: string): string[] => everyStep(text).filter((step) => /\b(c|l|connection)\b/.test(step)),
     end: async () => {
       await database.close()
       await folder.remove()
@@ -75,3 +77,40 @@ for (const [what, query, index] of [
     await end()
   })
 }
+
+const { apiKeys, addApiKey, addToken, putSource, ...others } = CALLER_STATEMENTS
+
+for (const [name, text] of Object.entries(others)) {
+  test(`of callers, ${name} finds its rows by an index in every table`, async () => {
+    const { everyStep, end } = await planner()
+    const steps = everyStep(text)
+    const walked = steps.filter((step) => step.startsWith('SCAN') && !step.startsWith('SCAN j VIRTUAL TABLE'))
+    assert.deepEqual(walked, [], 'only the labels that were given are walked')
+    assert.ok(steps.some((step) => step.startsWith('SEARCH')))
+    await end()
+  })
+}
+
+test('of callers, a list of keys walks the keys and looks each one up in their sources', async () => {
+  const { everyStep, end } = await planner()
+  assert.deepEqual(
+    everyStep(apiKeys).filter((step) => /^(SCAN|SEARCH)/.test(step)),
+    ['SCAN k', 'SEARCH s USING PRIMARY KEY (api_key=?)'],
+  )
+  await end()
+})
+
+test('of callers, what writes a new row looks at nothing', async () => {
+  const { everyStep, end } = await planner()
+  for (const text of [addApiKey, addToken, putSource]) assert.deepEqual(everyStep(text), [])
+  await end()
+})
+
+test('whether a limited key sees a connection is asked of the labels alone, so that no answer is quicker than another', async () => {
+  const { everyStep, end } = await planner()
+  assert.deepEqual(everyStep(CALLER_STATEMENTS.labelled), [
+    'SCAN j VIRTUAL TABLE INDEX 1:',
+    'SEARCH l USING COVERING INDEX label_value (name=? AND value=? AND id=?) LEFT-JOIN',
+  ])
+  await end()
+})
