@@ -168,6 +168,7 @@ test('what is no value of its kind is refused, at each edge', async () => {
     for (const value of values) {
       const mistakes = await mistakesOf({ flags: { [name]: name.startsWith('allowed') ? [value] : value } })
       assert.equal(mistakes.length, 1, `${name} ${value}`)
+      assert.match(mistakes[0] ?? '', / must (be|not be|have) /, `${name} ${value}`)
     }
   }
   const right = {
@@ -236,6 +237,7 @@ test('certificate and key are tried before anybody is let in', async () => {
   for (const [flags, says] of [
     [{ tlsCertFile: CERT }, /^--tls-cert-file is given alone: https needs --tls-key-file \(TOKENKEEP_TLS_KEY_FILE\)/],
     [{ tlsKeyFile: KEY }, /^--tls-key-file is given alone: https needs --tls-cert-file/],
+    [{ tlsCertFile: '', tlsKeyFile: KEY }, /^--tls-cert-file must not be empty\.$/],
     [{ tlsCertFile: 'none.pem', tlsKeyFile: KEY }, /^--tls-cert-file names a file that cannot be read \(ENOENT\)/],
     [{ tlsCertFile: CERT, tlsKeyFile: folder }, /^--tls-key-file names a file that cannot be read \(EISDIR\)/],
     [{ tlsCertFile: KEY, tlsKeyFile: KEY }, /^--tls-cert-file names a file that is no PEM certificate/],

@@ -2,7 +2,6 @@
  * The log of the server: one JSON object a line, by pino. Nobody hands a secret to it; if somebody does by mistake, it is
  * blotted out by the name of its member, wherever it stands, and by its look.
  */
-import { Buffer } from 'node:buffer'
 import type { Writable } from 'node:stream'
 import { pino, stdTimeFunctions } from 'pino'
 import { TokenError } from '@tokenkeep/core'
@@ -76,7 +75,7 @@ function plain(value: unknown, depth: number): unknown {
   if (typeof value === 'bigint') return String(value)
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof Error) return errorInBrief(value)
-  if (depth > DEPTH_MAX || value instanceof Uint8Array || Buffer.isBuffer(value)) return BLOT
+  if (depth > DEPTH_MAX || value instanceof Uint8Array) return BLOT
   if (Array.isArray(value)) return value.slice(0, ENTRIES_MAX).map((entry) => plain(entry, depth + 1))
   if ('toJSON' in value && typeof value.toJSON === 'function')
     return plain((value.toJSON as () => unknown)(), depth + 1)

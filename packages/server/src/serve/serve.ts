@@ -8,7 +8,6 @@ import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
 import { findPlace, openOptionsOf, type Place } from '../cli/place.ts'
 import { shellWord } from '../cli/printable.ts'
-import { refuseServer } from '../cli/server-place.ts'
 import type { Surroundings } from '../cli/surroundings.ts'
 import { pairs } from '../cli/table.ts'
 import { createApp } from '../http/app.ts'
@@ -29,7 +28,6 @@ export interface ServeArguments {
 /** @throws TokenError `in_use`, `invalid_input` where nobody can listen there, and what `openTokenkeep` throws */
 export async function serve(context: Context, { flags, version }: ServeArguments): Promise<ExitCode> {
   const { around, output, options } = context
-  refuseServer(options, 'serve')
   const read = await readConfiguration({ ...flags, ...options }, around)
   if (read.kind === 'mistaken') return refuse(context, read.mistakes)
   const { configuration } = read
