@@ -10,11 +10,13 @@ export interface HereOptions {
   readonly input?: string
   /** Standard error is a terminal. */
   readonly terminal?: boolean
+  /** SIGINT came before the command began. */
+  readonly interrupted?: boolean
 }
 
 /** Runs the command in this process: what it prints and its exit code are those of the real one, and it starts at once. */
 export async function commandHere(args: readonly string[], options: HereOptions = {}): Promise<Ended> {
-  const { environment = {}, folder = tmpdir(), input = '', terminal = false } = options
+  const { environment = {}, folder = tmpdir(), input = '', terminal = false, interrupted = false } = options
   const output = new PassThrough()
   const complaints = Object.assign(new PassThrough(), { isTTY: terminal })
   const written = [output, complaints].map(async (stream) => {
@@ -29,7 +31,9 @@ export async function commandHere(args: readonly string[], options: HereOptions 
     output,
     complaints,
     now: () => Date.now(),
-    interruption: { signal: new AbortController().signal, by: () => null },
+    interruption: interrupted
+      ? { signal: AbortSignal.abort(), by: () => 'SIGINT' }
+      : { signal: new AbortController().signal, by: () => null },
   })
   output.end()
   complaints.end()

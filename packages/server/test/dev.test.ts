@@ -2,22 +2,14 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { suite, test, type TestContext } from 'node:test'
+import { suite, test } from 'node:test'
 import { createControlClient } from '@tokenkeep/devserver'
-import type { ConnectionInfo, TokenkeepEvent } from '@tokenkeep/core'
-import { answer, errorAnswer, openDesk, type Desk, type Started } from './command.ts'
+import type { ConnectionInfo } from '@tokenkeep/core'
+import { answer, errorAnswer, type Desk, type Started } from './command.ts'
+import { deskFor, DEV, eventOf, readyOf } from './dev-desk.ts'
 
 const READY_MS_MAX = 10_000
 const IDS = ['dealer-42', 'dealer-43', 'dealer-44']
-
-interface ReadyLine {
-  readonly ready: true
-  readonly authorizationServer: string
-  readonly controlUrl: string
-  readonly demoApi: string
-  readonly data: string
-  readonly connections: readonly string[]
-}
 
 interface Line {
   readonly ready?: true
@@ -32,7 +24,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
   test('dev is ready within 10 s, serves a second terminal, ends without a trace, and goes on where it was', async (t) => {
     const desk = deskFor(t)
     const began = Date.now()
-    const first = desk.start(['dev', '--json', '--as-port', '0'])
+    const first = desk.start([...DEV, '--json'])
     const ready = await readyOf(first)
     assert.ok(Date.now() - began < READY_MS_MAX)
     assert.deepEqual(Object.keys(ready), [
@@ -42,6 +34,12 @@ suite('tokenkeep dev', { concurrency: true }, () => {
       'demoApi',
       'data',
       'connections',
+      'url',
+      'tokenEndpoint',
+      'apiKey',
+      'clientId',
+      'clientSecret',
+      'refreshToken',
     ])
     assert.deepEqual(ready.connections, IDS)
     assert.match(ready.authorizationServer, /^http:\/\/127\.0\.0\.1:\d+\/realms\/external$/)
@@ -55,7 +53,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     const before = await list(desk)
     assert.deepEqual(
       before.map(({ id, status }) => [id, status]),
-      IDS.map((id) => [id, 'ready']),
+      [...IDS, 'machine'].map((id) => [id, 'ready']),
     )
 
     const refreshed = await eventOf(first, (event) => event.type === 'refreshed' && event.connection === 'dealer-42')
@@ -73,7 +71,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     assert.deepEqual([ended.code, ended.err], [0, ''])
     await gone(ready.controlUrl, children)
 
-    const second = desk.start(['dev', '--json', '--as-port', '0'])
+    const second = desk.start([...DEV, '--json'])
     const again = await readyOf(second)
     const after = await list(desk)
     for (const [at, { uid, generation }] of after.entries()) {
@@ -95,9 +93,10 @@ suite('tokenkeep dev', { concurrency: true }, () => {
 
   test('dev tells people what to try, and the request by hand works and disturbs none of the three', async (t) => {
     const desk = deskFor(t)
-    const dev = desk.start(['dev', '--as-port', '0', '--data', 'my data'])
+    const dev = desk.start([...DEV, '--data', 'my data'])
     const curl = await dev.line((line) => line.includes('token dealer-42'))
     assert.match(curl, /npx --no -- tokenkeep --data '\.\/my data' token dealer-42/)
+    await dev.line((line) => line.startsWith('What Tokenkeep does for you, by hand'))
     const url = /curl (\S+) \\/.exec(await dev.line((line) => line.startsWith('  curl http')))?.[1] ?? ''
     const form = new URLSearchParams()
     for (const name of ['grant_type', 'client_id', 'scope']) {
@@ -117,7 +116,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
 
   test('dev ends and says so when its authorization server ends by itself', async (t) => {
     const desk = deskFor(t)
-    const dev = desk.start(['dev', '--json', '--as-port', '0'])
+    const dev = desk.start([...DEV, '--json'])
     const { controlUrl } = await readyOf(dev)
     await dev.line((line) => line.includes('"type":"status"'))
     await createControlClient(controlUrl).shutdown()
@@ -128,7 +127,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
 
   test('a sign-in that ended at the server is renewed when dev starts again', async (t) => {
     const desk = deskFor(t)
-    const first = desk.start(['dev', '--json', '--as-port', '0'])
+    const first = desk.start([...DEV, '--json'])
     const control = createControlClient((await readyOf(first)).controlUrl)
     const sessions = await control.sessions('external')
     const dealer = sessions.find(({ subject }) => subject === 'dealer-43')
@@ -136,7 +135,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     first.child.kill('SIGINT')
     assert.equal((await first.ended).code, 0)
 
-    const second = desk.start(['dev', '--json', '--as-port', '0'])
+    const second = desk.start([...DEV, '--json'])
     await readyOf(second)
     const event = await eventOf(second, ({ type }) => type === 'connection_reconnected')
     assert.equal('connection' in event && event.connection, 'dealer-43')
@@ -155,21 +154,21 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     assert.deepEqual([taken.code, errorAnswer(taken).code], [6, 'in_use'])
     assert.match(errorAnswer(taken).message, new RegExp(`port ${address.port} on 127.0.0.1 is in use.*--as-port`))
 
-    const unusable = await desk.run(['dev', '--as-port', '0', '--json', '--data', '/dev/null/x'])
+    const unusable = await desk.run([...DEV, '--json', '--data', '/dev/null/x'])
     assert.deepEqual([unusable.code, errorAnswer(unusable).code], [6, 'folder_unusable'])
 
     const hide =
       `import{registerHooks}from'node:module';registerHooks({resolve(s,c,n){` +
       `if(s==='@tokenkeep/devserver')throw Object.assign(new Error(),{code:'ERR_MODULE_NOT_FOUND'});return n(s,c)}})`
     const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hide)}` }
-    const missing = await desk.run(['dev', '--as-port', '0', '--json'], { environment })
+    const missing = await desk.run([...DEV, '--json'], { environment })
     assert.deepEqual([missing.code, errorAnswer(missing).code], [2, 'invalid_input'])
     assert.match(errorAnswer(missing).message, /npm install --save-dev @tokenkeep\/devserver/)
   })
 
   test('the tour of dev --once proves each step by what the server counted, and ends with 0', async (t) => {
     const desk = deskFor(t)
-    const { code, out, err } = await desk.run(['dev', '--once', '--json', '--as-port', '0'])
+    const { code, out, err } = await desk.run([...DEV, '--once', '--json'])
     assert.deepEqual([code, err], [0, ''], out)
     const lines = out
       .trimEnd()
@@ -179,9 +178,12 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     const steps = lines.filter(({ type }) => type === 'step')
     assert.deepEqual(
       steps.map(({ name, ok }) => [name, ok]),
-      ['token', 'API call', 'refresh', 'kill -9 and restart', 'reduced scope', 'delete'].map((name) => [name, true]),
+      ['token', 'API call', 'refresh', 'kill -9 and restart', 'reduced scope', 'drop-in', 'delete'].map((name) => [
+        name,
+        true,
+      ]),
     )
-    for (const { name, detail } of steps.slice(2, 5)) {
+    for (const { name, detail } of steps.slice(2, 6)) {
       assert.match(detail ?? '', /the server counted \d+ refresh(es)? and 0 second presentations/, name)
     }
     assert.deepEqual([lines.at(-1)?.type, lines.at(-1)?.ok], ['tour', true])
@@ -189,20 +191,6 @@ suite('tokenkeep dev', { concurrency: true }, () => {
 })
 
 // ---- steps ---------------------------------------------------------------------------------------------------------
-
-function deskFor(t: TestContext): Desk {
-  const desk = openDesk()
-  t.after(() => desk.close())
-  return desk
-}
-
-async function readyOf({ line }: Started): Promise<ReadyLine> {
-  return JSON.parse(await line(() => true)) as ReadyLine
-}
-
-async function eventOf({ line }: Started, fits: (event: TokenkeepEvent) => boolean): Promise<TokenkeepEvent> {
-  return JSON.parse(await line((text) => fits(JSON.parse(text) as TokenkeepEvent))) as TokenkeepEvent
-}
 
 const list = async (desk: Desk): Promise<readonly ConnectionInfo[]> =>
   answer<ConnectionInfo[]>(await desk.run(['connection', 'list', '--json']))

@@ -13,10 +13,12 @@ interface Known {
   readonly id: string
   readonly key: string
   readonly refreshToken: string
+  /** Another one, to be revoked. */
+  readonly spare: string
 }
 
 /** One request to the token endpoint or its neighbours: near enough to a right one to come far, and wrong somewhere. */
-function requests({ id, key, refreshToken }: Known, other: Known): fc.Arbitrary<Buffer> {
+function requests({ id, key, refreshToken, spare }: Known, other: Known): fc.Arbitrary<Buffer> {
   const rarely = <Value>(usual: Value, ...odd: fc.Arbitrary<Value>[]): fc.Arbitrary<Value> =>
     fc.oneof({ arbitrary: fc.constant(usual), weight: 12 }, ...odd.map((arbitrary) => ({ arbitrary, weight: 1 })))
   const anything = fc.oneof(
@@ -39,7 +41,7 @@ function requests({ id, key, refreshToken }: Known, other: Known): fc.Arbitrary<
     { weight: 4, arbitrary: text(refreshToken, other.refreshToken, key).map((v) => `refresh_token=${v}`) },
     { weight: 1, arbitrary: text('dealer-api', 'openid dealer-api', 'x'.repeat(5000), '"').map((v) => `scope=${v}`) },
     { weight: 1, arbitrary: text('https://api.example.org', '#', 'x').map((v) => `resource=${v}`) },
-    { weight: 1, arbitrary: text(refreshToken).map((v) => `token=${v}`) },
+    { weight: 1, arbitrary: text(spare, other.refreshToken).map((v) => `token=${v}`) },
     { weight: 1, arbitrary: fc.tuple(anything, anything).map(([name, value]) => `${name}=${value}`) },
   )
   const right = [`grant_type=refresh_token`, `client_id=${id}`, `client_secret=${key}`, `refresh_token=${refreshToken}`]
@@ -125,7 +127,8 @@ test('the token endpoint answers 100,000 generated requests without a failure of
   const known = async (connection: string): Promise<Known> => {
     await served.connect(connection, { accessTokenSeconds: 3600 })
     const { id, key } = await served.makeKey({ sources: { external: connection } })
-    return { id, key, refreshToken: await served.share(connection, { id, key }) }
+    const share = (): Promise<string> => served.share(connection, { id, key })
+    return { id, key, refreshToken: await share(), spare: await share() }
   }
   const [own, other] = [await known('dealer-1'), await known('dealer-2')]
   const secrets = [...served.secrets]
@@ -152,7 +155,7 @@ test('the token endpoint answers 100,000 generated requests without a failure of
   )
   for (const connection of connections) connection.close()
   t.diagnostic([...statuses].map(([status, count]) => `${status}: ${count}`).join(', '))
-  assert.ok((statuses.get(200) ?? 0) > REQUESTS / 200, 'some of them are right')
+  assert.ok((statuses.get(200) ?? 0) > REQUESTS / 50, 'some of them are right')
   assert.ok((statuses.get(400) ?? 0) > REQUESTS / 10)
   assert.ok((statuses.get(401) ?? 0) > REQUESTS / 10)
 })

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createTlsServer } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { Secret, TokenError } from '@tokenkeep/core'
 import { HTTP_PROBLEM_CODES, HTTP_STATUS } from '../src/api/problem-codes.ts'
@@ -74,6 +76,16 @@ suite('what a command sends to a server', () => {
       ],
     )
     assert.deepEqual([arrived[0]?.headers.prefer, arrived[0]?.headers.authorization], ['wait=2', `Bearer ${KEY}`])
+  })
+
+  test('a wait beyond all that can be said is as long as can be said', async () => {
+    const { arrived } = await asked(json(TOKEN), ['token', 'x', '--wait', '99999999'])
+    assert.equal(arrived[0]?.headers.prefer, 'wait=999999')
+  })
+
+  test('nothing is sent after a signal', async () => {
+    const { code, arrived } = await asked(json(TOKEN), ['token', 'x'], { interrupted: true })
+    assert.deepEqual([code, arrived], [130, []])
   })
 
   test('nothing is asked for that was not said', async () => {
@@ -273,6 +285,23 @@ suite('what a server answers', () => {
       assert.equal(errorOf(ended), 'server_unreachable')
       assert.match(errorAnswer(ended).message, new RegExp(`"${member}"`))
     }
+  })
+
+  test('a list that is none, or does not say whether it goes on, is no answer of Tokenkeep', async () => {
+    for (const answered of [
+      { connections: {}, next_cursor: null },
+      { connections: [CONNECTION] },
+      { connections: [null], next_cursor: null },
+    ]) {
+      assert.equal(errorOf(await asked(json(answered), ['connection', 'list', '--json'])), 'server_unreachable')
+    }
+    const endless = json({ connections: [], next_cursor: 'more' })
+    assert.deepEqual(answer(await asked(endless, ['connection', 'list', '--json'])), [])
+  })
+
+  test('an explanation without an end is cut', async () => {
+    const talking = problem(503, { code: 'unavailable', detail: 'x'.repeat(100_000) })
+    assert.equal(errorAnswer(await asked(talking, ['token', 'x', '--json'])).message.length, 2000)
   })
 
   test('half an answer is no answer, and whether something was done is not known', async () => {
@@ -542,6 +571,29 @@ suite('the process of a command that asks a server', () => {
     assert.equal(local.code, 6)
     assert.match(local.err, /packages\/node\//)
     assert.doesNotMatch(local.err, /server\/src\/remote\//)
+  })
+
+  test('a certificate that nobody vouches for is refused, and one of an own authority can be named', async () => {
+    const fixture = (name: string): string =>
+      fileURLToPath(new URL(`../../node/test/fixtures/localhost-${name}.pem`, import.meta.url))
+    const server = createTlsServer(
+      { cert: readFileSync(fixture('certificate')), key: readFileSync(fixture('key')) },
+      (_, response) => json(TOKEN)(response, {} as never),
+    ).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    assert.ok(typeof address === 'object' && address !== null)
+    const args = ['token', 'x', '--url', `https://localhost:${address.port}`]
+    const environment = { TOKENKEEP_API_KEY: KEY }
+    const refused = await desk.run([...args, '--json'], { environment })
+    assert.deepEqual([refused.code, errorOf(refused)], [5, 'server_unreachable'])
+    assert.match(errorAnswer(refused).message, /certificate .* NODE_EXTRA_CA_CERTS/)
+    const trusted = await desk.run(args, {
+      environment: { ...environment, NODE_EXTRA_CA_CERTS: fixture('certificate') },
+    })
+    assert.deepEqual([trusted.code, trusted.out], [0, 'canary-access-token\n'], trusted.err)
+    server.closeAllConnections()
+    server.close()
   })
 
   test('a signal ends the waiting for a server at once', async () => {

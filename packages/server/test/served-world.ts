@@ -30,6 +30,23 @@ export interface ServedKey {
   readonly key: string
 }
 
+export type FormEndpoint = 'token' | 'revoke' | 'token/introspect'
+
+export interface PostMore {
+  readonly headers?: Readonly<Record<string, string>>
+  /** `external` where absent. */
+  readonly realm?: string
+  readonly signal?: AbortSignal
+}
+
+export interface FormAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The text as JSON; empty where there is none. */
+  readonly body: Readonly<Record<string, unknown>>
+}
+
 export interface ServedWorld extends AsyncDisposable {
   /** The authorization server upstream. */
   readonly upstream: Devserver
@@ -48,6 +65,14 @@ export interface ServedWorld extends AsyncDisposable {
   connectExpired(id: string, seed?: Partial<SessionSeed>): Promise<SeededSession>
   /** A local refresh token for this connection, bound to this key. */
   share(connection: string, key: ServedKey): Promise<string>
+  /** Sends a form to an endpoint of the drop-in; a text goes as it is. */
+  postForm(
+    endpoint: FormEndpoint,
+    form: Readonly<Record<string, string>> | string,
+    more?: PostMore,
+  ): Promise<FormAnswer>
+  /** A token request with a local refresh token, the client in the body. */
+  refresh(key: ServedKey, refreshToken: string, more?: Readonly<Record<string, string>>): Promise<FormAnswer>
   /** Puts the server's monotonic clock forward: what it believes, counts and waits for ages. Tokens do not. */
   forward(byMs: number): void
   /** What was counted: `handOut drop_in ok`, `answered dropInToken 200`, `refused unauthorized`. */
@@ -65,6 +90,16 @@ export interface ServedWorldOptions {
   readonly open?: Partial<OpenOptions>
   readonly settings?: Partial<HttpSettings>
 }
+
+export const asClient = ({ id, key }: ServedKey): { client_id: string; client_secret: string } => ({
+  client_id: id,
+  client_secret: key,
+})
+
+/** RFC 6749 section 2.3.1, for ids and keys that need no form encoding. */
+export const asBasic = ({ id, key }: ServedKey): { authorization: string } => ({
+  authorization: `Basic ${Buffer.from(`${id}:${key}`).toString('base64')}`,
+})
 
 export async function openServedWorld(options: ServedWorldOptions = {}): Promise<ServedWorld> {
   const { realm = {}, provider = {}, open = {}, settings = {} } = options
@@ -126,6 +161,19 @@ export async function openServedWorld(options: ServedWorldOptions = {}): Promise
     })
     return session
   }
+  const postForm: ServedWorld['postForm'] = async (endpoint, form, more = {}) => {
+    const { headers = {}, realm: name = REALM, signal } = more
+    const response = await fetch(`${served.url}/realms/${name}/protocol/openid-connect/${endpoint}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      body: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    const text = await response.text()
+    const json = response.headers.get('content-type')?.includes('json') === true
+    const body = json ? (JSON.parse(text) as FormAnswer['body']) : {}
+    return { status: response.status, headers: response.headers, text, body }
+  }
   return {
     ...served,
     upstream,
@@ -141,6 +189,14 @@ export async function openServedWorld(options: ServedWorldOptions = {}): Promise
       secrets.add(refreshToken)
       return refreshToken
     },
+    postForm,
+    refresh: (key, refreshToken, more = {}) =>
+      postForm('token', {
+        grant_type: 'refresh_token',
+        refresh_token: refreshToken,
+        ...asClient(key),
+        ...more,
+      }),
     events,
     secrets,
     async [Symbol.asyncDispose]() {

@@ -1,0 +1,99 @@
+/** HTTP as a client speaks it that may say anything: every header and every path as it is given. */
+import { Agent, request, type IncomingHttpHeaders } from 'node:http'
+import { connect } from 'node:net'
+
+export interface Sent {
+  readonly method?: string
+  /** The request target, as it stands on the request line. */
+  readonly target: string
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  readonly body?: string | Uint8Array
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+}
+
+export interface AnyRequests {
+  send(port: number, sent: Sent): Promise<Answer>
+  close(): void
+}
+
+/** @param heard is told every answer, and may throw */
+export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer: Answer) => void }): AnyRequests {
+  const agent = new Agent({ keepAlive: true })
+  return {
+    send(port, sent) {
+      return new Promise((resolve, reject) => {
+        const { method = 'GET', target: path, headers = {}, body } = sent
+        const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+        const outgoing = request(
+          {
+            agent,
+            host: '127.0.0.1',
+            port,
+            method,
+            path,
+            headers: { ...length, ...headers } as Record<string, string>,
+          },
+          (incoming) => {
+            const parts: Buffer[] = []
+            incoming.on('data', (part: Buffer) => parts.push(part))
+            incoming.on('error', reject)
+            incoming.on('end', () => {
+              const { statusCode = 0, headers: received } = incoming
+              const answer = { status: statusCode, headers: received, text: Buffer.concat(parts).toString('utf8') }
+              try {
+                heard(sent, answer)
+                resolve(answer)
+              } catch (error) {
+                reject(error as Error)
+              }
+            })
+          },
+        )
+        outgoing.on('error', reject)
+        outgoing.end(body)
+      })
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+/** The JSON of an answer; the test that reads it says what it is. */
+export const bodyOf = <Body>({ text }: Answer): Body => JSON.parse(text) as Body
+
+/**
+ * Bytes as they are, on a connection of their own.
+ *
+ * @param pauseMs between two parts
+ * @returns everything that came until the other side, or nobody for `waitMs`, ended it
+ */
+export function speak(
+  port: number,
+  parts: readonly string[],
+  { pauseMs = 0, waitMs = 5_000 }: { readonly pauseMs?: number; readonly waitMs?: number } = {},
+): Promise<{ readonly text: string; readonly ended: boolean }> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    let text = ''
+    const done = (ended: boolean): void => {
+      clearTimeout(limit)
+      socket.destroy()
+      resolve({ text, ended })
+    }
+    const limit = setTimeout(() => done(false), waitMs)
+    socket.setEncoding('latin1')
+    socket.on('data', (part: string) => (text += part))
+    socket.on('error', () => done(true))
+    socket.on('close', () => done(true))
+    const say = ([first, ...rest]: readonly string[]): void => {
+      if (first === undefined || socket.destroyed) return
+      socket.write(first, 'latin1')
+      if (rest.length > 0) setTimeout(() => say(rest), pauseMs)
+    }
+    socket.on('connect', () => say(parts))
+  })
+}

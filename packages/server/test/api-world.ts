@@ -1,0 +1,143 @@
+/** The world of the drop-in's tests, asked through the API: every answer is compared with the published contract. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import type { MonoMs, UnixMs } from '@tokenkeep/core'
+import { openTokenkeep, type ApiKeyScope, type Tokenkeep } from '@tokenkeep/node'
+import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
+import { createApp, type App, type AppSetup } from '../src/http/app.ts'
+import { HTTP_SETTINGS, type HttpSettings } from '../src/http/settings.ts'
+import { createLog } from '../src/serve/log.ts'
+import { createMetrics } from '../src/serve/metrics-prometheus.ts'
+import { openAnyRequests, type Answer, type Sent } from './any-request.ts'
+import { readContract, type Contract } from './contract.ts'
+import { openServedWorld, type ServedKey, type ServedWorld, type ServedWorldOptions } from './served-world.ts'
+
+/** One HTTP server, and how it is asked. */
+export interface ApiServer {
+  readonly app: App
+  readonly url: string
+  readonly port: number
+  /** One operation of the API, by its name. */
+  ask(operation: OperationId, asking?: Asking): Promise<Answer>
+  /** Any request. */
+  send(request: Sent): Promise<Answer>
+}
+
+export interface Asking {
+  /** What stands in the path. */
+  readonly ids?: Readonly<Record<string, string>>
+  readonly query?: string
+  readonly body?: unknown
+  /** The API key; that of `admin` where absent, none where null. */
+  readonly key?: string | null
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface ApiWorld extends ApiServer, AsyncDisposable {
+  readonly world: ServedWorld
+  readonly keep: Tokenkeep
+  readonly folder: string
+  readonly path: string
+  readonly contract: Contract
+  /** Every answer that came. */
+  readonly answers: readonly Answer[]
+  /** Everything that was logged. */
+  logged(): string
+  /** Another HTTP server, on the same Tokenkeep unless another is given. */
+  serve(settings?: Partial<HttpSettings>, setup?: Partial<Pick<AppSetup, 'keep' | 'clock'>>): Promise<ApiServer>
+  /** Another Tokenkeep on the same file, as another process would open it. */
+  reopen(): Promise<Tokenkeep>
+  key(scopes: readonly ApiKeyScope[], labels?: Readonly<Record<string, string>>): Promise<ServedKey>
+}
+
+export async function openApiWorld(options: ServedWorldOptions = {}): Promise<ApiWorld> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenkeep-api-'))
+  const file = { path: join(folder, 'data', 'tokens.db'), keyFile: join(folder, 'config', 'test.key') }
+  const metrics = createMetrics({ version: '0.0.0' })
+  const lines: string[] = []
+  const log = createLog({ level: 'debug', to: collecting(lines) })
+  const world = await openServedWorld({ ...options, open: { ...file, ...options.open, onEvent: metrics.heard } })
+  const { keep, admin } = world
+  const opened: { close(): Promise<void> }[] = []
+  const answers: Answer[] = []
+
+  let contract: Contract | null = null
+  const requests = openAnyRequests({
+    heard(sent, answer) {
+      answers.push(answer)
+      contract?.check(sent, answer)
+    },
+  })
+  const serve: ApiWorld['serve'] = async (settings = {}, setup = {}) => {
+    const app = createApp({
+      keep,
+      settings: { ...HTTP_SETTINGS, ...options.settings, ...settings },
+      metrics,
+      log,
+      clock: systemClock,
+      version: '0.0.0',
+      ...setup,
+    })
+    const { url, port } = await app.listen({ host: '127.0.0.1', port: 0 })
+    opened.push({ close: () => app.close(0) })
+    const send: ApiServer['send'] = (sent) => requests.send(port, sent)
+    return { app, url, port, send, ask: (operation, asking) => send(sentBy(operation, { key: admin.key, ...asking })) }
+  }
+  const first = await serve()
+  contract = readContract(JSON.parse((await first.send({ target: '/openapi.json' })).text))
+
+  return {
+    ...first,
+    world,
+    keep,
+    folder,
+    path: file.path,
+    contract,
+    answers,
+    logged: () => lines.join(''),
+    serve,
+    async reopen() {
+      const another = await openTokenkeep({ ...file, background: false })
+      opened.push(another)
+      return another
+    },
+    key: (scopes, labels = {}) => world.makeKey({ scopes, labels }),
+    async [Symbol.asyncDispose]() {
+      requests.close()
+      for (const each of opened) await each.close()
+      await world[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export const systemClock: AppSetup['clock'] = {
+  now: () => ({ wall: Date.now() as UnixMs, mono: performance.now() as MonoMs }),
+}
+
+/** The request that the table of operations describes. */
+export function sentBy(id: OperationId, { ids = {}, query, body, key, headers = {} }: Asking): Sent {
+  const { method, path }: Operation = OPERATIONS[id]
+  const target = path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(ids[name] ?? `no-${name}`))
+  return {
+    method,
+    target: query === undefined ? target : `${target}?${query}`,
+    headers: {
+      ...(key == null ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  }
+}
+
+const collecting = (lines: string[]): Writable =>
+  new Writable({
+    decodeStrings: false,
+    write(line: string, _encoding, done) {
+      lines.push(line)
+      done()
+    },
+  })

@@ -1,0 +1,114 @@
+/** The published OpenAPI document, as the judge of every answer. */
+import assert from 'node:assert/strict'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import type { Answer, Sent } from './any-request.ts'
+
+export interface Contract {
+  /** @throws AssertionError for an answer that the document does not announce, or that has another form than it says */
+  check(sent: Sent, answer: Answer): void
+  /** What came so far: the name of an operation, and `ok` or the code of a problem. */
+  readonly reached: ReadonlySet<string>
+  /** What the document announces, in the same words. */
+  readonly announced: ReadonlySet<string>
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, DocumentedOperation>>>>
+}
+interface DocumentedOperation {
+  readonly operationId: string
+  readonly responses: Readonly<Record<string, DocumentedResponse>>
+}
+interface DocumentedResponse {
+  /** For a problem: its codes. */
+  readonly description: string
+  readonly content: Readonly<Record<string, unknown>>
+}
+
+export function readContract(document: Document): Contract {
+  const ajv = new Ajv2020({ strict: false, validateSchema: false })
+  addFormats.default(ajv)
+  ajv.addSchema(document, 'document')
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+      pointer: ['paths', path, method, 'responses'],
+      ...operation,
+    })),
+  )
+  const announced = new Set(
+    operations.flatMap(({ operationId, responses }) =>
+      Object.entries(responses).flatMap(([status, { description }]) =>
+        outcomesOf(status, description).map((outcome) => `${operationId} ${outcome}`),
+      ),
+    ),
+  )
+  const schemaAt = (pointer: readonly string[]): ValidateFunction => {
+    const found = ajv.getSchema(`document#/${pointer.map(escaped).join('/')}`)
+    assert.ok(found, `the document has no schema at ${pointer.join(' ')}`)
+    return found
+  }
+  const problem = schemaAt(['components', 'schemas', 'Problem'])
+  const reached = new Set<string>()
+
+  return {
+    reached,
+    announced,
+    check({ method = 'GET', target }, answer) {
+      sameForAll(answer)
+      const { status, text, headers } = answer
+      const type = headers['content-type']?.split(';')[0] ?? 'nothing'
+      const [path = ''] = target.split('?', 1)
+      const operation = operations.find((each) => each.method === method && each.path.test(path))
+      if (operation === undefined) {
+        if (status >= 400 && method !== 'HEAD') valid(problem, text, `${method} of no operation`)
+        return
+      }
+      const { operationId, responses, pointer } = operation
+      const response = responses[status]
+      assert.ok(response, `${operationId} answered ${status}, which is not announced: ${text}`)
+      assert.ok(Object.hasOwn(response.content, type), `${operationId} answered ${status} as ${type}`)
+      const said = valid(
+        schemaAt([...pointer, String(status), 'content', type, 'schema']),
+        text,
+        `${operationId} ${status}`,
+      )
+      const outcome = status < 400 ? 'ok' : (said as { code: string }).code
+      assert.ok(
+        announced.has(`${operationId} ${outcome}`),
+        `${operationId} answered ${outcome}, which is not announced`,
+      )
+      if (status >= 400) assert.equal((said as { status: number }).status, status, 'the status of the problem')
+      reached.add(`${operationId} ${outcome}`)
+    },
+  }
+}
+
+/** What no answer lacks, and what none has. */
+export function sameForAll({ status, headers, text }: Answer): void {
+  assert.equal(headers['cache-control'], 'no-store', `cache-control of a ${status}: ${text.slice(0, 200)}`)
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+  assert.equal(headers['content-security-policy'], "default-src 'none'; frame-ancestors 'none'")
+  assert.equal(headers['referrer-policy'], 'no-referrer')
+  assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
+  const foreign = Object.keys(headers).filter((name) =>
+    /^access-control-|^server$|^x-powered-by$|^set-cookie$|^etag$/.test(name),
+  )
+  assert.deepEqual(foreign, [], 'nothing for other origins, about our software, or to be kept')
+  assert.doesNotMatch(text, /\n?\s+at .+:\d+:\d+|node_modules|\.ts:\d+/, 'no stack')
+  if (status === 503 || status === 429) assert.match(String(headers['retry-after']), /^\d+$/)
+  if (status === 401) assert.match(String(headers['www-authenticate']), /^Bearer realm="tokenkeep"/)
+}
+
+const outcomesOf = (status: string, description: string): readonly string[] =>
+  Number(status) < 400 ? ['ok'] : description.split(', ')
+
+const escaped = (part: string): string => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))
+
+function valid(schema: ValidateFunction, text: string, what: string): unknown {
+  const value: unknown = JSON.parse(text)
+  assert.ok(schema(value), `${what}: ${JSON.stringify(schema.errors)} in ${text}`)
+  return value
+}
