@@ -1,8 +1,7 @@
 /** `tokenkeep serve`: the data folder of this machine, over HTTP, until a signal. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Clock, MonoMs, UnixMs } from '@tokenkeep/core'
-import { defaultFolders, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
+import { createSystemClock, defaultFolders, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import type { Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
@@ -50,7 +49,7 @@ export async function serve(context: Context, { flags, version }: ServeArguments
       logged(event)
     },
   })
-  const app = createApp({ keep, settings: configuration.http, metrics, log, clock: clockOf(around), version })
+  const app = createApp({ keep, settings: configuration.http, metrics, log, clock: createSystemClock(), version })
   const { url } = await app.listen(configuration.listen)
   log.info({ url, data: place.folder, version }, 'serving')
   warnOfPlainHttp(configuration, log)
@@ -129,7 +128,3 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-
-const clockOf = ({ now }: Surroundings): Pick<Clock, 'now'> => ({
-  now: () => ({ wall: now() as UnixMs, mono: now() as MonoMs }),
-})
