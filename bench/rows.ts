@@ -3,9 +3,19 @@ import type { Row } from './row.ts'
 import { coldHandOut } from './rows/cold-hand-out.ts'
 import { httpBare } from './rows/http-bare.ts'
 import { importTime } from './rows/import-time.ts'
+import { refreshesBare } from './rows/refreshes-bare.ts'
 import { refreshes } from './rows/refreshes.ts'
 import { startUp } from './rows/start-up.ts'
 import { tokenFresh } from './rows/token-fresh.ts'
 import { waiters } from './rows/waiters.ts'
 
-export const ROWS: readonly Row[] = [tokenFresh, coldHandOut, refreshes, waiters, startUp, importTime, httpBare]
+export const ROWS: readonly Row[] = [
+  tokenFresh,
+  coldHandOut,
+  refreshes,
+  refreshesBare,
+  waiters,
+  startUp,
+  importTime,
+  httpBare,
+]

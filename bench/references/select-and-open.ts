@@ -3,29 +3,34 @@ import { createCipheriv, createDecipheriv, randomBytes, type KeyObject } from 'n
 import { DatabaseSync } from 'node:sqlite'
 import { threadMs } from '../thread-time.ts'
 
-export interface Row {
-  readonly id: string
+export interface HandedOut {
   readonly accessToken: string
   readonly tokenType: string
   readonly scope: string | null
   readonly expiresAt: number
 }
 
+/** What is kept for one id. */
+export interface Kept extends HandedOut {
+  readonly id: string
+  readonly refreshToken: string
+}
+
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
 /** Makes a database at `path` that holds `rows` and nothing else. */
-export function writeRows(path: string, key: KeyObject, rows: readonly Row[]): void {
+export function writeRows(path: string, key: KeyObject, rows: readonly Kept[]): void {
   const sql = new DatabaseSync(path)
-  sql.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL')
+  sql.exec('PRAGMA journal_mode = WAL')
   sql.exec(
-    `CREATE TABLE token (id TEXT PRIMARY KEY, sealed BLOB NOT NULL, token_type TEXT NOT NULL, scope TEXT,
-       expires_at INTEGER NOT NULL) WITHOUT ROWID, STRICT`,
+    `CREATE TABLE token (id TEXT PRIMARY KEY, access_token BLOB NOT NULL, refresh_token BLOB NOT NULL,
+       token_type TEXT NOT NULL, scope TEXT, expires_at INTEGER NOT NULL) STRICT`,
   )
-  const insert = sql.prepare('INSERT INTO token VALUES (?, ?, ?, ?, ?)')
+  const insert = sql.prepare('INSERT INTO token VALUES (?, ?, ?, ?, ?, ?)')
   sql.exec('BEGIN')
-  for (const { id, accessToken, tokenType, scope, expiresAt } of rows) {
-    insert.run(id, seal(accessToken, id, key), tokenType, scope, expiresAt)
+  for (const { id, accessToken, refreshToken, tokenType, scope, expiresAt } of rows) {
+    insert.run(id, seal(accessToken, id, key), seal(refreshToken, id, key), tokenType, scope, expiresAt)
   }
   sql.exec('COMMIT')
   sql.close()
@@ -37,16 +42,15 @@ export function prepareSelectAndOpen(
   key: KeyObject,
 ): { readonly loop: (ids: readonly string[], forMs: number) => Promise<number>; readonly close: () => void } {
   const sql = new DatabaseSync(path)
-  const select = sql.prepare('SELECT sealed, token_type, scope, expires_at FROM token WHERE id = ?')
+  const select = sql.prepare('SELECT access_token, token_type, scope, expires_at FROM token WHERE id = ?')
 
-  const token = async (id: string): Promise<Row> => {
+  const token = async (id: string): Promise<HandedOut> => {
     const record = select.get(id)
-    const sealed = record?.['sealed']
+    const sealed = record?.['access_token']
     if (record === undefined || !(sealed instanceof Uint8Array) || Date.now() >= Number(record['expires_at'])) {
       throw new Error(`no token for ${id}`)
     }
     return {
-      id,
       accessToken: open(sealed, id, key),
       tokenType: String(record['token_type']),
       scope: record['scope'] === null ? null : String(record['scope']),

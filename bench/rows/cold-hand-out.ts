@@ -3,6 +3,7 @@ import { generateKeySync } from 'node:crypto'
 import { join } from 'node:path'
 import { secondCopy } from '../copy.ts'
 import { openInstallation } from '../installation.ts'
+import { issueToken, REFRESH_TOKEN_BYTES } from '../issued-token.ts'
 import { prepareSelectAndOpen, writeRows } from '../references/select-and-open.ts'
 import { alternate } from '../rounds.ts'
 import type { Row } from '../row.ts'
@@ -29,7 +30,13 @@ export const coldHandOut: Row<'rate'> = {
     await using installation = await openInstallation({ cacheBytes: 0 })
     const { keep } = installation
     const ids = await installation.connect('dealer', CONNECTIONS, HOUR_MS)
-    const rows = await Promise.all(ids.map(async (id) => ({ id, ...(await keep.token(id)) })))
+    const rows = await Promise.all(
+      ids.map(async (id) => ({
+        id,
+        refreshToken: issueToken(`rt-${id}`, REFRESH_TOKEN_BYTES),
+        ...(await keep.token(id)),
+      })),
+    )
     const path = join(installation.folder, 'bare.db')
     const key = generateKeySync('aes', { length: 256 })
     writeRows(path, key, rows)

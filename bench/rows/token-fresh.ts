@@ -8,7 +8,7 @@ import { threadMs } from '../thread-time.ts'
 
 const CONNECTIONS = 1000
 const HOUR_MS = 3_600_000
-const ROUND_MS = 50
+const ROUND_MS = 100
 
 export const tokenFresh: Row<'rate'> = {
   name: 'token-fresh',
@@ -52,7 +52,7 @@ export const tokenFresh: Row<'rate'> = {
         reference: async () => ({ rate: await reference(ids, ROUND_MS) }),
         copy: async () => ({ rate: await copy(ids, ROUND_MS) }),
       },
-      { rounds: 20, warmUp: 4 },
+      { rounds: 15, warmUp: 3 },
     )
   },
 }

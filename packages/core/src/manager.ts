@@ -38,6 +38,8 @@ export interface Manager {
   readonly flights: Flights
   readonly watches: Watches
   readonly numbers: Numbers
+  /** From now on no refresh begins here. What lives is handed out, and who waits for a refresh on its way gets its token. */
+  stopRefreshing(): void
   /**
    * No new refresh begins; what is on its way is awaited for at most `withinMs`.
    *
@@ -66,6 +68,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   const watches = createWatches(ports, owner)
   const flights = createFlights((of) => refresh(ports, of))
   let closed = false
+  let refreshes = true
   /** The last refresh could not be written down, so nothing was sent. */
   let writeFailed = false
   /** When the store was first found away, by the monotonic clock. */
@@ -129,11 +132,12 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     const { id, uid, grant } = view.row
     switch (decision.action) {
       case 'hand_out':
-        if (decision.ahead !== null) launch(view, decision.ahead, variant, { wanted: true })
+        if (decision.ahead !== null && refreshes) launch(view, decision.ahead, variant, { wanted: true })
         return cache.put(view, decision.token, clock.now())
       case 'refuse':
         throw errorFor(refusalFor(view, decision.refusal), id)
       case 'wait': {
+        if (!refreshes) throw errorFor(refusalFor(view, decision.refusal), id)
         const waits = ms(Math.max(1, decision.until - view.readAt.store.wall))
         if (later(clock.now().mono, waits) > until) throw errorFor(refusalFor(view, decision.refusal), id)
         // Looked at again every second: another process may have brought a token meanwhile.
@@ -151,6 +155,10 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         return patient === 'deadline' ? handOutOrThrow(view, decision.meanwhile, decision.refusal, id) : null
       }
       case 'refresh': {
+        if (!refreshes && flights.of(uid) === undefined) {
+          if (decision.meanwhile === null) throw closedError()
+          return handOut(decision.meanwhile, view.row.scope)
+        }
         const flight = launch(view, decision.why, variant, { wanted: true })
         const flown = await within(flight.done, left(until))
         if (flown === 'deadline') {
@@ -266,7 +274,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       return hot(id, asked) ?? cold(id, asked ?? {})
     },
     async tend(view) {
-      if (closed) return
+      if (closed || !refreshes) return
       const { status } = view.row.state
       if (status === 'presenting') {
         await (flights.of(view.row.uid)?.done ?? watches.watch(view))
@@ -279,6 +287,9 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     flights,
     watches,
     numbers,
+    stopRefreshing() {
+      refreshes = false
+    },
     async close(withinMs) {
       closed = true
       watches.close()

@@ -350,6 +350,33 @@ test('closing waits for the refresh on its way and begins no other', async () =>
   assert.equal(late.code, 'closed')
 })
 
+test('once it stops refreshing, what lives is handed out, a refresh on its way is shared, and nothing else is presented', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world, 40 * S)
+  await world.pass(25 * S)
+  manager.stopRefreshing()
+  // Within the window of a refresh ahead, and with more asked for than is left.
+  const living = [follow(manager.token('x')), follow(manager.token('x', { minTtlMs: 18 * S }))]
+  await world.pass(0)
+  assert.deepEqual([living.map(({ token }) => token !== undefined), world.presented.length], [[true, true], 0])
+  await world.pass(20 * S)
+  const late = follow(manager.token('x'))
+  await world.pass(0)
+  assert.deepEqual([late.code, world.presented.length], ['closed', 0])
+})
+
+test('who waits for a refresh when it stops refreshing gets its token, and so does who comes before it ends', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world)
+  world.scripts.push({ afterMs: 3 * S })
+  const first = follow(manager.token('x'))
+  await world.pass(S)
+  manager.stopRefreshing()
+  const second = follow(manager.token('x'))
+  await world.pass(5 * S)
+  assert.deepEqual([first.token, second.token, world.presented.length], ['at-1', 'at-1', 1])
+})
+
 test('a caller that still waits when it is closed presents nothing any more', async () => {
   const world = createWorld()
   const { manager } = await withX(world)

@@ -175,6 +175,10 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     fetchFor: (id) => {
       return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },
+    stopRefreshing: async () => {
+      manager.stopRefreshing()
+      await scheduler.stop()
+    },
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => keep.close(),
   }

@@ -76,6 +76,12 @@ export interface Tokenkeep extends AsyncDisposable {
   /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
   fetchFor(id: string): typeof fetch
   /**
+   * The first half of an orderly end, for a server that still has to answer those who are here: from now on no refresh
+   * begins in this process, in the background or for a caller. What lives is handed out, who waits for a refresh that
+   * is on its way gets its token, and everybody else is refused with `closed`. There is no way back.
+   */
+  stopRefreshing(): Promise<void>
+  /**
    * Ends background work, waits for refreshes on their way (12 s at most), closes the database.
    *
    * Where a provider is still silent then, this returns all the same; its answer is awaited and kept behind the scenes,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { sqliteCallers } from '../src/sqlite-callers.ts'
 import { callersContract } from './contract/callers.ts'
-import { callersWorld, type CallersBackend } from './contract/callers-world.ts'
+import { callersWorld, refusal, type CallersBackend } from './contract/callers-world.ts'
 import { backendOn, newFolder, openDatabase } from './contract/sqlite-backend.ts'
 import { newKeyring } from './contract/store-world.ts'
 import { openWorld } from './world.ts'
@@ -50,6 +51,20 @@ test('no key and no local refresh token stands in the database, its log or its i
       assert.equal(everything.includes(form), false)
     }
   }
+})
+
+test('a key whose sources cannot be written is not made', async () => {
+  const backend = await sqliteCallersBackend()
+  await using world = await callersWorld(async () => backend)
+  await world.store.connect('erp')
+  const sql = new DatabaseSync(backend.path)
+  sql.exec(`CREATE TRIGGER no_source BEFORE INSERT ON api_key_source BEGIN SELECT RAISE(ABORT, 'no'); END`)
+  assert.equal((await refusal(() => world.key({ sources: { strict: 'erp' } }))).code, 'store_unavailable')
+  assert.deepEqual(await world.other.apiKeys.list(), [])
+  sql.exec('DROP TRIGGER no_source')
+  sql.close()
+  await world.key({ sources: { strict: 'erp' } })
+  assert.equal((await world.other.apiKeys.list()).length, 1)
 })
 
 test('what one Tokenkeep ends is unknown at once to another that has the same file open', async () => {

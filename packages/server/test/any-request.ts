@@ -6,6 +6,7 @@ export interface Sent {
   readonly method?: string
   /** The request target, as it stands on the request line. */
   readonly target: string
+  /** A list: as often as it has members. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string | Uint8Array
 }
@@ -29,6 +30,7 @@ export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer
       return new Promise((resolve, reject) => {
         const { method = 'GET', target: path, headers = {}, body } = sent
         const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+        const lines = Object.entries({ host: `127.0.0.1:${port}`, ...length, ...headers })
         const outgoing = request(
           {
             agent,
@@ -36,7 +38,8 @@ export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer
             port,
             method,
             path,
-            headers: { ...length, ...headers } as Record<string, string>,
+            // As a list, so that Node adds no Host of its own and lets one come twice.
+            headers: lines.flatMap(([name, value]) => [value].flat().flatMap((each) => [name, each])),
           },
           (incoming) => {
             const parts: Buffer[] = []

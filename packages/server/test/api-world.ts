@@ -54,7 +54,7 @@ export interface ApiWorld extends ApiServer, AsyncDisposable {
 
 export async function openApiWorld(options: ServedWorldOptions = {}): Promise<ApiWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'tokenkeep-api-'))
-  const file = { path: join(folder, 'data', 'tokens.db'), keyFile: join(folder, 'config', 'test.key') }
+  const file = { path: join(folder, 'data', 'tokenkeep.db'), keyFile: join(folder, 'config', 'test.key') }
   const metrics = createMetrics({ version: '0.0.0' })
   const lines: string[] = []
   const log = createLog({ level: 'debug', to: collecting(lines) })

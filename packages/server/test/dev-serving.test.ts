@@ -5,23 +5,26 @@ import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { createControlClient } from '@tokenkeep/devserver'
 import { answer, errorAnswer, type Started } from './command.ts'
-import { deskFor, DEV, readyOf, type ReadyLine } from './dev-desk.ts'
+import { deskFor, DEV, eventOf, readyOf, type ReadyLine } from './dev-desk.ts'
 
 const CREDENTIALS = ['apiKey', 'clientId', 'clientSecret', 'refreshToken'] as const
 const FIVE_FIELDS = ['access_token', 'expires_in', 'refresh_token', 'token_type', 'scope']
 
-suite('tokenkeep dev over HTTP', { concurrency: true }, () => {
-  test('the request that dev prints first is answered with five fields, as often as it is sent', async (t) => {
+// Each of them mostly waits, but for its start.
+suite('tokenkeep dev over HTTP', { concurrency: 3 }, () => {
+  test('the two requests that dev prints first are answered as they stand, as often as they are sent', async (t) => {
     const dev = deskFor(t).start([...DEV])
     const printed = await firstCommand(dev)
     assert.match(printed, /^curl -X POST http:\/\/127\.0\.0\.1:\d+\/realms\/external\/protocol\/openid-connect\/token /)
-    const form = new URLSearchParams(
-      [...printed.matchAll(/-d (\w+)=(\S+)/g)].map(([, name = '', value = '']) => [name, value]),
-    )
+    const form = new URLSearchParams()
+    for (const [, name = '', value = ''] of printed.matchAll(/-d (\w+)=(\S+)/g)) form.append(name, value)
     assert.deepEqual([...form.keys()], ['grant_type', 'client_id', 'client_secret', 'refresh_token'])
-    const url = /http\S+/.exec(printed)?.[0] ?? ''
-    const demoApi = /http\S+/.exec(await dev.line((line) => line.startsWith('  API ')))?.[0] ?? ''
+    const line = await dev.line((each) => each.startsWith('  curl '))
+    const [, key = '', oneLine = ''] = /^ {2}curl -H 'Authorization: Bearer (tkk_\S+)' (\S+)$/.exec(line) ?? []
+    assert.match(oneLine, /^http:\/\/127\.0\.0\.1:\d+\/v1\/connections\/dealer-42\/token$/)
+    const demoApi = /http\S+/.exec(await dev.line((each) => each.startsWith('  API ')))?.[0] ?? ''
 
+    const url = /http\S+/.exec(printed)?.[0] ?? ''
     const answers = await Promise.all([1, 2, 3].map(() => ask(url, form)))
     for (const { status, body } of answers) {
       assert.equal(status, 200)
@@ -29,21 +32,14 @@ suite('tokenkeep dev over HTTP', { concurrency: true }, () => {
       assert.equal(body['refresh_token'], form.get('refresh_token'))
       assert.equal(await statusOf(demoApi, String(body['access_token'])), 200)
     }
-  })
-
-  test('the second request that dev prints is one line, and the HTTP API answers it', async (t) => {
-    const dev = deskFor(t).start([...DEV])
-    await firstCommand(dev)
-    const line = await dev.line((each) => each.startsWith('  curl '))
-    const [, key = '', url = ''] = /^ {2}curl -H 'Authorization: Bearer (tkk_\S+)' (\S+)$/.exec(line) ?? []
-    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/v1\/connections\/dealer-42\/token$/)
-    const response = await fetch(url, { headers: { authorization: `Bearer ${key}` } })
+    const response = await fetch(oneLine, bearer(key))
     assert.equal(response.status, 200)
     assert.equal(((await response.json()) as { token_type: string }).token_type, 'Bearer')
   })
 
   test('the ready line has what a program needs, and its two keys may as much as they should', async (t) => {
-    const ready = await readyOf(deskFor(t).start([...DEV, '--json']))
+    const dev = deskFor(t).start([...DEV, '--json'])
+    const ready = await readyOf(dev)
     assert.equal(ready.tokenEndpoint, `${ready.url}/realms/external/protocol/openid-connect/token`)
     const shared = await ask(ready.tokenEndpoint, formOf(ready))
     assert.deepEqual([shared.status, shared.body['refresh_token']], [200, ready.refreshToken])
@@ -58,7 +54,12 @@ suite('tokenkeep dev over HTTP', { concurrency: true }, () => {
     assert.equal(await statusOf(`${ready.url}/v1/connections`, `${ready.apiKey.slice(0, -1)}-`), 401)
     const metrics = await (await fetch(`${ready.url}/metrics`)).text()
     assert.match(metrics, /tokenkeep_hand_outs_total\{by="drop_in",outcome="ok"\} 2/)
+    assert.match(metrics, /tokenkeep_refreshes_total\{provider="external",outcome="granted"\} \d/)
     for (const secret of CREDENTIALS) assert.ok(!metrics.includes(ready[secret]), secret)
+
+    // What a program imports is kept alive as well, also while nobody asks for it.
+    await importSleeper(ready, { accessTokenSeconds: 3 })
+    await eventOf(dev, (event) => event.type === 'refreshed' && event.connection === 'sleeper')
   })
 
   test('a restart prints the same, on other ports, and whoever used it goes on', async (t) => {
@@ -147,7 +148,9 @@ suite('tokenkeep dev over HTTP', { concurrency: true }, () => {
     const ready = await readyOf(dev)
     const { sessionId, control } = await importSleeper(ready)
     await control.addFault({ fault: { kind: 'status', status: 503 }, when: 'before', times: 1000, sessionId })
-    const waiting = fetch(`${ready.url}/v1/connections/sleeper/token`, bearer(ready.apiKey))
+    // It would wait longer than dev does.
+    const headers = { ...bearer(ready.apiKey).headers, prefer: 'wait=100' }
+    const waiting = fetch(`${ready.url}/v1/connections/sleeper/token`, { headers })
     while ((await control.counters('external', sessionId)).arrivals === 0) await soon()
     await control.shutdown()
 
@@ -188,17 +191,22 @@ async function statusOf(url: string, token: string): Promise<number> {
   return response.status
 }
 
-/** A connection whose first access token has to be fetched. */
-async function importSleeper({ url, apiKey, controlUrl }: ReadyLine) {
+/** A connection that nobody asks for but the test; its first access token has to be fetched where no life is given. */
+async function importSleeper(
+  { url, apiKey, controlUrl }: ReadyLine,
+  life: { readonly accessTokenSeconds?: number } = {},
+) {
   const control = createControlClient(controlUrl)
-  const { sessionId, refreshToken } = await control.seedSession('external', { clientId: 'dealer-app' })
+  const session = await control.seedSession('external', { clientId: 'dealer-app', ...life })
+  const living =
+    life.accessTokenSeconds === undefined ? {} : { access_token: session.accessToken, expires_in: session.expiresIn }
   const response = await fetch(`${url}/v1/connections`, {
     method: 'POST',
     headers: { ...bearer(apiKey).headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ id: 'sleeper', client: 'dealer-app', refresh_token: refreshToken }),
+    body: JSON.stringify({ id: 'sleeper', client: 'dealer-app', refresh_token: session.refreshToken, ...living }),
   })
   assert.equal(response.status, 201, await response.text())
-  return { sessionId, control }
+  return { sessionId: session.sessionId, control }
 }
 
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20))

@@ -19,8 +19,8 @@ interface Line {
   readonly detail?: string
 }
 
-// Each of them mostly waits.
-suite('tokenkeep dev', { concurrency: true }, () => {
+// Each of them mostly waits, but for its start.
+suite('tokenkeep dev', { concurrency: 3 }, () => {
   test('dev is ready within 10 s, serves a second terminal, ends without a trace, and goes on where it was', async (t) => {
     const desk = deskFor(t)
     const began = Date.now()
@@ -150,7 +150,7 @@ suite('tokenkeep dev', { concurrency: true }, () => {
     await new Promise((resolve) => squatter.once('listening', resolve))
     const address = squatter.address()
     assert.ok(typeof address === 'object' && address !== null)
-    const taken = await desk.run(['dev', '--as-port', String(address.port), '--json'])
+    const taken = await desk.run(['dev', '--port', '0', '--as-port', String(address.port), '--json'])
     assert.deepEqual([taken.code, errorAnswer(taken).code], [6, 'in_use'])
     assert.match(errorAnswer(taken).message, new RegExp(`port ${address.port} on 127.0.0.1 is in use.*--as-port`))
 

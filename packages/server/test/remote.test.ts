@@ -247,7 +247,12 @@ suite('what a server answers', () => {
         void response.writeHead(status).end()
     const text: Answering = (response) =>
       void response.writeHead(200, { 'content-type': 'application/json' }).end('{"access_token":"canary')
+    const untyped: Answering = (response) =>
+      void response.writeHead(200, { 'content-type': 'text/html' }).end(JSON.stringify(TOKEN))
+    const members = { retry_at: null, subject: null, reason: null, blocked: null }
     for (const [answering, says] of [
+      [untyped, /not of the media type/],
+      [json({ ...members, code: 'needs_user', detail: 'canary' }, 409), /not of the media type/],
       [html, /\(status 200\) is no Tokenkeep/],
       [text, /it is not JSON/],
       [status(500), /\(status 500\)/],
@@ -297,6 +302,18 @@ suite('what a server answers', () => {
     }
     const endless = json({ connections: [], next_cursor: 'more' })
     assert.deepEqual(answer(await asked(endless, ['connection', 'list', '--json'])), [])
+  })
+
+  test('each of several things that are wrong is told', async () => {
+    const errors = [
+      { in: 'body', name: 'client', detail: 'is missing' },
+      { in: 'body', name: 'id', detail: 'must be at most 200 characters long' },
+    ]
+    const told = problem(400, { code: 'invalid_input', detail: '2 things are wrong:', errors })
+    const both = '2 things are wrong: client is missing; id must be at most 200 characters long.'
+    assert.equal(errorAnswer(await asked(told, ['token', 'x', '--json'])).message, both)
+    const one = problem(400, { code: 'invalid_input', detail: 'client is missing', errors: errors.slice(1) })
+    assert.equal(errorAnswer(await asked(one, ['token', 'x', '--json'])).message, 'client is missing')
   })
 
   test('an explanation without an end is cut', async () => {

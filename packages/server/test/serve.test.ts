@@ -148,14 +148,18 @@ suite('tokenkeep serve', { concurrency: 2 }, () => {
     assert.equal((await ended).code, 0)
   })
 
-  test('while it drains everything is served but /readyz, and a second signal ends it at once', async () => {
+  test('while it drains what lives is handed out and no refresh begins, and a second signal ends it at once', async () => {
     await importSignIn('drained')
+    const sessionId = await importSignIn('too-late')
     const { url, kill, logged, ended } = await serve('--drain-seconds', '60')
+    assert.equal((await ask(url, '/v1/connections/drained/token')).status, 200)
     kill('SIGTERM')
     await logged('stopping')
     assert.equal((await ask(url, '/readyz')).status, 503)
     assert.equal((await ask(url, '/healthz')).status, 200)
     assert.equal((await ask(url, '/v1/connections/drained/token')).status, 200)
+    assert.equal((await ask(url, '/v1/connections/too-late/token')).status, 503)
+    assert.equal((await server.control.counters(REALM, sessionId)).arrivals, 0)
     kill('SIGTERM')
     const { code, signal } = await ended
     assert.deepEqual([code, signal], [null, 'SIGTERM'])

@@ -96,8 +96,8 @@ export function apiKeysContract(make: MakeCallersBackend): void {
 
   test('a revoked key is unknown at once, also to another process, and its end is noted', async () => {
     await using world = await callersWorld(make)
+    const unharmed = await Promise.all(Array.from({ length: 8 }, () => world.key()))
     const { apiKey, key } = await world.key()
-    const { key: unharmed } = await world.key()
     assert.ok((await world.other.callers.byKey(key)) !== null)
     world.store.time.pass(5_000)
     const revoked = await world.one.apiKeys.revoke(apiKey.id)
@@ -105,7 +105,7 @@ export function apiKeysContract(make: MakeCallersBackend): void {
     assert.equal(await world.other.callers.byKey(key), null)
     assert.equal(await world.one.callers.byKey(key), null)
     assert.deepEqual(await world.other.apiKeys.get(apiKey.id), revoked)
-    assert.ok((await world.other.callers.byKey(unharmed)) !== null)
+    for (const each of unharmed) assert.deepEqual(await world.other.callers.byKey(each.key), each.apiKey)
   })
 
   test('revoking again changes nothing, not even two at once', async () => {
@@ -222,6 +222,13 @@ export function apiKeysContract(make: MakeCallersBackend): void {
       if (what !== 'an unknown member') assert.equal(inspect(error, { showHidden: true }).includes('CANARY'), false)
     })
   }
+
+  test('an end in seconds is refused by saying what is wrong with it', async () => {
+    await using world = await callersWorld(make)
+    const { code, message } = await refusal(() => world.key({ expiresAt: 4_000_000_000 }))
+    assert.equal(code, 'invalid_input')
+    assert.match(message, /milliseconds.*not seconds/)
+  })
 
   test('an end that has passed, or is now, is refused', async () => {
     await using world = await callersWorld(make)

@@ -158,6 +158,7 @@ export function sourcesContract(make: MakeCallersBackend): void {
   test('a connection that a key may not use, one of another provider, and none are refused in the same words', async () => {
     await using world = await callersWorld(make)
     await world.store.connect('forbidden', { labels: { team: 'service' } })
+    await world.store.connect('misnamed', { labels: { group: 'sales', team: '' } })
     await world.store.connect('elsewhere', { client: 'grace', labels: { team: 'sales' } })
     await world.store.connect('going', { labels: { team: 'sales' } })
     await world.beginDelete('going')
@@ -170,7 +171,7 @@ export function sourcesContract(make: MakeCallersBackend): void {
     ]
     for (const act of acts) {
       const said = new Set<string>()
-      for (const id of ['forbidden', 'elsewhere', 'going', 'nobody']) {
+      for (const id of ['forbidden', 'misnamed', 'elsewhere', 'going', 'nobody']) {
         const { code, message, subject } = await refusal(() => act(id))
         assert.deepEqual([code, subject], ['unknown_connection', id])
         said.add(message.replaceAll(id, 'ID'))

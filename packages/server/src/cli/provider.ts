@@ -28,8 +28,8 @@ export async function addProvider(context: Context, id: string, given: ProviderA
   const input: ProviderInput = {
     id,
     ...same,
-    ...(accessTokenLifetime === undefined ? {} : { accessTokenLifetimeMs: accessTokenLifetime * 1000 }),
-    ...(refreshTokenIdle === undefined ? {} : { refreshTokenIdleMs: refreshTokenIdle * 1000 }),
+    ...(accessTokenLifetime === undefined ? {} : { accessTokenLifetimeMs: milliseconds(accessTokenLifetime) }),
+    ...(refreshTokenIdle === undefined ? {} : { refreshTokenIdleMs: milliseconds(refreshTokenIdle) }),
     ...(apiBaseUrl === undefined ? {} : { apiBaseUrls: apiBaseUrl }),
   }
   const { output } = context
@@ -42,6 +42,9 @@ export async function addProvider(context: Context, id: string, given: ProviderA
     ])
   })
 }
+
+/** Rounded, because 1.001 times 1000 is a little less than 1001. */
+const milliseconds = (seconds: number): number => Math.round(seconds * 1000)
 
 /** `tokenkeep provider list` */
 export async function listProviders(context: Context): Promise<void> {

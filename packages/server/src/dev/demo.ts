@@ -1,4 +1,4 @@
-/** What `tokenkeep dev` shows: one realm, one client, three sign-ins. */
+/** What `tokenkeep dev` shows: one realm, one client, three sign-ins, and the access of a machine. */
 import { TokenError, type ConnectionInfo } from '@tokenkeep/core'
 import type { SeededSession, SpawnedDevserver } from '@tokenkeep/devserver'
 import type { Tokenkeep } from '@tokenkeep/node'
@@ -12,8 +12,11 @@ export const DEMO_CLIENT = {
   tokenEndpointAuthMethod: 'client_secret_post',
 } as const
 
-const PROVIDER = 'external'
+export const PROVIDER = 'external'
 const CLIENT = 'dealer-app'
+
+/** A connection without a user (RFC 6749 section 4.4), from which the drop-in serves `client_credentials`. */
+export const MACHINE = 'machine'
 
 export interface DemoConnection {
   readonly id: string
@@ -25,6 +28,12 @@ export const DEMO_CONNECTIONS: readonly DemoConnection[] = [
   { id: 'dealer-43', accessTokenSeconds: 60 },
   { id: 'dealer-44', accessTokenSeconds: 3600 },
 ]
+
+/**
+ * What the local refresh token stands for that is printed: an access token of one minute lives long enough to be copied,
+ * and a person sees it replaced.
+ */
+export const SHARED_CONNECTION = 'dealer-43'
 
 /** A demo that was left alone for some weeks should still go on where it was. */
 const REFRESH_TOKEN_SECONDS = 30 * 24 * 3600
@@ -47,6 +56,9 @@ export async function seed(keep: Tokenkeep, server: SpawnedDevserver, nowMs: num
     apiBaseUrls: [new URL('.', server.demoApi).href],
   })
   await keep.clients.put({ id: CLIENT, provider: PROVIDER, ...DEMO_CLIENT })
+  if ((await find(keep, MACHINE)) === null) {
+    await keep.connections.import({ id: MACHINE, client: CLIENT, grantType: 'client_credentials', scope: 'dealer-api' })
+  }
   const alive = new Set(
     (await server.control.sessions(REALM)).filter(({ killed }) => !killed).map(({ subject }) => subject),
   )

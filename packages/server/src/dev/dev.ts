@@ -1,4 +1,4 @@
-/** `tokenkeep dev`: an authorization server, an API, and three sign-ins that are kept alive while you watch. */
+/** `tokenkeep dev`: Tokenkeep serving, an authorization server, an API, and three sign-ins kept alive while you watch. */
 import { mkdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TokenError, type TokenkeepEvent } from '@tokenkeep/core'
@@ -6,46 +6,72 @@ import type { SpawnedDevserver } from '@tokenkeep/devserver'
 import { openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import { Interrupted, type Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
-import { devPlace, openOptionsOf, type Place } from '../cli/place.ts'
+import { devPlace, openOptionsOf, type DevPlace } from '../cli/place.ts'
+import { createMetrics } from '../serve/metrics-prometheus.ts'
 import { startAuthorizationServer } from './authorization-server.ts'
 import { startCalls, type Calls } from './calls.ts'
+import { settleCredentials, type Credentials, type Settled } from './credentials.ts'
 import { DEMO_CLIENT, DEMO_CONNECTIONS, REALM, seed, signIn } from './demo.ts'
 import { createHumanNarrator } from './narrator-human.ts'
 import { createJsonNarrator, type Facts, type Narrator } from './narrator.ts'
+import { startServing, type Serving } from './serving.ts'
 import { takeTour } from './tour.ts'
 
 export interface DevArguments {
-  /** 0: a free one. */
+  /** Of the HTTP API and the drop-in; 0: a free one. */
+  readonly port: number
+  /** Of the authorization server; 0: a free one. */
   readonly asPort: number
   readonly once?: boolean
+  /** Of this program. */
+  readonly version: string
 }
 
 const CALL_EVERY_MS = 1000
 const IDS = DEMO_CONNECTIONS.map(({ id }) => id)
 
 /** @throws TokenError `in_use`, `folder_unusable`, `invalid_input`, and what `openTokenkeep` throws */
-export async function dev(context: Context, { asPort, once }: DevArguments): Promise<ExitCode> {
+export async function dev(context: Context, { port, asPort, once, version }: DevArguments): Promise<ExitCode> {
   const { around, output } = context
+  const forTour = once === true
   const place = devPlace(context.options, around)
   await makeFolder(place.folder)
   const narrator = output.json ? createJsonNarrator(output, around.now) : createHumanNarrator(output, around)
-  await using server = await startAuthorizationServer({ port: asPort, stateFile: place.serverState })
+  const metrics = createMetrics({ version })
   const { told, listen } = heldBack()
-  const open = openOptionsOf(place)
-  // Nothing is refreshed before the provider is put: its addresses may be those of another port's server.
-  await using setUp = await openTokenkeep({ ...open, background: false, onEvent: told })
-  await seed(setUp, server, around.now())
-  await setUp.close()
+  const onEvent = (event: TokenkeepEvent): void => {
+    metrics.heard(event)
+    told(event)
+  }
+  // What is opened first is closed last.
+  await using server = await startAuthorizationServer({ port: asPort, stateFile: place.serverState })
+  const { credentials, replacedBecause } = await setUp({ server, place, onEvent, nowMs: around.now() })
+  if (replacedBecause !== null) {
+    output.aside(`new keys were made, and the old ones revoked: ${place.credentials}: ${replacedBecause}`)
+  }
+  // The tour opens the data once more for itself, to close it and to be killed; what serves only answers then.
+  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: !forTour, onEvent })
+  await using serving = await startServing({ keep, metrics, port, version, around })
 
   if (around.interruption.signal.aborted) throw new Interrupted()
-  narrator.ready(await factsOf(server, place, { forTour: once === true }))
+  narrator.ready(await factsOf({ server, serving, place, credentials, forTour }))
   listen(narrator.event)
-  if (once === true) {
-    const ok = await takeTour({ server, place, narrator, around })
-    return ok ? EXIT.ok : EXIT.unexpected
-  }
-  await using keep = await openTokenkeep({ ...open, onEvent: narrator.event })
-  return await watch(context, { keep, server, narrator })
+  if (!forTour) return await watch(context, { keep, server, serving, narrator })
+  const ok = await takeTour({ server, place, narrator, around, serving, credentials })
+  return ok ? EXIT.ok : EXIT.unexpected
+}
+
+/** Nothing is refreshed before the provider is put: its addresses may be those of another port's server. */
+async function setUp(of: {
+  readonly server: SpawnedDevserver
+  readonly place: DevPlace
+  readonly onEvent: (event: TokenkeepEvent) => void
+  readonly nowMs: number
+}): Promise<Settled> {
+  const { server, place, onEvent, nowMs } = of
+  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: false, onEvent })
+  await seed(keep, server, nowMs)
+  return await settleCredentials(keep, place.credentials)
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -73,27 +99,45 @@ function heldBack() {
   }
 }
 
-async function factsOf(server: SpawnedDevserver, place: Place, { forTour }: { forTour: boolean }): Promise<Facts> {
+async function factsOf(of: {
+  readonly server: SpawnedDevserver
+  readonly serving: Serving
+  readonly place: DevPlace
+  readonly credentials: Credentials
+  readonly forTour: boolean
+}): Promise<Facts> {
+  const { server, serving, place, credentials, forTour } = of
   const byHand = forTour ? null : await signIn(server, { id: 'by-hand', accessTokenSeconds: 300 })
   return {
     authorizationServer: server.issuer(REALM),
-    tokenEndpoint: server.tokenEndpoint(REALM),
     controlUrl: server.controlUrl,
     demoApi: server.demoApi,
+    url: serving.url,
+    tokenEndpoint: serving.tokenEndpoint,
+    credentials,
     place,
     connections: IDS,
-    byHand: byHand === null ? null : { ...DEMO_CLIENT, refreshToken: byHand.refreshToken ?? '' },
+    byHand:
+      byHand === null
+        ? null
+        : {
+            tokenEndpoint: server.tokenEndpoint(REALM),
+            clientId: DEMO_CLIENT.clientId,
+            clientSecret: DEMO_CLIENT.clientSecret,
+            refreshToken: byHand.refreshToken ?? '',
+          },
   }
 }
 
 interface Running {
   readonly keep: Tokenkeep
   readonly server: SpawnedDevserver
+  readonly serving: Serving
   readonly narrator: Narrator
 }
 
 /** Calls the API with every connection until somebody stops us. */
-async function watch({ around, output }: Context, { keep, server, narrator }: Running): Promise<ExitCode> {
+async function watch({ around, output }: Context, { keep, server, serving, narrator }: Running): Promise<ExitCode> {
   const calls = startCalls({
     keep,
     ids: IDS,
@@ -113,7 +157,7 @@ async function watch({ around, output }: Context, { keep, server, narrator }: Ru
   if (asked) narrator.stopping()
   // Also where nobody asked: without its server the demo would go on telling of calls that nobody makes.
   over.abort()
-  await calls.stop()
+  await Promise.all([serving.close(), calls.stop()])
   await reporting.catch(() => undefined)
   if (asked) return EXIT.ok
   throw new TokenError('unavailable', 'the authorization server ended by itself; start `tokenkeep dev` again')
@@ -135,6 +179,7 @@ async function report(of: {
   await calls.firstRound
   while (!stop.aborted) {
     const infos = await Promise.allSettled(IDS.map((id) => keep.connections.get(id)))
+    if (stop.aborted) return
     // One that was deleted from another terminal is simply no longer told of.
     const found = infos.flatMap((info) => (info.status === 'fulfilled' ? [info.value] : []))
     narrator.status(found.map((info) => ({ info, calls: calls.count(info.id) })))

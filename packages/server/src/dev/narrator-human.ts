@@ -1,14 +1,14 @@
-import { isAbsolute, relative } from 'node:path'
+import { basename, isAbsolute, relative } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import type { TokenkeepEvent } from '@tokenkeep/core'
 import { accessTokenShort, remedyFor, statusCell } from '../cli/connection-words.ts'
 import { localClock, span } from '../cli/moments.ts'
-import type { Output } from '../cli/output.ts'
+import type { Colours, Output } from '../cli/output.ts'
 import { printable, shellWord } from '../cli/printable.ts'
 import { DEV_FOLDER } from '../cli/place.ts'
 import type { Surroundings } from '../cli/surroundings.ts'
 import { pairs, table, type Cell } from '../cli/table.ts'
-import type { ConnectionStatus, Facts, Narrator } from './narrator.ts'
+import type { ByHand, ConnectionStatus, Facts, Narrator } from './narrator.ts'
 
 const IN_PLACE_EVERY_MS = 1000
 const AS_LINES_EVERY_MS = 10_000
@@ -46,10 +46,11 @@ function introduction(facts: Facts, { colours }: Output, folder: string): string
   const near = relative(folder, place.folder)
   const data = near !== '' && !near.startsWith('..') && !isAbsolute(near) ? `./${near}` : place.folder
   const key = place.keyBesideData
-    ? `${data}/dev.key, beside the data: for trying only, for whoever copies the data has the key`
+    ? `${data}/dev.key, beside the data: for trying only`
     : (place.keyFile ?? 'TOKENKEEP_KEY')
   const where = pairs(
     [
+      ['  Tokenkeep', facts.url],
       ['  authorization server', facts.authorizationServer],
       ['  API', facts.demoApi],
       ['  data', `${data}/tokenkeep.db`],
@@ -58,26 +59,65 @@ function introduction(facts: Facts, { colours }: Output, folder: string): string
     colours.dim,
   )
   if (byHand === null) return [colours.bold('A tour of Tokenkeep, with sign-ins of four seconds.'), '', ...where, '']
-  // Without the `--`, npx takes an option before the first word for its own and drops it.
-  const command = data === `./${DEV_FOLDER}` ? 'npx --no tokenkeep' : `npx --no -- tokenkeep --data ${shellWord(data)}`
   return [
+    ...overHttp(facts, { colours, credentials: `${data}/${basename(place.credentials)}` }),
     colours.bold('Tokenkeep keeps three sign-ins alive. Ctrl-C stops it; started again, it goes on.'),
     '',
     ...where,
     '',
+    ...fromSecondTerminal(facts, data),
+    ...straightAtTheServer(byHand),
+  ]
+}
+
+/** The request of the page that it all began with, and the same for programs that are no OAuth clients. */
+function overHttp(
+  { url, tokenEndpoint, credentials: { apiKey, clientId, clientSecret, refreshToken } }: Facts,
+  { colours, credentials }: { readonly colours: Colours; readonly credentials: string },
+): string[] {
+  return [
+    colours.bold('Any OAuth client can ask Tokenkeep as it would ask the provider.'),
+    'As often as you like, from as many programs at once as you like: this refresh',
+    'token stays good, while Tokenkeep rotates the one behind it.',
+    '',
+    '  curl -X POST \\',
+    `    ${tokenEndpoint} \\`,
+    `    -d grant_type=refresh_token -d client_id=${clientId} \\`,
+    `    -d client_secret=${clientSecret} \\`,
+    `    -d refresh_token=${refreshToken}`,
+    '',
+    'Every other program asks the HTTP API:',
+    '',
+    `  curl -H 'Authorization: Bearer ${apiKey}' ${url}/v1/connections/dealer-42/token`,
+    '',
+    colours.dim(`These keys are kept in ${credentials}, and stay the same.`),
+    '',
+  ]
+}
+
+function fromSecondTerminal({ demoApi }: Facts, data: string): string[] {
+  // Without the `--`, npx takes an option before the first word for its own and drops it.
+  const command = data === `./${DEV_FOLDER}` ? 'npx --no tokenkeep' : `npx --no -- tokenkeep --data ${shellWord(data)}`
+  return [
     'Try from a second terminal, in this folder:',
     '',
-    `  curl -H "Authorization: Bearer $(${command} token dealer-42)" ${facts.demoApi}`,
+    `  curl -H "Authorization: Bearer $(${command} token dealer-42)" ${demoApi}`,
     `  ${command} connection list`,
     `  ${command} connection history dealer-42`,
     '',
-    'What Tokenkeep does for you, by hand. It works once: the answer has the next refresh token, and to present',
-    'this one again ends that sign-in (none of the three above).',
+  ]
+}
+
+function straightAtTheServer({ tokenEndpoint, clientId, clientSecret, refreshToken }: ByHand): string[] {
+  return [
+    'What Tokenkeep does for you, by hand. It works once: the answer has the next',
+    'refresh token, and to present this one again ends that sign-in (none of the',
+    'three above).',
     '',
-    `  curl ${facts.tokenEndpoint} \\`,
+    `  curl ${tokenEndpoint} \\`,
     '    -d grant_type=refresh_token \\',
-    `    -d client_id=${byHand.clientId} -d client_secret=${byHand.clientSecret} \\`,
-    `    -d scope=dealer-api -d refresh_token=${byHand.refreshToken}`,
+    `    -d client_id=${clientId} -d client_secret=${clientSecret} \\`,
+    `    -d scope=dealer-api -d refresh_token=${refreshToken}`,
     '',
   ]
 }
@@ -91,12 +131,14 @@ function sentence(event: TokenkeepEvent): string {
     case 'connection_deleted':
       return event.revokedUpstream ? 'deleted, and revoked at the provider' : 'deleted'
     case 'refreshed': {
-      const lasts =
-        event.expiresAt === null
-          ? ''
-          : `, access token for ${span(Math.ceil((event.expiresAt - event.at) / 1000) * 1000)}`
-      const token = event.rotated ? `refresh token rotated to generation ${event.generation}` : 'same refresh token'
-      return `refreshed in ${Math.ceil(event.tookMs)} ms: ${token}${lasts}${event.spilled ? ', kept in a slot' : ''}`
+      const { rotated, generation, expiresAt, at, spilled } = event
+      // A machine has no refresh token.
+      const brought = [
+        rotated ? `refresh token rotated to generation ${generation}` : null,
+        expiresAt === null ? 'access token' : `access token for ${span(Math.ceil((expiresAt - at) / 1000) * 1000)}`,
+        spilled ? 'kept in a slot' : null,
+      ]
+      return `refreshed in ${Math.ceil(event.tookMs)} ms: ${brought.filter((each) => each !== null).join(', ')}`
     }
     case 'slow':
       return `no answer for ${span(event.waitedMs)}, still listening`

@@ -1,18 +1,31 @@
 import type { ConnectionInfo, TokenkeepEvent } from '@tokenkeep/core'
 import type { Output } from '../cli/output.ts'
-import type { Place } from '../cli/place.ts'
+import type { DevPlace } from '../cli/place.ts'
 import type { Count } from './calls.ts'
+import type { Credentials } from './credentials.ts'
 
 /** Everything that is worth knowing when the demo runs. */
 export interface Facts {
   readonly authorizationServer: string
-  readonly tokenEndpoint: string
   readonly controlUrl: string
   readonly demoApi: string
-  readonly place: Place
+  /** Where Tokenkeep serves, without a slash at the end. */
+  readonly url: string
+  /** The drop-in's. */
+  readonly tokenEndpoint: string
+  readonly credentials: Credentials
+  readonly place: DevPlace
   readonly connections: readonly string[]
   /** A sign-in that Tokenkeep does not keep, for a request by hand; null for the tour, which nobody joins. */
-  readonly byHand: { readonly clientId: string; readonly clientSecret: string; readonly refreshToken: string } | null
+  readonly byHand: ByHand | null
+}
+
+export interface ByHand {
+  /** The authorization server's. */
+  readonly tokenEndpoint: string
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly refreshToken: string
 }
 
 export interface ConnectionStatus {
@@ -46,8 +59,11 @@ const STATUS_EVERY_MS = 10_000
 export function createJsonNarrator(output: Output, now: () => number): Narrator {
   return {
     statusEveryMs: STATUS_EVERY_MS,
-    ready: ({ authorizationServer, controlUrl, demoApi, place, connections }) =>
-      output.line({ ready: true, authorizationServer, controlUrl, demoApi, data: place.folder, connections }),
+    ready({ authorizationServer, controlUrl, demoApi, place, connections, url, tokenEndpoint, credentials }) {
+      const before = { ready: true, authorizationServer, controlUrl, demoApi, data: place.folder, connections }
+      const { apiKey, clientId, clientSecret, refreshToken } = credentials
+      output.line({ ...before, url, tokenEndpoint, apiKey, clientId, clientSecret, refreshToken })
+    },
     event: (event) => output.line(event),
     status(statuses) {
       for (const { info, calls } of statuses) {

@@ -10,8 +10,11 @@ import { openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import { Interrupted } from '../cli/context.ts'
 import { openOptionsOf, type Place } from '../cli/place.ts'
 import type { Surroundings } from '../cli/surroundings.ts'
+import type { Credentials } from './credentials.ts'
 import { find, keepSignIn, REALM, signIn } from './demo.ts'
 import type { Narrator } from './narrator.ts'
+import { askTokenEndpoint, type TokenAnswer } from './oauth-client.ts'
+import type { Serving } from './serving.ts'
 import { spawnVictim } from './victim-process.ts'
 
 export interface Tour {
@@ -19,6 +22,10 @@ export interface Tour {
   readonly place: Place
   readonly narrator: Narrator
   readonly around: Surroundings
+  /** Where the drop-in is. */
+  readonly serving: Pick<Serving, 'tokenEndpoint'>
+  /** Of the OAuth client that asks there. */
+  readonly credentials: Pick<Credentials, 'clientId' | 'clientSecret'>
 }
 
 const TOUR = { id: 'tour', accessTokenSeconds: 4 } // Refreshed ahead from half of its life on.
@@ -48,6 +55,7 @@ export async function takeTour(tour: Tour): Promise<boolean> {
         },
       ],
       ['reduced scope', () => reducedScope(keep, counted)],
+      ['drop-in', () => dropIn(keep, tour, counted)],
       ['delete', () => deleteTour(keep, counted)],
     ]
     for (const [name, act] of steps) {
@@ -174,6 +182,41 @@ async function reducedScope(keep: Tokenkeep, counted: () => Promise<SessionCount
   expect(same && again.scope?.split(' ').length === wide.size, `afterwards the scope was "${again.scope ?? ''}"`)
   return `asked for "dealer-api" and got it; the next refresh has "${again.scope ?? ''}" again; ${await proof(counted)}`
 }
+
+/** Two programs that know nothing of each other, nor of Tokenkeep, share one refresh token. */
+async function dropIn(keep: Tokenkeep, tour: Tour, counted: () => Promise<SessionCounters>): Promise<string> {
+  const { serving, credentials, server } = tour
+  const { refreshToken } = await keep.localRefreshTokens.share(TOUR.id, { with: credentials.clientId })
+  const ask = (): Promise<TokenAnswer> => askTokenEndpoint(serving.tokenEndpoint, { ...credentials, refreshToken })
+  const askTogether = async (): Promise<readonly TokenAnswer[]> => {
+    const answers = await Promise.all([ask(), ask()])
+    for (const answer of answers) await takenByApi(answer, server.demoApi)
+    return answers
+  }
+
+  const first = await askTogether()
+  await sleep(Math.max(...first.map(({ body }) => Number(body['expires_in']))) * 1000)
+  const second = await askTogether()
+  const before = new Set(first.map(({ body }) => body['access_token']))
+  const anew = second.every(({ body }) => !before.has(body['access_token']))
+  const stable = [...first, ...second].every(({ body }) => body['refresh_token'] === refreshToken)
+  expect(anew, 'an access token was handed out again after its end')
+  expect(stable, 'the answers had another refresh token than the one that was sent')
+  return `two programs at once sent one refresh token, twice, and got tokens that work; ${await proof(counted)}`
+}
+
+async function takenByApi({ status, body }: TokenAnswer, api: string): Promise<void> {
+  const error = typeof body['error'] === 'string' ? ` ${body['error']}` : ''
+  expect(status === 200, `the drop-in answered ${status}${error}`)
+  const missing = FIVE_FIELDS.filter((name) => !(name in body))
+  expect(missing.length === 0, `the drop-in's answer lacks ${missing.join(', ')}`)
+  const authorization = `${String(body['token_type'])} ${String(body['access_token'])}`
+  const response = await fetch(api, { headers: { authorization } })
+  await response.text()
+  expect(response.status === 200, `the API answered ${response.status} to a token of the drop-in`)
+}
+
+const FIVE_FIELDS = ['access_token', 'expires_in', 'refresh_token', 'token_type', 'scope']
 
 async function deleteTour(keep: Tokenkeep, counted: () => Promise<SessionCounters>): Promise<string> {
   const { revokedUpstream } = await keep.connections.delete(TOUR.id)

@@ -2,13 +2,14 @@
  * Whether a request is meant for this server: by its `Host`, which a web page that had a name re-bound to loopback
  * cannot choose, and by its `Origin`, which a browser adds for pages of other sites.
  */
+import type { IncomingMessage } from 'node:http'
 import { isIPv4, isIPv6 } from 'node:net'
 import { HttpProblem } from './problem.ts'
 import type { HttpSettings } from './settings.ts'
 
 export interface Addressed {
-  /** @throws HttpProblem `host_refused`, `origin_refused` */
-  check(headers: Readonly<Record<string, string | readonly string[] | undefined>>): void
+  /** @throws HttpProblem `malformed_request`, `host_refused`, `origin_refused` */
+  check(request: Pick<IncomingMessage, 'url' | 'headers'>): void
   /** Where the caller finds this server: the public URL, else what it wrote into `Host`. Without a slash at the end. */
   baseUrl(host: string | undefined, protocol: string): string
 }
@@ -34,26 +35,39 @@ export function createAddressed({
     return true
   }
 
+  const isGoodTarget = (target: string): boolean => {
+    const host = target === '*' ? undefined : /^https?:\/\/([^/?#]*)/i.exec(target)?.[1]
+    return host === undefined || isGood(host)
+  }
+
   return {
-    check(headers) {
+    check({ url = '/', headers }) {
       const { host, origin, 'sec-fetch-site': site } = headers
-      if (typeof host !== 'string' || !isGood(host)) {
-        throw new HttpProblem(
-          'host_refused',
-          'this server is not known under the name in the header Host. Its operator names it with --allowed-host ' +
-            '(TOKENKEEP_ALLOWED_HOSTS) or --public-url.',
-        )
-      }
+      if (host === undefined || host.includes(',')) throw noSingleHost()
+      if (!isGood(host)) throw unknownHost()
+      // The absolute form, as a proxy is asked: its host is the one that counts (RFC 9112 section 3.2.2).
+      if (!url.startsWith('/') && !isGoodTarget(url)) throw unknownHost()
       if (origin === undefined) {
-        if (site === 'cross-site') throw foreign()
+        // A browser says where a page is from that asks; `none` is a person who typed the address.
+        if (site !== undefined && site !== 'same-origin' && site !== 'none') throw foreign()
         return
       }
-      const own = typeof origin === 'string' ? originHost(origin) : null
+      const own = originHost(origin)
       if (own === null || !(own === host.toLowerCase() || own === publicOrigin?.host.toLowerCase())) throw foreign()
     },
     baseUrl: (host, protocol) => publicUrl ?? `${protocol}://${(host ?? '').toLowerCase()}`,
   }
 }
+
+const noSingleHost = (): HttpProblem =>
+  new HttpProblem('malformed_request', 'a request has one header Host (RFC 9112 section 3.2).')
+
+const unknownHost = (): HttpProblem =>
+  new HttpProblem(
+    'host_refused',
+    'this server is not known under the name in the header Host. Its operator names it with --allowed-host ' +
+      '(TOKENKEEP_ALLOWED_HOSTS) or --public-url.',
+  )
 
 const foreign = (): HttpProblem =>
   new HttpProblem(

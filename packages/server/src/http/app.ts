@@ -12,7 +12,7 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { watchPressure } from './pressure.ts'
-import { HttpProblem, refusalOf } from './problem.ts'
+import { HttpProblem, refusalOf, saysLess, stopping } from './problem.ts'
 import { registerRoutes } from './routes.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import type { HttpSettings } from './settings.ts'
@@ -127,6 +127,7 @@ function build(
   const answerProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const refusal = refusalOf(inOurWords(error), clock.now().wall)
     if (refusal.code === 'unexpected') log.error({ operation: operationOf(request), error }, 'a request failed')
+    else if (saysLess(error)) log.warn({ operation: operationOf(request), error }, 'a request could not be served')
     else if (refusal.status < 500) metrics.refused(refusal.code)
     metrics.answered(operationOf(request), refusal.status)
     return reply
@@ -187,14 +188,21 @@ function readJson(app: FastifyInstance): void {
     else if (!isUtf8(body)) done(new HttpProblem('malformed_request', 'the body is not UTF-8 (RFC 8259 section 8.1).'))
     else void json(request, body.toString('utf8'), done)
   })
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+    done(body.length === 0 ? null : otherMediaType(), undefined)
+  })
 }
+
+const otherMediaType = (): HttpProblem =>
+  new HttpProblem('unsupported_media_type', 'the body must be JSON, sent as Content-Type: application/json.')
 
 /** What Node would answer in its own words, or not at all. */
 function answerAll({ server }: FastifyInstance): void {
   // An expectation that nobody knows may be ignored (RFC 9110 section 10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => {
-    endWith(socket as Socket, new HttpProblem('method_not_allowed', 'this is no proxy.'), { allow: 'GET, POST, PUT, DELETE' })
+    const headers = { allow: 'GET, POST, PUT, DELETE' }
+    endWith(socket as Socket, new HttpProblem('method_not_allowed', 'this is no proxy.', { headers }))
   })
 }
 
@@ -218,7 +226,7 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
   const texts: Readonly<Record<string, () => Promise<{ readonly contentType: string; readonly text: string }>>> = {
     healthz: async () => ({ contentType: PLAIN, text: 'ok\n' }),
     readyz: async () => {
-      if (!ready()) throw new HttpProblem('stopping', 'this server is about to end: ask another one.')
+      if (!ready()) throw stopping()
       // The database answers, or this throws what is wrong with it.
       await keep.providers.list()
       return { contentType: PLAIN, text: 'ready\n' }
@@ -279,7 +287,7 @@ function inOurWords(error: unknown): unknown {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new HttpProblem('body_too_large', 'the body is larger than this server takes.')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new HttpProblem('unsupported_media_type', 'the body must be JSON, sent as Content-Type: application/json.')
+      return otherMediaType()
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return new HttpProblem('malformed_request', 'the body is not JSON.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
@@ -304,12 +312,8 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
 }
 
-/** @param as another status than the code's (RFC 6585 section 5), and what the status asks for beside it */
-function endWith(
-  socket: Socket,
-  problem: HttpProblem,
-  as: { readonly status?: number; readonly allow?: string } = {},
-): void {
+/** @param as another status than the code's, such as that of RFC 6585 section 5 */
+function endWith(socket: Socket, problem: HttpProblem, as: { readonly status?: number } = {}): void {
   const { status, headers, body } = refusalOf(problem, 0)
   const code = as.status ?? status
   const title = STATUS_CODES[code] ?? ''
@@ -317,7 +321,6 @@ function endWith(
   const lines = Object.entries({
     ...SECURITY_HEADERS,
     ...headers,
-    ...(as.allow === undefined ? {} : { allow: as.allow }),
     'content-type': 'application/problem+json; charset=utf-8',
     'content-length': String(Buffer.byteLength(text)),
     connection: 'close',

@@ -5,7 +5,7 @@
  * long to be noticed, and the hot path stays synchronous.
  */
 import { isIPv6 } from 'node:net'
-import { TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
@@ -42,7 +42,7 @@ const ADDRESS_WINDOW_MS = 60_000
 interface Known {
   readonly caller: Caller
   readonly window: RateWindow
-  readonly since: MonoMs
+  readonly until: MonoMs
 }
 
 export function createCallerDesk(of: {
@@ -83,13 +83,13 @@ export function createCallerDesk(of: {
       const entry = known.get(key)
       if (entry === undefined) return undefined
       const now = clock.now().mono
-      if (now - entry.since >= BELIEVED_MS) return undefined
+      if (now >= entry.until) return undefined
       count(entry.window, now)
       return entry.caller
     },
     async identify(key, address) {
       const apiKey = await callers.byKey(key)
-      const now = clock.now().mono
+      const { mono: now, wall } = clock.now()
       if (apiKey === null) {
         known.delete(key)
         // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
@@ -100,7 +100,7 @@ export function createCallerDesk(of: {
       const entry: Known = {
         caller: { apiKey, limited: Object.keys(apiKey.labels).length > 0 },
         window: windowOf(apiKey.id),
-        since: now,
+        until: later(now, ms(Math.min(BELIEVED_MS, (apiKey.expiresAt ?? Infinity) - wall))),
       }
       if (known.size >= REMEMBERED_MAX) known.clear()
       known.set(key, entry)
@@ -113,8 +113,15 @@ export function createCallerDesk(of: {
 }
 
 /** Whoever has one IPv6 address usually has the other 2^64 of its network as well. */
-const networkOf = (address: string): string =>
-  isIPv6(address) && !address.startsWith('::ffff:') ? address.split(':').slice(0, 4).join(':') : address
+export function networkOf(address: string): string {
+  if (!isIPv6(address) || address.includes('.')) return address
+  // `::` stands for as many groups of zeros as are missing (RFC 4291 section 2.2).
+  const [before = '', after = ''] = address.toLowerCase().split('::', 2)
+  const first = before.split(':').filter((group) => group !== '')
+  const last = after.split(':').filter((group) => group !== '')
+  const zeros = Array<string>(8 - first.length - last.length).fill('0')
+  return [...first, ...zeros, ...last].slice(0, 4).join(':')
+}
 
 export const may = ({ apiKey }: Caller, scopes: readonly ApiKeyScope[]): boolean =>
   apiKey.scopes.includes('admin') || scopes.some((scope) => apiKey.scopes.includes(scope))

@@ -15,7 +15,7 @@ export function readInput<Schema extends z.ZodObject>(
   throw new HttpProblem(
     'invalid_input',
     errors.length === 1 && first !== undefined
-      ? `${where === 'body' ? 'in the body' : 'in the query'}, ${first.name} ${first.detail}`
+      ? `in the ${where}, ${first.name} ${first.detail}`
       : `${errors.length} things are wrong in the ${where}: the member errors lists them.`,
     { errors },
   )
@@ -101,5 +101,6 @@ const ownWords = (message: string): string | null => (/^(is|has|must) /.test(mes
 const kind = (expected: string): string => (/^[aeio]/.test(expected) ? `an ${expected}` : `a ${expected}`)
 const unit = (origin: string): string => (origin === 'string' ? ' characters long' : origin === 'array' ? ' long' : '')
 
-/** A name as an answer may repeat it: whoever swaps name and value sends a secret as the name. */
-const spelled = (name: string): string => (/^[\w.-]{1,40}$/.test(name) ? name : 'a name that is no plain word')
+/** A name as an answer may repeat it: whoever swaps name and value sends a secret as the name, and those have digits. */
+const spelled = (name: string): string =>
+  /^(?:[A-Za-z_.-]{1,40}|\d{1,3})$/.test(name) ? name : 'a name that is no plain word'

@@ -17,8 +17,10 @@ const EVERYWHERE = [
   'unexpected',
   'store_unavailable',
   'overloaded',
-  'closed',
+  'stopping',
+  'request_timeout',
 ] as const satisfies readonly ProblemCode[]
+/** Also where no body is wanted: one that is sent all the same is looked at. */
 const WITH_A_BODY = ['body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[]
 
 /**
@@ -56,7 +58,7 @@ export function openApiDocument(version: string): object {
 }
 
 function operationObject(id: string, operation: Operation): ZodOpenApiOperationObject {
-  const { path, query, body, status, answer, summary, scopes } = operation
+  const { method, path, query, body, status, answer, summary, scopes } = operation
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => [name, z.string()] as const)
   return {
     operationId: id,
@@ -72,7 +74,7 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
     responses: {
       [`${status}` as const]: { description: 'Done', content: { 'application/json': { schema: answer } } },
-      ...problemResponses([...operation.problems, ...EVERYWHERE, ...(body === undefined ? [] : WITH_A_BODY)]),
+      ...problemResponses([...operation.problems, ...EVERYWHERE, ...(method === 'GET' ? [] : WITH_A_BODY)]),
     },
   }
 }

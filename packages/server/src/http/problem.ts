@@ -1,6 +1,6 @@
 /** What goes wrong, as RFC 9457 problem details: one shape, a stable `code`, and never anything that was sent. */
 import { STATUS_CODES } from 'node:http'
-import { TokenError } from '@tokenkeep/core'
+import { TokenError, type FailureCode } from '@tokenkeep/core'
 import { HTTP_STATUS, PASSING, type HttpProblemCode, type ProblemCode } from '../api/problem-codes.ts'
 import type { ProblemWire } from '../api/wire.ts'
 
@@ -54,7 +54,10 @@ export function refusalOf(error: unknown, nowMs: number): Refusal {
     }
   }
   if (error instanceof TokenError) {
-    const { code, message, retryable, retryAt, subject, reason, blocked } = error
+    const { code, retryable, retryAt, subject, reason, blocked } = error
+    // To whom it is closed over HTTP, another server, or this one started again, is open.
+    if (code === 'closed') return refusalOf(stopping(), nowMs)
+    const message = OF_THE_OPERATOR[code] ?? error.message
     return {
       code,
       status: HTTP_STATUS[code],
@@ -66,6 +69,24 @@ export function refusalOf(error: unknown, nowMs: number): Refusal {
   const detail = 'something unexpected happened: this is a mistake in Tokenkeep, and its log says more.'
   return { code, status: HTTP_STATUS[code], headers: {}, body: problemOf(code, detail, { retryable: false }) }
 }
+
+export const stopping = (): HttpProblem =>
+  new HttpProblem('stopping', 'this server is about to end: ask another one, or this one again soon.')
+
+const AWAY = 'this server cannot read or write its database now: its log says why.'
+const MISBUILT = 'this server is not set up as it must be: its log says why.'
+/** Of these the library's words are for whoever runs the server: they name its files. */
+const OF_THE_OPERATOR: Partial<Readonly<Record<FailureCode, string>>> = {
+  store_unavailable: AWAY,
+  key_missing: MISBUILT,
+  key_wrong: MISBUILT,
+  newer_database: MISBUILT,
+  folder_unusable: MISBUILT,
+  node_too_old: MISBUILT,
+}
+/** Whether the answer says less than the error, so that a log has to say the rest. */
+export const saysLess = (error: unknown): error is TokenError =>
+  error instanceof TokenError && Object.hasOwn(OF_THE_OPERATOR, error.code)
 
 function problemOf(
   code: ProblemCode,

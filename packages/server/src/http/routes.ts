@@ -1,6 +1,6 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { TokenError, type Clock, type ConnectionInfo } from '@tokenkeep/core'
+import { TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@tokenkeep/core'
 import type { ApiKey, Tokenkeep } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
@@ -102,19 +102,25 @@ function readRequest(operation: Operation, request: FastifyRequest) {
     caller: request.caller,
     ids: request.params,
     query: operation.query === undefined ? undefined : readQuery(operation.query, search),
-    body: operation.body === undefined ? undefined : readInput('body', operation.body, request.body),
+    body: operation.body === undefined ? undefined : readInput('body', operation.body, bodyIn(request)),
   }
+}
+
+function bodyIn({ body }: FastifyRequest): unknown {
+  if (body === undefined || body === null) {
+    throw new HttpProblem('malformed_request', 'this operation wants a body: JSON, as Content-Type: application/json.')
+  }
+  return body
 }
 
 function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
   const now = (): number => clock.now().wall
 
-  /** A key that this caller may look after: one that is limited at least as it is itself. */
+  /** A key that this caller may look after: one that is limited at least as it is itself. Others are not there. */
   const keyInSight = async (caller: Caller, id: string): Promise<ApiKey> => {
-    const apiKey = await keep.apiKeys.get(id)
-    if (covers(caller, apiKey)) return apiKey
-    // The words of a key that is not there.
-    return keep.apiKeys.get('')
+    const apiKey = await keep.apiKeys.get(id).catch(nullWhere('unknown_api_key'))
+    if (apiKey === null || !covers(caller, apiKey)) throw unknownApiKey()
+    return apiKey
   }
 
   return {
@@ -181,8 +187,10 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
       return { ...wire.localRefreshTokenWire(localRefreshToken), refresh_token: refreshToken }
     },
     async revokeLocalRefreshToken({ caller, ids }) {
-      const token = await keep.localRefreshTokens.get(ids.id)
-      if (caller.limited && !(await desk.admits(caller, token.connection))) await keep.localRefreshTokens.get('')
+      const token = await keep.localRefreshTokens.get(ids.id).catch(nullWhere('unknown_local_refresh_token'))
+      // Asked in both cases, so that both take as long.
+      const seen = !caller.limited || (await desk.admits(caller, token?.connection ?? 'none'))
+      if (token === null || !seen) throw unknownLocalRefreshToken()
       const revoked = await keep.localRefreshTokens.revoke(token.id)
       desk.forget()
       return wire.localRefreshTokenWire(revoked)
@@ -243,6 +251,26 @@ function covers(caller: Caller, { scopes, labels }: ApiKey): boolean {
   return scopes.every((scope) => may(caller, [scope])) && own.every(([name, value]) => labels[name] === value)
 }
 
+/** For what is not there and for what the caller may not see: the same words, so none of the library's. */
+const nullWhere =
+  (code: FailureCode) =>
+  (error: unknown): null => {
+    if (error instanceof TokenError && error.code === code) return null
+    throw error
+  }
+
+const unknownApiKey = (): TokenError =>
+  new TokenError(
+    'unknown_api_key',
+    'there is no API key of this id that this one could look after: GET /v1/keys lists them.',
+  )
+
+const unknownLocalRefreshToken = (): TokenError =>
+  new TokenError(
+    'unknown_local_refresh_token',
+    'there is no local refresh token of this id: GET /v1/connections/{id}/local-refresh-tokens lists those of a connection.',
+  )
+
 const beyond = (how: string): HttpProblem =>
   new HttpProblem('forbidden', `this API key cannot make one ${how}. Ask whoever has a key with scope admin.`)
 
@@ -252,24 +280,25 @@ type Labels = Readonly<Record<string, string>>
 
 /** Both together; null: they contradict each other. */
 function merged(own: Labels, asked: Labels): Labels | null {
-  const contradicts = Object.entries(own).some(([name, value]) => (asked[name] ?? value) !== value)
+  const contradicts = Object.entries(own).some(([name, value]) => Object.hasOwn(asked, name) && asked[name] !== value)
   return contradicts ? null : { ...asked, ...own }
 }
 
 function labelsOf(given: readonly string[] | undefined): Labels {
-  const labels: Record<string, string> = {}
+  const labels = new Map<string, string>()
   for (const text of given ?? []) {
     const at = text.indexOf('=')
     const name = text.slice(0, at)
-    if ((labels[name] ?? text.slice(at + 1)) !== text.slice(at + 1)) {
+    const value = text.slice(at + 1)
+    if ((labels.get(name) ?? value) !== value) {
       throw new HttpProblem(
         'invalid_input',
         'in the query, label names one label with two values, which no connection has',
       )
     }
-    labels[name] = text.slice(at + 1)
+    labels.set(name, value)
   }
-  return labels
+  return Object.fromEntries(labels)
 }
 
 const otherLabels = (): HttpProblem =>

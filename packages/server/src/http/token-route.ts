@@ -12,7 +12,6 @@ import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } 
 import { readQuery } from './input.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pressure } from './pressure.ts'
-import { HttpProblem } from './problem.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import { secondsLeft } from './wire-objects.ts'
 
@@ -135,10 +134,8 @@ function optionsOf(request: FastifyRequest): TokenOptions | undefined {
 }
 
 /**
- * The wait of a `Prefer` header (RFC 7240 section 4.3), milliseconds; undefined: none is said. Other preferences are none
- * of ours.
- *
- * @throws HttpProblem `invalid_input`
+ * The wait of a `Prefer` header (RFC 7240 section 4.3), milliseconds; undefined: none is said, or one that is no whole
+ * number of seconds. A preference that cannot be honoured is no mistake (section 2): `Preference-Applied` says which were.
  */
 function waitOf(prefer: string | readonly string[]): number | undefined {
   const wait = [prefer]
@@ -146,12 +143,6 @@ function waitOf(prefer: string | readonly string[]): number | undefined {
     .flatMap((header) => header.split(','))
     .map((preference) => /^\s*wait\s*(?:=\s*"?([^";]*)"?)?\s*(?:;|$)/i.exec(preference))
     .find((match) => match !== null)
-  if (wait === undefined) return undefined
-  const seconds = /^\d{1,6}$/.test(wait[1] ?? '') ? Number(wait[1]) : NaN
-  if (Number.isNaN(seconds)) {
-    throw new HttpProblem('invalid_input', 'in the header Prefer, wait is a whole number of seconds, such as wait=5', {
-      errors: [{ in: 'header', name: 'Prefer', detail: 'wait must be a whole number of seconds' }],
-    })
-  }
-  return Math.min(seconds, WAIT_SECONDS_MAX) * 1000
+  const seconds = wait?.[1] ?? ''
+  return /^\d{1,6}$/.test(seconds) ? Math.min(Number(seconds), WAIT_SECONDS_MAX) * 1000 : undefined
 }

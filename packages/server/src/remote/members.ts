@@ -24,6 +24,7 @@ export interface Members<Wire> {
   oneOf<Word extends string>(name: Holding<Wire, string>, words: readonly Word[]): Word
   oneOfOrNull<Word extends string>(name: Holding<Wire, string | null>, words: readonly Word[]): Word | null
   list<Item>(name: Holding<Wire, readonly unknown[]>, read: (item: unknown) => Item): Item[]
+  listOrAbsent<Item>(name: Holding<Wire, readonly unknown[]>, read: (item: unknown) => Item): Item[] | null
   /** Names and texts, as labels are. */
   texts(name: Holding<Wire, Readonly<Record<string, string>>>): Record<string, string>
   nested<Inner>(name: Holding<Wire, object>): Members<Inner>
@@ -68,6 +69,11 @@ export function membersOf<Wire>(value: unknown, where: string): Members<Wire> {
     (name: string): Value | null =>
       value[name] === null ? null : read(name)
 
+  const list = <Item>(name: string, read: (item: unknown) => Item): Item[] => {
+    const found = value[name]
+    return Array.isArray(found) ? found.map((item: unknown) => read(item)) : wrong(name, 'list')
+  }
+
   return {
     text,
     textOrNull: orNull(text),
@@ -82,10 +88,8 @@ export function membersOf<Wire>(value: unknown, where: string): Members<Wire> {
     momentOrNull: orNull(moment),
     oneOf,
     oneOfOrNull: (name, words) => orNull((each) => oneOf(each, words))(name),
-    list(name, read) {
-      const found = value[name]
-      return Array.isArray(found) ? found.map((item: unknown) => read(item)) : wrong(name, 'list')
-    },
+    list,
+    listOrAbsent: (name, read) => (value[name] === undefined ? null : list(name, read)),
     texts(name) {
       const found = value[name]
       if (!isRecord(found)) return wrong(name, 'object')

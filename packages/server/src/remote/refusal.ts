@@ -3,7 +3,7 @@ import { FAILURE_CODES, TokenError, type FailureCode } from '@tokenkeep/core'
 import type { HttpProblemCode } from '../api/problem-codes.ts'
 import type { ProblemWire } from '../api/wire.ts'
 import { BLOCKED, REASONS } from './known-words.ts'
-import { membersOf, UnlikeTheWire } from './members.ts'
+import { membersOf, UnlikeTheWire, type Members } from './members.ts'
 
 /**
  * @param problem the JSON of an answer that calls itself `application/problem+json` (RFC 9457)
@@ -13,7 +13,7 @@ import { membersOf, UnlikeTheWire } from './members.ts'
 export function refusalOf(problem: unknown, { status, server }: { status: number; server: string }): TokenError {
   const said = membersOf<ProblemWire>(problem, 'a problem')
   const code = said.text('code')
-  const detail = said.text('detail').slice(0, DETAIL_LENGTH_MAX)
+  const detail = `${said.text('detail')}${inDetail(said)}`.slice(0, DETAIL_LENGTH_MAX)
   const known = FAILURE_CODES.find((each) => each === code)
   if (known !== undefined && known !== 'closed') {
     return new TokenError(known, detail, {
@@ -26,6 +26,17 @@ export function refusalOf(problem: unknown, { status, server }: { status: number
   const { as, what } = ofHttp(code, status)
   return new TokenError(as, `the server at ${server} ${what}: ${detail}`)
 }
+
+/** Where several things are wrong, the server says in its sentence only how many. */
+function inDetail(said: Members<ProblemWire>): string {
+  const errors = said.listOrAbsent('errors', (item) => {
+    const error = membersOf<InputErrorWire>(item, 'an error of a problem')
+    return `${error.text('name')} ${error.text('detail')}`
+  })
+  return errors === null || errors.length < 2 ? '' : ` ${errors.join('; ')}.`
+}
+
+type InputErrorWire = NonNullable<ProblemWire['errors']>[number]
 
 const DETAIL_LENGTH_MAX = 2000 // Ours are shorter; somebody else's could fill the terminal.
 

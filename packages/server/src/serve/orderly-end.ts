@@ -2,17 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { App } from '../http/app.ts'
 
-/** Requests that wait for nobody are answered before the database is closed. */
-const QUICK_ANSWERS_MS = 250
 /** A refresh is heard out for 12 s, and those who wait for it are answered then. */
 const ANSWERS_MS = 15_000
 
 /**
- * Ends a server so that nobody who was let in goes away with nothing: after `drainMs` of serving on, no request is taken
- * any more, then no refresh begins; who waits for a refresh that is on its way is answered by it, others are told to try
- * later.
+ * Ends a server so that nobody who was let in goes away with nothing.
  *
- * Not the refreshes first: a request that came in before would find the database closed.
+ * At once no refresh begins any more, and probes hear that it is not ready. For `drainMs` it still takes requests, until
+ * whoever sends them has noticed: what lives is handed out, others are told to try later. Then those who are here are
+ * answered, who waits for a refresh on its way by that, and the database is closed.
  */
 export async function endOrderly(of: {
   readonly app: App
@@ -21,10 +19,8 @@ export async function endOrderly(of: {
 }): Promise<void> {
   const { app, keep, drainMs } = of
   app.stopping()
+  await keep.stopRefreshing()
   await sleep(drainMs)
-  const answered = app.close(ANSWERS_MS)
-  const quick = new AbortController()
-  await Promise.race([answered, sleep(QUICK_ANSWERS_MS, undefined, { signal: quick.signal }).catch(() => undefined)])
-  quick.abort()
-  await Promise.all([answered, keep.close()])
+  await app.close(ANSWERS_MS)
+  await keep.close()
 }

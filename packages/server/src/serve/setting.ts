@@ -113,7 +113,7 @@ export const SETTINGS = [
     name: 'drainSeconds',
     kind: { of: 'seconds', min: 0, max: 600 },
     default: 0,
-    help: 'how long to go on serving after a signal, /readyz being 503 already',
+    help: 'how long to go on handing out what lives after a signal, /readyz being 503 already',
   },
   {
     name: 'logLevel',

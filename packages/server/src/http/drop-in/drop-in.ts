@@ -32,8 +32,7 @@ export function registerDropIn(app: FastifyInstance, setup: DropInSetup): void {
   registerDiscovery(app, setup)
   // A scope of its own: it takes forms where the API takes JSON, and says errors as RFC 6749 does.
   void app.register((scope, _options, done) => {
-    const { keep, desk, clock } = setup
-    const shares = createShares({ callers: keep.callers, desk, clock })
+    const shares = createShares({ callers: setup.keep.callers, clock: setup.clock })
     takeForms(scope)
     scope.setErrorHandler((error, request, reply) => answerRefusal(error, request, reply, setup))
     registerTokenEndpoint(scope, { ...setup, shares })

@@ -1,7 +1,7 @@
 /** What local refresh tokens stand for, and for whom. */
 import type { Clock, HandOut, MonoMs } from '@tokenkeep/core'
 import type { Callers, Shared } from '@tokenkeep/node'
-import type { Caller, CallerDesk } from '../caller.ts'
+import type { Caller } from '../caller.ts'
 import { createBelieved } from './bounded.ts'
 
 /** A local refresh token as it was presented. */
@@ -19,7 +19,7 @@ export interface Share extends Shared {
 export interface Shares {
   /** What it stands for to this caller in this realm, where the database said so within the last second. */
   believed(presented: Presented, now: MonoMs): Share | undefined
-  /** The same from the database. Null: unknown, revoked, another client's, another realm's, or not to be seen. */
+  /** The same from the database. Null: unknown, revoked, another client's, or another realm's. */
   ask(presented: Presented): Promise<Share | null>
   /**
    * Whether a hand-out is of the connection that was shared. Connections are handed out by their ids, and an id that
@@ -32,12 +32,13 @@ export interface Shares {
 
 const TOKENS_MAX = 10_000
 
-export function createShares(of: {
+export function createShares({
+  callers,
+  clock,
+}: {
   readonly callers: Callers
-  readonly desk: CallerDesk
   readonly clock: Pick<Clock, 'now'>
 }): Shares {
-  const { callers, desk, clock } = of
   const believed = createBelieved<Share>(TOKENS_MAX)
 
   const isFor = ({ caller, realm }: Presented, shared: Shared): boolean =>
@@ -49,11 +50,11 @@ export function createShares(of: {
       return share !== undefined && isFor(presented, share) ? share : undefined
     },
     async ask(presented) {
-      const { token, caller } = presented
+      const { token } = presented
       const since = clock.now().mono
       const shared = await callers.byLocalRefreshToken(token)
+      // Labels were compared when it was shared, and no key or connection ever changes its own.
       if (shared === null || !isFor(presented, shared)) return null
-      if (caller.limited && !(await desk.admits(caller, shared.connection))) return null
       const share: Share = { ...shared, confirmed: new WeakMap() }
       believed.put(token, share, since)
       return share
