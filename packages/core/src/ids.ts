@@ -33,12 +33,15 @@ export const next = <Counter extends GrantNo | Generation | Revision | Fence>(co
   ((counter as number) + 1) as Counter
 
 const CONNECTION_ID_LENGTH_MAX = 200
+// Whoever mistakes a field for another would find the secret in an error, or a log of paths.
+const OF_OURS = /^tk[kr]_[A-Za-z0-9_-]{43}$/
 const NAME_LENGTH_MAX = 64
 
 /**
  * Checks an id that a person chose for a connection.
  *
- * @param text 1 to 200 characters without white space, control or invisible characters, not beginning with `-`
+ * @param text 1 to 200 characters without white space, control or invisible characters, not beginning with `-`, and no
+ *   secret of ours
  * @returns the id, or a sentence that says what is wrong with it
  */
 export function parseConnectionId(text: unknown): { id: ConnectionId } | { wrong: string } {
@@ -49,6 +52,8 @@ export function parseConnectionId(text: unknown): { id: ConnectionId } | { wrong
   }
   if (/[\s\p{C}]/u.test(text)) return { wrong: 'a connection id has no white space, control or invisible characters' }
   if (text.startsWith('-')) return { wrong: 'a connection id does not begin with "-"' }
+  if (OF_OURS.test(text))
+    return { wrong: 'a connection id is not a secret: that is an API key or a local refresh token' }
   if (text === '.' || text === '..') return { wrong: 'a connection id is not "." or ".."' }
   return { id: text.normalize('NFC') as ConnectionId }
 }

@@ -42,6 +42,8 @@ const bad: readonly [string, unknown][] = [
   ['a leading dash', '-a'],
   ['a dot', '.'],
   ['two dots', '..'],
+  ['an API key', `tkk_${'x'.repeat(43)}`],
+  ['a local refresh token', `tkr_${'-'.repeat(43)}`],
 ]
 for (const [name, text] of bad) {
   test(`${name} cannot name a connection, and the answer says why without repeating it`, () => {

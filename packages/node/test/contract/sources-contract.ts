@@ -201,7 +201,7 @@ export function sourcesContract(make: MakeCallersBackend): void {
         () => world.one.localRefreshTokens.list(secret),
       ]) {
         const error = await refusal(act)
-        assert.match(error.code, /^unknown_(connection|provider)$/)
+        assert.match(error.code, /^(unknown_provider|invalid_input)$/)
         assert.equal(inspect(error, { showHidden: true }).includes(secret), false, error.message)
       }
     }
