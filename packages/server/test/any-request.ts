@@ -52,7 +52,7 @@ export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer
                 heard(sent, answer)
                 resolve(answer)
               } catch (error) {
-                reject(error as Error)
+                reject(error)
               }
             })
           },
@@ -65,8 +65,21 @@ export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer
   }
 }
 
-/** The JSON of an answer; the test that reads it says what it is. */
-export const bodyOf = <Body>({ text }: Answer): Body => JSON.parse(text) as Body
+/** The answers that stand one after the other in what a connection brought; each has a Content-Length. */
+export function answersIn(text: string): readonly Answer[] {
+  const at = text.indexOf('\r\n\r\n')
+  if (at === -1) return []
+  const [line = '', ...lines] = text.slice(0, at).split('\r\n')
+  const headers = Object.fromEntries(
+    lines.map((header) => {
+      const colon = header.indexOf(':')
+      return [header.slice(0, colon).toLowerCase(), header.slice(colon + 1).trim()]
+    }),
+  )
+  const end = at + 4 + Number(headers['content-length'] ?? 0)
+  const answer = { status: Number(line.split(' ', 2)[1]), headers, text: text.slice(at + 4, end) }
+  return [answer, ...answersIn(text.slice(end))]
+}
 
 /**
  * Bytes as they are, on a connection of their own.

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { MonoMs, UnixMs } from '@tokenkeep/core'
 import { openTokenkeep, type ApiKeyScope, type Tokenkeep } from '@tokenkeep/node'
 import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
@@ -86,7 +87,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
     return { app, url, port, send, ask: (operation, asking) => send(sentBy(operation, { key: admin.key, ...asking })) }
   }
   const first = await serve()
-  contract = readContract(JSON.parse((await first.send({ target: '/openapi.json' })).text))
+  contract = readContract((await first.send({ target: '/openapi.json' })).text)
 
   return {
     ...first,
@@ -130,6 +131,25 @@ export function sentBy(id: OperationId, { ids = {}, query, body, key, headers = 
       ...headers,
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  }
+}
+
+/** Keeps the event loop of this process, and so of its servers, from turning in time, until it is disposed of. */
+export function busyLoop(): Disposable {
+  const timer = setInterval(() => {
+    const until = performance.now() + 80
+    while (performance.now() < until);
+  }, 1)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+/** Asks until it is answered with this status, for ten seconds at most. */
+export async function askUntil(status: number, ask: () => Promise<Answer>): Promise<Answer> {
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    const answer = await ask()
+    if (answer.status === status || Date.now() > deadline) return answer
+    await sleep(20)
   }
 }
 

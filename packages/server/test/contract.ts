@@ -26,7 +26,9 @@ interface DocumentedResponse {
   readonly content: Readonly<Record<string, unknown>>
 }
 
-export function readContract(document: Document): Contract {
+/** @param text the document, as it was answered */
+export function readContract(text: string): Contract {
+  const document = JSON.parse(text) as Document
   const ajv = new Ajv2020({ strict: false, validateSchema: false })
   addFormats.default(ajv)
   ajv.addSchema(document, 'document')

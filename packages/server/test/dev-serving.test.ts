@@ -3,6 +3,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
+import type { TokenkeepEvent } from '@tokenkeep/core'
 import { createControlClient } from '@tokenkeep/devserver'
 import { answer, errorAnswer, type Started } from './command.ts'
 import { deskFor, DEV, eventOf, readyOf, type ReadyLine } from './dev-desk.ts'
@@ -57,9 +58,12 @@ suite('tokenkeep dev over HTTP', { concurrency: 3 }, () => {
     assert.match(metrics, /tokenkeep_refreshes_total\{provider="external",outcome="granted"\} \d/)
     for (const secret of CREDENTIALS) assert.ok(!metrics.includes(ready[secret]), secret)
 
-    // What a program imports is kept alive as well, also while nobody asks for it.
-    await importSleeper(ready, { accessTokenSeconds: 3 })
-    await eventOf(dev, (event) => event.type === 'refreshed' && event.connection === 'sleeper')
+    // What a program imports and uses is kept alive as well, ahead of the next time that it asks.
+    await importSleeper(ready, { accessTokenSeconds: 4 })
+    assert.equal(await statusOf(`${ready.url}/v1/connections/sleeper/token`, ready.clientSecret), 200)
+    const isRefresh = (event: TokenkeepEvent): boolean => event.type === 'refreshed' && event.connection === 'sleeper'
+    await eventOf(dev, isRefresh)
+    await eventOf(dev, isRefresh)
   })
 
   test('a restart prints the same, on other ports, and whoever used it goes on', async (t) => {
@@ -120,7 +124,7 @@ suite('tokenkeep dev over HTTP', { concurrency: 3 }, () => {
     const desk = deskFor(t)
     const dev = desk.start([...DEV, '--json'])
     const ready = await readyOf(dev)
-    const { sessionId, control } = await importSleeper(ready)
+    const { sessionId, control } = await importSleeper(ready, { accessTokenSeconds: 300 })
     const order = { fault: { kind: 'delay', ms: 1500 }, when: 'after', times: 1, sessionId } as const
     await control.addFault(order)
     const waiting = fetch(`${ready.url}/v1/connections/sleeper/token`, bearer(ready.apiKey))
@@ -146,7 +150,7 @@ suite('tokenkeep dev over HTTP', { concurrency: 3 }, () => {
   test('a request that waits when the authorization server ends by itself is answered, and dev ends', async (t) => {
     const dev = deskFor(t).start([...DEV, '--json'])
     const ready = await readyOf(dev)
-    const { sessionId, control } = await importSleeper(ready)
+    const { sessionId, control } = await importSleeper(ready, { accessTokenSeconds: 300 })
     await control.addFault({ fault: { kind: 'status', status: 503 }, when: 'before', times: 1000, sessionId })
     // It would wait longer than dev does.
     const headers = { ...bearer(ready.apiKey).headers, prefer: 'wait=100' }
@@ -191,22 +195,21 @@ async function statusOf(url: string, token: string): Promise<number> {
   return response.status
 }
 
-/** A connection that nobody asks for but the test; its first access token has to be fetched where no life is given. */
+/** A connection that nobody uses but the test. Its first access token has to be fetched. */
 async function importSleeper(
   { url, apiKey, controlUrl }: ReadyLine,
-  life: { readonly accessTokenSeconds?: number } = {},
+  { accessTokenSeconds }: { readonly accessTokenSeconds: number },
 ) {
   const control = createControlClient(controlUrl)
-  const session = await control.seedSession('external', { clientId: 'dealer-app', ...life })
-  const living =
-    life.accessTokenSeconds === undefined ? {} : { access_token: session.accessToken, expires_in: session.expiresIn }
+  const seed = { clientId: 'dealer-app', accessTokenSeconds }
+  const { sessionId, refreshToken } = await control.seedSession('external', seed)
   const response = await fetch(`${url}/v1/connections`, {
     method: 'POST',
     headers: { ...bearer(apiKey).headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ id: 'sleeper', client: 'dealer-app', refresh_token: session.refreshToken, ...living }),
+    body: JSON.stringify({ id: 'sleeper', client: 'dealer-app', refresh_token: refreshToken }),
   })
   assert.equal(response.status, 201, await response.text())
-  return { sessionId: session.sessionId, control }
+  return { sessionId, control }
 }
 
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20))

@@ -213,8 +213,6 @@ suite('every command asks a server as it asks a data folder', () => {
       [['provider', 'add', 'p', '--preset', 'moon'], 'invalid_input', 2],
       [['client', 'add', 'c', '--provider', 'nobody', '--client-id', 'c'], 'unknown_provider', 3],
       [['token', 'ended'], 'needs_user', 4],
-      [['key', 'revoke', 'key_0'], 'unknown_api_key', 3],
-      [['connection', 'unshare', 'lrt_0'], 'unknown_local_refresh_token', 3],
     ] as const) {
       const ended = await same([...args, '--json'])
       assert.deepEqual([ended.code, errorAnswer(ended).code], [exit, code], args.join(' '))

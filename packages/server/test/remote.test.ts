@@ -382,13 +382,33 @@ suite('what a server answers', () => {
     const silent = { method: 'POST', path: '/v1/keys', body: {}, withinMs: 200 } as const
     await assert.rejects(exchange.ask(silent, String), (error) => {
       assert.ok(error instanceof TokenError && error.code === 'server_unreachable')
-      assert.match(error.message, /did not answer within 0 s.*not known/)
+      assert.match(error.message, /did not answer within 0\.2 s.*not known/)
       assert.doesNotMatch(inspect(error, { showHidden: true, depth: null }), /canarykey/)
       return true
     })
     const waiting = exchange.ask({ ...silent, withinMs: 60_000 }, String)
     exchange.close()
     await assert.rejects(waiting, { code: 'closed' })
+  })
+
+  test('what speaks no HTTP, or changes to something else, is told so', async () => {
+    for (const [said, says] of [
+      ['220 mail ready\r\n', /what answers there speaks no HTTP/],
+      ['HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: canary\r\n\r\n', /before a whole answer/],
+    ] as const) {
+      const talking = createServer((socket) => void socket.on('error', () => undefined).end(said))
+      talking.listen(0, '127.0.0.1')
+      await once(talking, 'listening')
+      const address = talking.address()
+      assert.ok(typeof address === 'object' && address !== null)
+      const url = `http://127.0.0.1:${address.port}`
+      const environment = { TOKENKEEP_API_KEY: KEY }
+      const ended = await commandHere(['token', 'x', '--url', url, '--json'], { environment })
+      talking.close()
+      assert.deepEqual([ended.code, errorOf(ended)], [5, 'server_unreachable'])
+      assert.match(errorAnswer(ended).message, says)
+      assert.doesNotMatch(ended.err, /canary/)
+    }
   })
 
   test('where nobody listens, no name leads, or no TLS is spoken, the error says which', async () => {
@@ -399,12 +419,12 @@ suite('what a server answers', () => {
     closed.close()
     await once(closed, 'close')
     await using plain = await startAnswering(json(TOKEN))
+    const environment = { TOKENKEEP_API_KEY: KEY }
     for (const [url, says] of [
       [`http://127.0.0.1:${address.port}`, /nothing listens there/],
       ['https://nobody.invalid', /its host name was not found/],
       [plain.url.replace('http:', 'https:'), /certificate or TLS was not accepted/],
     ] as const) {
-      const environment = { TOKENKEEP_API_KEY: KEY }
       const ended = await commandHere(['key', 'create', '--name', 'n', '--url', url, '--json'], { environment })
       assert.deepEqual([ended.code, errorOf(ended)], [5, 'server_unreachable'])
       assert.match(errorAnswer(ended).message, says)
@@ -458,7 +478,7 @@ suite('which server, and by which key', () => {
       ['dev', '--api-key-file', 'key'],
       ['serve', '--url', 'http://127.0.0.1:1'],
     ] as const) {
-      const ended = await commandHere([command, ...args, '--json'])
+      const ended = await commandHere([command, ...args, '--json'], { folder })
       assert.deepEqual([ended.code, errorOf(ended)], [2, 'invalid_input'])
       assert.ok(errorAnswer(ended).message.includes(`\`tokenkeep ${command}\` works on a data folder`))
     }

@@ -1,7 +1,8 @@
 /** The HTTP server: what every request meets, and where it goes. */
 import { Buffer, isUtf8 } from 'node:buffer'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
@@ -111,7 +112,7 @@ function build(
     // For a path that cannot be read no hook runs.
     frameworkErrors: (error, request, reply) => {
       reply.headers(SECURITY_HEADERS)
-      return answerProblem(misdirected(request) ?? error, request, reply)
+      void answerProblem(misdirected(request) ?? error, request, reply)
     },
   }) as unknown as FastifyInstance
 
@@ -202,7 +203,7 @@ function answerAll({ server }: FastifyInstance): void {
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => {
     const headers = { allow: 'GET, POST, PUT, DELETE' }
-    endWith(socket as Socket, new HttpProblem('method_not_allowed', 'this is no proxy.', { headers }))
+    endWith(socket, new HttpProblem('method_not_allowed', 'this is no proxy.', { headers }))
   })
 }
 
@@ -292,6 +293,9 @@ function inOurWords(error: unknown): unknown {
       return new HttpProblem('malformed_request', 'the body is not JSON.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new HttpProblem('malformed_request', 'the body is not as long as Content-Length says.')
+    // Of the request, whose sender is gone: nobody reads this, and it is no failure of ours.
+    case 'ECONNRESET':
+      return new HttpProblem('malformed_request', 'the body did not arrive whole.')
     case 'FST_ERR_BAD_URL':
       return new HttpProblem('malformed_request', 'the path has an escape that is none: write % as %25.')
     case 'FST_ERR_MAX_PARAM_LENGTH':
@@ -301,10 +305,15 @@ function inOurWords(error: unknown): unknown {
   }
 }
 
+/** Node keeps the answer that is being written with its socket, and tells nobody else which it is. */
+type Answering = Socket & { readonly _httpMessage?: ServerResponse | null }
+
 /** What is no HTTP, or came too slowly: there is no request to answer, only a socket. */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  // Gone already, or half an answer is on its way.
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) socket.destroy()
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Answering): void {
+  const answer = socket._httpMessage
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  // An earlier request waits for its answer, and would take this one for it.
+  else if (answer != null && (answer.headersSent || answer.req.complete)) endAnswered(socket.pause())
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
     endWith(socket, new HttpProblem('request_timeout', 'the request did not arrive whole in time.'))
   else if (error.code === 'HPE_HEADER_OVERFLOW')
@@ -312,8 +321,15 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
 }
 
+/** Ends a connection of which nothing more is read, after the last answer. */
+function endAnswered(socket: Answering): void {
+  const answer = socket._httpMessage
+  if (answer == null) socket.end()
+  else answer.once('close', () => endAnswered(socket))
+}
+
 /** @param as another status than the code's, such as that of RFC 6585 section 5 */
-function endWith(socket: Socket, problem: HttpProblem, as: { readonly status?: number } = {}): void {
+function endWith(socket: Duplex, problem: HttpProblem, as: { readonly status?: number } = {}): void {
   const { status, headers, body } = refusalOf(problem, 0)
   const code = as.status ?? status
   const title = STATUS_CODES[code] ?? ''

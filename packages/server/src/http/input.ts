@@ -27,10 +27,11 @@ export function readInput<Schema extends z.ZodObject>(
  * @throws HttpProblem `invalid_input`
  */
 export function readQuery<Schema extends z.ZodObject>(schema: Schema, search: string): z.infer<Schema> {
+  const shape: z.core.$ZodShape = schema.shape
   const given: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
   const repeated = new Set<string>()
   for (const [name, value] of new URLSearchParams(search)) {
-    const member = Object.hasOwn(schema.shape, name) ? schema.shape[name] : undefined
+    const member = Object.hasOwn(shape, name) ? shape[name] : undefined
     if (member !== undefined && isList(member)) {
       const list = given[name]
       if (Array.isArray(list)) list.push(value)

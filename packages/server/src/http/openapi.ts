@@ -80,10 +80,13 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
 }
 
 const PREFER = z.object({
-  Prefer: z.string().optional().meta({
-    description: 'wait=SECONDS: how long to wait for a refresh, 20 where absent (RFC 7240)',
-    example: 'wait=5',
-  }),
+  Prefer: z
+    .string()
+    .optional()
+    .meta({
+      description: 'wait=SECONDS: how long to wait for a refresh, 20 where absent (RFC 7240)',
+      examples: ['wait=5'],
+    }),
 })
 
 function problemResponses(codes: readonly ProblemCode[]) {

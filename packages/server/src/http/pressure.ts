@@ -11,18 +11,22 @@ export interface Pressure {
 const RESOLUTION_MS = 10
 const LOOK_EVERY_MS = 500
 
-/** @param delayMsMax the mean delay, over half a second, that is too much; 0: nothing ever is */
+/** @param delayMsMax the delay that is too much, as a request meets it on average over half a second; 0: nothing ever is */
 export function watchPressure(delayMsMax: number): Pressure {
   if (delayMsMax === 0) return { check: () => undefined, stop: () => undefined }
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
   let overloaded = false
-  const timer = setInterval(() => {
-    // Of a loop that stood still for the whole time there is no sample yet: the mean is NaN, and this timer is late.
-    const meanMs = delay.mean / 1e6 - RESOLUTION_MS
-    overloaded = Number.isNaN(meanMs) || meanMs > delayMsMax
+  const look = (): void => {
+    // A long turn meets more requests than a short one, so each counts by its length: one that lasted for two seconds is
+    // not hidden by the fifty short ones before it.
+    const { mean, stddev } = delay
+    const metMs = (mean + stddev ** 2 / mean) / 1e6 - RESOLUTION_MS
+    overloaded = Number.isNaN(metMs) || metMs > delayMsMax
     delay.reset()
-  }, LOOK_EVERY_MS)
+  }
+  // After the other timers of this turn, for one of them notes how long the turn before was.
+  const timer = setInterval(() => setImmediate(look), LOOK_EVERY_MS)
   timer.unref()
   return {
     check() {

@@ -107,7 +107,7 @@ function readRequest(operation: Operation, request: FastifyRequest) {
 }
 
 function bodyIn({ body }: FastifyRequest): unknown {
-  if (body === undefined || body === null) {
+  if (body === undefined) {
     throw new HttpProblem('malformed_request', 'this operation wants a body: JSON, as Content-Type: application/json.')
   }
   return body

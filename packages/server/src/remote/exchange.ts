@@ -1,8 +1,8 @@
 /** One request to a server, and its answer: sent once, to nobody else, and believed only where Tokenkeep wrote it. */
-import { Buffer } from 'node:buffer'
 import { TICK_MS, TokenError, type Secret } from '@tokenkeep/core'
 import { UnlikeTheWire } from './members.ts'
 import { refusalOf } from './refusal.ts'
+import { transmit, type Received } from './transmission.ts'
 import { tooLate, unreachable, type Lost } from './unreachable.ts'
 
 export interface Asked {
@@ -44,37 +44,33 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 export function createExchange({ url: server, apiKey, now }: Server): Exchange {
   const closing = new AbortController()
 
-  const answerTo = async (asked: Asked, lost: Lost): Promise<Answer> => {
+  const answerTo = async (asked: Asked, lost: Lost): Promise<Received & { readonly receivedAtMs: number }> => {
     const { method, path, query, body, prefer, withinMs = WITHIN_MS } = asked
     const ending = new AbortController()
     const deadline = startDeadline(withinMs, () => ending.abort())
+    let receivedAtMs = 0
     try {
-      const response = await fetch(`${server}${path}${search(query)}`, {
-        method,
-        headers: {
-          accept: 'application/json, application/problem+json',
-          authorization: `Bearer ${apiKey.reveal()}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(prefer === undefined ? {} : { prefer }),
+      const received = await transmit(
+        new URL(`${server}${path}${search(query)}`),
+        {
+          method,
+          headers: {
+            accept: 'application/json, application/problem+json',
+            authorization: `Bearer ${apiKey.reveal()}`,
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...(prefer === undefined ? {} : { prefer }),
+          },
+          body: body === undefined ? '' : JSON.stringify(body),
+          signal: AbortSignal.any([closing.signal, ending.signal]),
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // Whoever redirects would choose who gets the key.
-        redirect: 'manual',
-        signal: AbortSignal.any([closing.signal, ending.signal]),
-      })
-      const { status, headers } = response
-      const receivedAtMs = now()
-      if (status >= 300 && status < 400) throw redirected(server, headers.get('location'), status)
-      const mediaType = (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-      return { status, mediaType, receivedAtMs, text: await textOf(response) }
+        { onHead: () => (receivedAtMs = now()), bytesMax: ANSWER_BYTES_MAX },
+      )
+      return { ...received, receivedAtMs }
     } catch (error) {
-      if (error instanceof TokenError || error instanceof UnlikeTheWire) throw error
       if (closing.signal.aborted) throw new TokenError('closed', 'this client of a server is closed.')
-      throw deadline.passed() ? tooLate(lost, Math.round(withinMs / 1000)) : unreachable(error, lost)
+      throw deadline.passed() ? tooLate(lost, withinMs) : unreachable(error, lost)
     } finally {
       deadline.cancel()
-      // What was not read of an answer would keep its connection, and so this process.
-      ending.abort()
     }
   }
 
@@ -84,7 +80,10 @@ export function createExchange({ url: server, apiKey, now }: Server): Exchange {
       try {
         const answer = await answerTo(asked, { server, changes: asked.method !== 'GET' })
         status = answer.status
-        const { mediaType, receivedAtMs, text } = answer
+        const { mediaType, receivedAtMs, location, text } = answer
+        // Whoever redirects would choose who gets the key.
+        if (status >= 300 && status < 400) throw redirected(server, location, status)
+        if (text === null) throw new UnlikeTheWire('it does not end')
         if (status < 300 && mediaType === 'application/json') return read(jsonOf(text), receivedAtMs)
         if (status >= 400 && mediaType === 'application/problem+json') {
           // An echo of somebody else must not bring the key into an error.
@@ -99,29 +98,8 @@ export function createExchange({ url: server, apiKey, now }: Server): Exchange {
   }
 }
 
-interface Answer {
-  readonly status: number
-  /** In lower case, without parameters. */
-  readonly mediaType: string
-  /** Epoch milliseconds. */
-  readonly receivedAtMs: number
-  readonly text: string
-}
-
 const search = (query: URLSearchParams | undefined): string =>
   query === undefined || query.size === 0 ? '' : `?${query.toString()}`
-
-async function textOf({ body }: Response): Promise<string> {
-  if (body === null) return ''
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length
-    if (bytes > ANSWER_BYTES_MAX) throw new UnlikeTheWire('it does not end')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
 
 function jsonOf(text: string): unknown {
   try {

@@ -1,4 +1,4 @@
-/** Why no whole answer of a server came, in words; the error that `fetch` threw stops here, for it can hold what was sent. */
+/** Why no whole answer of a server came, in words; the error that Node threw stops here, for it can hold what was sent. */
 import { TokenError } from '@tokenkeep/core'
 
 export interface Lost {
@@ -7,7 +7,7 @@ export interface Lost {
   readonly changes: boolean
 }
 
-/** @param error whatever `fetch`, or the reading of its answer, threw */
+/** @param error whatever Node threw while it sent the request or read the answer */
 export function unreachable(error: unknown, { server, changes }: Lost): TokenError {
   const code = codeOf(error)
   const why = WHY.find(({ codes }) => codes.test(code)) ?? OTHERWISE
@@ -18,10 +18,10 @@ export function unreachable(error: unknown, { server, changes }: Lost): TokenErr
   )
 }
 
-export const tooLate = ({ server, changes }: Lost, seconds: number): TokenError =>
+export const tooLate = ({ server, changes }: Lost, withinMs: number): TokenError =>
   new TokenError(
     'server_unreachable',
-    `the server at ${server} did not answer within ${seconds} s: look whether it runs, or try later.` +
+    `the server at ${server} did not answer within ${withinMs / 1000} s: look whether it runs, or try later.` +
       (changes ? LOOK_FIRST : ''),
   )
 
@@ -51,7 +51,7 @@ const WHY: readonly Why[] = [
     perhapsSent: false,
   },
   {
-    codes: /^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/,
+    codes: /^ETIMEDOUT$/,
     words: 'its host did not answer in time; look at the URL and the network',
     perhapsSent: false,
   },
@@ -62,6 +62,7 @@ const WHY: readonly Why[] = [
       'NODE_EXTRA_CA_CERTS',
     perhapsSent: false,
   },
+  { codes: /^HPE_/, words: 'what answers there speaks no HTTP; look at the URL', perhapsSent: true },
 ]
 
 const OTHERWISE: Why = {
@@ -70,11 +71,8 @@ const OTHERWISE: Why = {
   perhapsSent: true,
 }
 
-/** `fetch` hides the reason in `cause`. A code is a name of Node or undici; anything else is not repeated. */
+/** A code is a name of Node; anything else is not repeated. */
 function codeOf(error: unknown): string {
-  for (const each of [error, error instanceof Error ? error.cause : undefined]) {
-    if (each instanceof Error && 'code' in each && typeof each.code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(each.code))
-      return each.code
-  }
-  return ''
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return ''
+  return /^[A-Z][A-Z0-9_]+$/.test(error.code) ? error.code : ''
 }

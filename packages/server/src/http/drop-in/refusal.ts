@@ -134,7 +134,7 @@ export function refusalAnswer(error: unknown, nowMs: number): RefusalAnswer | nu
   if (error instanceof TokenError) {
     const meaning: Meaning = MEANINGS[error.code]
     const status = meaning.status ?? STATUS[meaning.error]
-    const headers = retryAfter(error.code === 'unreadable' ? 'unavailable' : error.code, error.retryAt, nowMs)
+    const headers = meaning.error === 'temporarily_unavailable' ? retryAfter('unavailable', error.retryAt, nowMs) : {}
     return answerOf(error.code, meaning.error, describe(error, meaning.description), { status, headers })
   }
   if (error instanceof HttpProblem) {
