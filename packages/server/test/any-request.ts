@@ -26,43 +26,34 @@ export interface AnyRequests {
 export function openAnyRequests({ heard }: { readonly heard: (sent: Sent, answer: Answer) => void }): AnyRequests {
   const agent = new Agent({ keepAlive: true })
   return {
-    send(port, sent) {
-      return new Promise((resolve, reject) => {
-        const { method = 'GET', target: path, headers = {}, body } = sent
-        const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-        const lines = Object.entries({ host: `127.0.0.1:${port}`, ...length, ...headers })
-        const outgoing = request(
-          {
-            agent,
-            host: '127.0.0.1',
-            port,
-            method,
-            path,
-            // As a list, so that Node adds no Host of its own and lets one come twice.
-            headers: lines.flatMap(([name, value]) => [value].flat().flatMap((each) => [name, each])),
-          },
-          (incoming) => {
-            const parts: Buffer[] = []
-            incoming.on('data', (part: Buffer) => parts.push(part))
-            incoming.on('error', reject)
-            incoming.on('end', () => {
-              const { statusCode = 0, headers: received } = incoming
-              const answer = { status: statusCode, headers: received, text: Buffer.concat(parts).toString('utf8') }
-              try {
-                heard(sent, answer)
-                resolve(answer)
-              } catch (error) {
-                reject(error)
-              }
-            })
-          },
-        )
-        outgoing.on('error', reject)
-        outgoing.end(body)
-      })
+    async send(port, sent) {
+      const answer = await exchange(agent, port, sent)
+      heard(sent, answer)
+      return answer
     },
     close: () => agent.destroy(),
   }
+}
+
+function exchange(agent: Agent, port: number, sent: Sent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { method = 'GET', target: path, headers = {}, body } = sent
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+    const lines = Object.entries({ host: `127.0.0.1:${port}`, ...length, ...headers })
+    // As a list, so that Node adds no Host of its own and lets one come twice.
+    const list = lines.flatMap(([name, value]) => [value].flat().flatMap((each) => [name, each]))
+    const outgoing = request({ agent, host: '127.0.0.1', port, method, path, headers: list }, (incoming) => {
+      const parts: Buffer[] = []
+      incoming.on('data', (part: Buffer) => parts.push(part))
+      incoming.on('error', reject)
+      incoming.on('end', () => {
+        const { statusCode: status = 0, headers: received } = incoming
+        resolve({ status, headers: received, text: Buffer.concat(parts).toString('utf8') })
+      })
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
 }
 
 /** The answers that stand one after the other in what a connection brought; each has a Content-Length. */

@@ -376,9 +376,10 @@ suite('what a server answers', () => {
     assert.equal(errorAnswer(ended).message, 'not for Bearer [api_key]')
   })
 
-  test('a server that is silent is given up at the deadline, and after close at once', async () => {
+  test('a server that is silent is given up at the deadline, and after close at once', async (t) => {
     await using server = await startAnswering(() => undefined)
     const exchange = createExchange({ url: server.url, apiKey: new Secret('api_key', KEY), now: () => Date.now() })
+    t.after(() => exchange.close())
     const silent = { method: 'POST', path: '/v1/keys', body: {}, withinMs: 200 } as const
     await assert.rejects(exchange.ask(silent, String), (error) => {
       assert.ok(error instanceof TokenError && error.code === 'server_unreachable')
@@ -610,13 +611,17 @@ suite('the process of a command that asks a server', () => {
     assert.doesNotMatch(local.err, /server\/src\/remote\//)
   })
 
-  test('a certificate that nobody vouches for is refused, and one of an own authority can be named', async () => {
+  test('a certificate that nobody vouches for is refused, and one of an own authority can be named', async (t) => {
     const fixture = (name: string): string =>
       fileURLToPath(new URL(`../../node/test/fixtures/localhost-${name}.pem`, import.meta.url))
     const server = createTlsServer(
       { cert: readFileSync(fixture('certificate')), key: readFileSync(fixture('key')) },
       (_, response) => json(TOKEN)(response, {} as never),
     ).listen(0, '127.0.0.1')
+    t.after(() => {
+      server.closeAllConnections()
+      server.close()
+    })
     await once(server, 'listening')
     const address = server.address()
     assert.ok(typeof address === 'object' && address !== null)
@@ -629,8 +634,6 @@ suite('the process of a command that asks a server', () => {
       environment: { ...environment, NODE_EXTRA_CA_CERTS: fixture('certificate') },
     })
     assert.deepEqual([trusted.code, trusted.out], [0, 'canary-access-token\n'], trusted.err)
-    server.closeAllConnections()
-    server.close()
   })
 
   test('a signal ends the waiting for a server at once', async () => {

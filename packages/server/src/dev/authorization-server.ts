@@ -22,7 +22,7 @@ export async function startAuthorizationServer(at: {
     if (error instanceof PortInUse) {
       throw new TokenError(
         'in_use',
-        `${error.message}. Another \`tokenkeep dev\` may be running; --as-port PORT chooses another port.`,
+        `${error.message}. Another \`tokenkeep dev\` may be running; --as-port PORT chooses another port, as --port PORT does for Tokenkeep itself.`,
       )
     }
     if (error instanceof StateUnusable) {

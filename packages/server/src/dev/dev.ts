@@ -47,7 +47,7 @@ export async function dev(context: Context, { port, asPort, once, version }: Dev
   await using server = await startAuthorizationServer({ port: asPort, stateFile: place.serverState })
   const { credentials, replacedBecause } = await setUp({ server, place, onEvent, nowMs: around.now() })
   if (replacedBecause !== null) {
-    output.aside(`new keys were made, and the old ones revoked: ${place.credentials}: ${replacedBecause}`)
+    output.aside(`new keys were made in place of those in ${place.credentials}: ${replacedBecause}`)
   }
   // The tour opens the data once more for itself, to close it and to be killed; what serves only answers then.
   await using keep = await openTokenkeep({ ...openOptionsOf(place), background: !forTour, onEvent })

@@ -1,13 +1,12 @@
 /** The HTTP server: what every request meets, and where it goes. */
-import { Buffer, isUtf8 } from 'node:buffer'
-import { STATUS_CODES, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { type Buffer, isUtf8 } from 'node:buffer'
+import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
+import { watchConnections, type Connections } from './connections.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -18,6 +17,7 @@ import { registerRoutes } from './routes.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import type { HttpSettings } from './settings.ts'
 import { registerTokenRoute } from './token-route.ts'
+import { answerUnreadable, endWith } from './unreadable.ts'
 
 export interface AppSetup {
   readonly keep: Tokenkeep
@@ -56,10 +56,12 @@ const LATE_NOTICED_MS = 1_000
 
 export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
+  let connections: Connections | null = null
   let ready = true
   return {
     async listen({ host, port, tls }) {
       server = build(setup, { tls, ready: () => ready })
+      connections = watchConnections(server.server, tls === undefined ? 'connection' : 'secureConnection')
       try {
         // Of Fastify's two servers for this name the second has none of our settings and is not waited for.
         await server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
@@ -76,11 +78,10 @@ export function createApp(setup: AppSetup): App {
     async close(withinMs) {
       ready = false
       if (server === null) return
-      const { server: sockets } = server
       const closing = server.close()
       // A connection whose last answer was sent stays open for the next request, which nobody would take.
-      const sweep = setInterval(() => sockets.closeIdleConnections(), SWEEP_EVERY_MS)
-      const cut = setTimeout(() => sockets.closeAllConnections(), withinMs)
+      const sweep = setInterval(() => connections?.closeIdle(), SWEEP_EVERY_MS)
+      const cut = setTimeout(() => connections?.closeAll(), withinMs)
       await closing
       clearInterval(sweep)
       clearTimeout(cut)
@@ -303,45 +304,6 @@ function inOurWords(error: unknown): unknown {
     default:
       return error
   }
-}
-
-/** Node keeps the answer that is being written with its socket, and tells nobody else which it is. */
-type Answering = Socket & { readonly _httpMessage?: ServerResponse | null }
-
-/** What is no HTTP, or came too slowly: there is no request to answer, only a socket. */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Answering): void {
-  const answer = socket._httpMessage
-  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
-  // An earlier request waits for its answer, and would take this one for it.
-  else if (answer != null && (answer.headersSent || answer.req.complete)) endAnswered(socket.pause())
-  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    endWith(socket, new HttpProblem('request_timeout', 'the request did not arrive whole in time.'))
-  else if (error.code === 'HPE_HEADER_OVERFLOW')
-    endWith(socket, new HttpProblem('malformed_request', 'the headers are too large.'), { status: 431 })
-  else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
-}
-
-/** Ends a connection of which nothing more is read, after the last answer. */
-function endAnswered(socket: Answering): void {
-  const answer = socket._httpMessage
-  if (answer == null) socket.end()
-  else answer.once('close', () => endAnswered(socket))
-}
-
-/** @param as another status than the code's, such as that of RFC 6585 section 5 */
-function endWith(socket: Duplex, problem: HttpProblem, as: { readonly status?: number } = {}): void {
-  const { status, headers, body } = refusalOf(problem, 0)
-  const code = as.status ?? status
-  const title = STATUS_CODES[code] ?? ''
-  const text = JSON.stringify({ ...body, status: code, title })
-  const lines = Object.entries({
-    ...SECURITY_HEADERS,
-    ...headers,
-    'content-type': 'application/problem+json; charset=utf-8',
-    'content-length': String(Buffer.byteLength(text)),
-    connection: 'close',
-  }).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${code} ${title}\r\n${lines.join('')}\r\n${text}`)
 }
 
 function notListening(error: unknown, { host, port }: { readonly host: string; readonly port: number }): unknown {

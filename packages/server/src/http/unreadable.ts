@@ -1,0 +1,44 @@
+/** What is answered where no request could be read: there is only a socket, and perhaps an earlier request on it. */
+import { Buffer } from 'node:buffer'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { answerOn } from './connections.ts'
+import { HttpProblem, refusalOf } from './problem.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
+
+/** That is no HTTP, or it came too slowly. */
+export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  const answer = answerOn(socket)
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  // An earlier request waits for its answer, and would take this one for it.
+  else if (answer !== null && (answer.headersSent || answer.req.complete)) endAnswered(socket.pause())
+  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    endWith(socket, new HttpProblem('request_timeout', 'the request did not arrive whole in time.'))
+  else if (error.code === 'HPE_HEADER_OVERFLOW')
+    endWith(socket, new HttpProblem('malformed_request', 'the headers are too large.'), { status: 431 })
+  else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
+}
+
+/** @param as another status than the code's, such as that of RFC 6585 section 5 */
+export function endWith(socket: Duplex, problem: HttpProblem, as: { readonly status?: number } = {}): void {
+  const { status, headers, body } = refusalOf(problem, 0)
+  const code = as.status ?? status
+  const title = STATUS_CODES[code] ?? ''
+  const text = JSON.stringify({ ...body, status: code, title })
+  const lines = Object.entries({
+    ...SECURITY_HEADERS,
+    ...headers,
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(text)),
+    connection: 'close',
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${code} ${title}\r\n${lines.join('')}\r\n${text}`)
+}
+
+/** Ends a connection of which nothing more is read, after the last answer. */
+function endAnswered(socket: Socket): void {
+  const answer = answerOn(socket)
+  if (answer === null) socket.end()
+  else answer.once('close', () => endAnswered(socket))
+}
