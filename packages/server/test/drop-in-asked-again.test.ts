@@ -188,6 +188,16 @@ test('a token revoked upstream is replaced within two calls', async () => {
   assert.equal(await desk.refreshes(), 1)
 })
 
+test('a client that always names the scope it has is no worse off', async () => {
+  const desk = await openAskingDesk()
+  await using world = desk.world
+  const first = await world.refresh(desk.key, desk.refreshToken)
+  await world.upstream.control.revokeAccessToken(String(first.body['access_token']))
+  const scope = String(first.body['scope']).split(' ').reverse().join(' ')
+  const second = await world.refresh(desk.key, desk.refreshToken, { scope })
+  assert.notEqual(second.body['access_token'], first.body['access_token'])
+})
+
 test('a token that works is handed out again and again, and the provider asked once in 10 s', async () => {
   const desk = await openAskingDesk()
   await using world = desk.world
@@ -274,6 +284,9 @@ test('an API that refuses every token causes one refresh by a loop, and no storm
     world.forward(2_000)
   }
   assert.equal(await desk.refreshes(), 1)
+  // Every third time, and not each one from the third on.
+  const reports = world.events.filter(({ type }) => type === 'access_token_rejected')
+  assert.ok(reports.length <= 20 / 2, String(reports.length))
 })
 
 test('where the provider cannot be asked, processes that ask in the same moment are no loop', async () => {

@@ -116,6 +116,25 @@ test('a mistake of ours is 500 server_error and stands in the log; the client le
   assert.deepEqual(logged, ['a request failed'])
 })
 
+test('a question to the provider that fails costs no token; a mistake of ours there stands in the log', async () => {
+  await using world = await openServedWorld()
+  await world.connect('dealer-42')
+  const key = await world.makeKey()
+  const refreshToken = await world.share('dealer-42', key)
+  const cases = [
+    { error: new TokenError('store_unavailable', ''), told: [] },
+    { error: new Error('broken'), told: ['an introspection failed'] },
+  ]
+  for (const { error, told } of cases) {
+    const keep: Tokenkeep = { ...world.keep, introspect: () => Promise.reject(error) }
+    const { post, logged } = openBare(keep, { check: () => undefined, stop: () => undefined })
+    const form = { grant_type: 'refresh_token', refresh_token: refreshToken, ...asClient(key) }
+    assert.equal((await post(form)).statusCode, 200)
+    assert.equal((await post(form)).statusCode, 200)
+    assert.deepEqual(logged, told)
+  }
+})
+
 test('a client is kept waiting for 10 s at most', async () => {
   await using world = await openServedWorld()
   await world.connect('dealer-42')

@@ -20,7 +20,8 @@ const moment = (epochMs: number): string => new Date(epochMs).toISOString()
 const momentOrNull = (epochMs: number | null): string | null => (epochMs === null ? null : moment(epochMs))
 const seconds = (durationMs: number | null): number | null => (durationMs === null ? null : durationMs / 1000)
 const durationMs = (seconds: number | null | undefined): number | null | undefined =>
-  seconds == null ? seconds : seconds * 1000
+  // Rounded: 1.001 s times 1000 is not 1001 ms.
+  seconds == null ? seconds : Math.round(seconds * 1000)
 
 export const tokenWire = ({ accessToken, tokenType, expiresAt, scope }: HandOut, nowMs: number): TokenWire => ({
   access_token: accessToken,
