@@ -89,6 +89,21 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       : undefined
   }
 
+  /** What was asked for since this process last waited: equal requests are one, whether they are two or ten thousand. */
+  const asking = new Map<string, Promise<HandOut>>()
+
+  const together = (given: string, asked: TokenOptions): Promise<HandOut> => {
+    const key = keyOf(given, asked)
+    if (key === null) return cold(given, asked)
+    const same = asking.get(key)
+    if (same !== undefined) return same
+    // Not for longer: whoever asks after a 401 was reported must not get an answer from before it.
+    if (asking.size === 0) void Promise.resolve().then(() => asking.clear())
+    const answer = cold(given, asked)
+    asking.set(key, answer)
+    return answer
+  }
+
   const cold = async (given: string, asked: TokenOptions): Promise<HandOut> => {
     if (closed) throw closedError()
     const { id, variant, minTtlMs, waitMs } = readRequest(given, asked, numbers)
@@ -271,7 +286,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   return {
     // The only async function between a caller and a remembered token.
     async token(id, asked) {
-      return hot(id, asked) ?? cold(id, asked ?? {})
+      return hot(id, asked) ?? together(id, asked ?? {})
     },
     async tend(view) {
       if (closed || !refreshes) return
@@ -298,6 +313,14 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       return ended === 'deadline' ? 'flying' : 'landed'
     },
   }
+}
+
+/** Names what is asked for; null: it is asked for in a way that has to be looked at first. */
+function keyOf(given: string, { scope, resource, minTtlMs, waitMs }: TokenOptions): string | null {
+  if (typeof given !== 'string' || typeof (scope ?? '') !== 'string' || resource !== undefined) return null
+  if (given.includes('\n') || scope?.includes('\n') === true) return null
+  const plain = [minTtlMs, waitMs].every((each) => each === undefined || typeof each === 'number')
+  return plain ? `${given}\n${scope === undefined ? '' : `=${scope}`}\n${minTtlMs}\n${waitMs}` : null
 }
 
 function readRequest(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ms, startScheduler, TokenError, type AttemptId } from '@tokenkeep/core'
+import { ms, startScheduler, TokenError, type AttemptId, type TokenOptions } from '@tokenkeep/core'
 import { S, MIN, START, type Process, createWorld, type World, withX, type Fate, follow } from './manager-world.ts'
 
 // ---- sharing -------------------------------------------------------------------------------------------------------
@@ -11,6 +11,33 @@ test('a thousand simultaneous requests on an expired token are one presentation 
   const fates = Array.from({ length: 1_000 }, () => follow(manager.token('x')))
   await world.pass(100)
   assert.deepEqual(new Set(fates.map(({ token }) => token)), new Set(['at-1']))
+  assert.equal(world.presented.length, 1)
+})
+
+test('requests of one turn are one where they ask for the same, and never where they do not', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world)
+  const asked: readonly TokenOptions[] = [{}, { scope: 'undefined' }, { scope: '' }, { minTtlMs: 1 }, { waitMs: 5 * S }]
+  const twice = [...asked, ...asked].map((options) => manager.token('x', options))
+  const odd = [manager.token('x\n'), manager.token('x\n\nundefined'), manager.token('y')]
+  const settled = Promise.allSettled([...twice, ...odd])
+  await world.pass(3 * S)
+  const ends = (await settled).map((end) =>
+    end.status === 'fulfilled' ? end.value.scope : end.reason instanceof TokenError ? end.reason.code : 'other',
+  )
+  const once = ['a b', 'undefined', 'invalid_input', 'a b', 'a b']
+  assert.deepEqual(ends, [...once, ...once, 'invalid_input', 'invalid_input', 'unknown_connection'])
+})
+
+test('who asks after a 401 was reported gets no answer from before it', async () => {
+  const world = createWorld()
+  const process = await withX(world, 40 * S)
+  const early = process.manager.token('x', { minTtlMs: 1 })
+  const { accessToken } = await early
+  await process.custody.rejected('x', accessToken)
+  const late = follow(process.manager.token('x', { minTtlMs: 1 }))
+  await world.pass(S)
+  assert.notEqual(late.token, accessToken)
   assert.equal(world.presented.length, 1)
 })
 

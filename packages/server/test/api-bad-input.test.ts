@@ -681,8 +681,8 @@ test('a key is read as RFC 6750 has it, and anything else is nobody', async () =
 })
 
 test('no refusal held what was sent', () => {
-  const asked = (answer: Answer): boolean => answer.status >= 400 && answer.text.includes(world.admin.key)
-  assert.deepEqual(api.answers.filter(asked), [])
+  const repeats = ({ status, text }: Answer): boolean => status >= 400 && text.includes(world.admin.key)
+  assert.deepEqual(api.heard.map(({ answer }) => answer).filter(repeats), [])
   assert.doesNotMatch(api.logged(), new RegExp(`${CANARY}|${world.admin.key}`))
   assert.doesNotMatch(api.logged(), /"level":"(error|fatal)"/, 'and nothing was a mistake of ours')
 })

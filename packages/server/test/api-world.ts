@@ -42,8 +42,8 @@ export interface ApiWorld extends ApiServer, AsyncDisposable {
   readonly folder: string
   readonly path: string
   readonly contract: Contract
-  /** Every answer that came. */
-  readonly answers: readonly Answer[]
+  /** Everything that was asked, and what came. */
+  readonly heard: readonly { readonly sent: Sent; readonly answer: Answer }[]
   /** Everything that was logged. */
   logged(): string
   /** Another HTTP server, on the same Tokenkeep unless another is given. */
@@ -62,12 +62,12 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
   const world = await openServedWorld({ ...options, open: { ...file, ...options.open, onEvent: metrics.heard } })
   const { keep, admin } = world
   const opened: { close(): Promise<void> }[] = []
-  const answers: Answer[] = []
+  const heard: { readonly sent: Sent; readonly answer: Answer }[] = []
 
   let contract: Contract | null = null
   const requests = openAnyRequests({
     heard(sent, answer) {
-      answers.push(answer)
+      heard.push({ sent, answer })
       contract?.check(sent, answer)
     },
   })
@@ -96,7 +96,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
     folder,
     path: file.path,
     contract,
-    answers,
+    heard,
     logged: () => lines.join(''),
     serve,
     async reopen() {

@@ -313,7 +313,7 @@ test('a server that is overloaded, at its limit, without its database or about t
   const away = new TokenError('store_unavailable', `the database ${api.path} cannot be used now: the disk is full`)
   await all(await api.serve({}, { keep: failing(keep, away) }), 503, 'store_unavailable')
   await all(await api.serve({}, { keep: failing(keep, new Error('a slip of ours')) }), 500, 'unexpected')
-  assert.ok(api.answers.every(({ text }) => !text.includes(api.folder) && !text.includes('slip')))
+  assert.ok(api.heard.every(({ answer: { text } }) => !text.includes(api.folder) && !text.includes('slip')))
   assert.match(api.logged(), /the disk is full/, 'whoever runs the server reads what it was')
 
   const busy = await api.serve({ eventLoopDelayMsMax: 50 })
