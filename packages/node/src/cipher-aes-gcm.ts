@@ -26,8 +26,16 @@ export function createAesGcmCipher({ installation, keys }: { installation: strin
   const masters = new Map(keys.keys.map((master) => [master.id, master]))
   const fingerprintKey = expandToKey(keys.fingerprintKey, joinUnambiguously('tokenkeep 1 fingerprints', installation))
   const nonces = createNonces()
+  const ownKey = createOwnKeys(installation)
   const sealer: Sealer = {
-    seal: (secret, place) => seal(secret, { installation, place, master: keys.current, nonce: nonces.next() }),
+    seal: (secret, place) =>
+      seal(secret, {
+        installation,
+        place,
+        key: ownKey(keys.current, place),
+        master: keys.current,
+        nonce: nonces.next(),
+      }),
     fingerprint: (secret) =>
       createHmac('sha256', fingerprintKey).update(secret.reveal()).digest('base64url') as Fingerprint,
   }
@@ -38,7 +46,7 @@ export function createAesGcmCipher({ installation, keys }: { installation: strin
       if (!(sealed instanceof Uint8Array) || sealed.length < SEALING_BYTES || sealed[0] !== VERSION) return 'tampered'
       const master = masters.get(Buffer.from(sealed.subarray(1, HEADER_BYTES)).toString('hex'))
       if (master === undefined) return 'no_key'
-      const text = open(sealed, { installation, place, master })
+      const text = open(sealed, { installation, place, key: ownKey(master, place) })
       return text === null ? 'tampered' : new Secret(kind, text)
     },
   }
@@ -47,17 +55,21 @@ export function createAesGcmCipher({ installation, keys }: { installation: strin
 interface Where {
   readonly installation: string
   readonly place: Place
-  readonly master: MasterKey
+  /** The key of this place's owner and class of purposes. */
+  readonly key: KeyObject
 }
 
-function seal(secret: Secret<string>, { nonce, ...where }: Where & { nonce: Uint8Array }): Sealed {
+function seal(
+  secret: Secret<string>,
+  { nonce, master, ...where }: Where & { readonly nonce: Uint8Array; readonly master: MasterKey },
+): Sealed {
   const text = secret.reveal()
   // UTF-8 has no half characters: it would come back as another secret.
   if (!text.isWellFormed()) throw new TokenError('invalid_input', `a ${secret.kind} holds half of a surrogate pair`)
   const header = Buffer.alloc(HEADER_BYTES)
   header[0] = VERSION
-  header.write(where.master.id, 1, 'hex')
-  const cipher = createCipheriv('aes-256-gcm', ownKey(where), nonce, { authTagLength: TAG_BYTES })
+  header.write(master.id, 1, 'hex')
+  const cipher = createCipheriv('aes-256-gcm', where.key, nonce, { authTagLength: TAG_BYTES })
   cipher.setAAD(associatedData(header, where))
   const parts = [header, nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]
   const sealed = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
@@ -72,7 +84,7 @@ function seal(secret: Secret<string>, { nonce, ...where }: Where & { nonce: Uint
 function open(sealed: Uint8Array, where: Where): string | null {
   const header = sealed.subarray(0, HEADER_BYTES)
   const nonce = sealed.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES)
-  const decipher = createDecipheriv('aes-256-gcm', ownKey(where), nonce, { authTagLength: TAG_BYTES })
+  const decipher = createDecipheriv('aes-256-gcm', where.key, nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(associatedData(header, where))
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
   const text = decipher.update(sealed.subarray(HEADER_BYTES + NONCE_BYTES, sealed.length - TAG_BYTES))
@@ -84,14 +96,28 @@ function open(sealed: Uint8Array, where: Where): string | null {
   }
 }
 
-/** Each owner has a key of its own for each class of purposes, so random nonces are never drawn too often for one key. */
-const ownKey = ({ installation, place, master }: Where): KeyObject =>
-  expandToKey(
-    master.key,
-    joinUnambiguously('tokenkeep 1 sealing', installation, place.purpose.split(':', 1)[0] ?? '', place.owner),
-  )
+// A refresh needs the keys of one connection four times within a second. Each takes about 500 bytes.
+const OWN_KEYS_MAX = 2048
 
-const associatedData = (header: Uint8Array, { installation, place }: Where): Buffer =>
+/**
+ * Each owner has a key of its own for each class of purposes, so random nonces are never drawn too often for one key. Those
+ * derived last are remembered.
+ */
+function createOwnKeys(installation: string): (master: MasterKey, place: Place) => KeyObject {
+  const derived = new Map<string, KeyObject>()
+  return (master, { purpose, owner }) => {
+    const [of = ''] = purpose.split(':', 1)
+    const name = `${master.id} ${of} ${owner}`
+    const known = derived.get(name)
+    if (known !== undefined) return known
+    const key = expandToKey(master.key, joinUnambiguously('tokenkeep 1 sealing', installation, of, owner))
+    if (derived.size >= OWN_KEYS_MAX) derived.delete(derived.keys().next().value ?? '')
+    derived.set(name, key)
+    return key
+  }
+}
+
+const associatedData = (header: Uint8Array, { installation, place }: Pick<Where, 'installation' | 'place'>): Buffer =>
   Buffer.concat([header, joinUnambiguously(installation, place.owner, place.purpose, place.serial)])
 
 /** Random nonces, drawn in blocks because one draw costs more than a seal. */

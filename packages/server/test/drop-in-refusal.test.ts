@@ -116,6 +116,20 @@ test('a mistake of ours is 500 server_error and stands in the log; the client le
   assert.deepEqual(logged, ['a request failed'])
 })
 
+test('what the client is not told about the database stands in the log', async () => {
+  await using world = await openServedWorld()
+  await world.connect('dealer-42')
+  const key = await world.makeKey()
+  const refreshToken = await world.share('dealer-42', key)
+  const away = new TokenError('store_unavailable', 'the database /somewhere/tokens.db is locked')
+  const keep: Tokenkeep = { ...world.keep, token: () => Promise.reject(away) }
+  const { post, logged } = openBare(keep, { check: () => undefined, stop: () => undefined })
+  const answer = await post({ grant_type: 'refresh_token', refresh_token: refreshToken, ...asClient(key) })
+  assert.equal(answer.statusCode, 503)
+  assert.equal(answer.body.includes('/somewhere'), false)
+  assert.deepEqual(logged, ['a request could not be served'])
+})
+
 test('a question to the provider that fails costs no token; a mistake of ours there stands in the log', async () => {
   await using world = await openServedWorld()
   await world.connect('dealer-42')

@@ -239,7 +239,6 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
     },
     async setSource({ caller, ids, body }) {
       const { id } = await keyInSight(caller, ids.id)
-      if (body.connection !== null) await visible(caller, body.connection)
       return wire.apiKeyWire(await keep.apiKeys.setSource(id, ids.provider, body.connection))
     },
   }

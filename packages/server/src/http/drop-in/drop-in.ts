@@ -10,6 +10,7 @@ import type { CallerDesk } from '../caller.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
+import { saysLess } from '../problem.ts'
 import { registerDiscovery } from './discovery.ts'
 import { takeForms } from './form-endpoint.ts'
 import { registerIntrospection } from './introspection.ts'
@@ -53,6 +54,7 @@ function answerRefusal(
   if (refusal === null) throw error
   const operation = request.routeOptions.config.operation ?? 'other'
   if (refusal.code === 'unexpected') log.error({ operation, error }, 'a request failed')
+  else if (saysLess(error)) log.warn({ operation, error }, 'a request could not be served')
   else if (refusal.status < 500) metrics.refused(refusal.code)
   metrics.answered(operation, refusal.status)
   return reply
