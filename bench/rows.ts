@@ -2,6 +2,8 @@
 import type { Row } from './row.ts'
 import { coldHandOut } from './rows/cold-hand-out.ts'
 import { httpBare } from './rows/http-bare.ts'
+import { httpDropIn } from './rows/http-drop-in.ts'
+import { httpHandOut } from './rows/http-hand-out.ts'
 import { importTime } from './rows/import-time.ts'
 import { refreshesBare } from './rows/refreshes-bare.ts'
 import { refreshes } from './rows/refreshes.ts'
@@ -18,4 +20,6 @@ export const ROWS: readonly Row[] = [
   startUp,
   importTime,
   httpBare,
+  httpHandOut,
+  httpDropIn,
 ]

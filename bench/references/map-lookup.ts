@@ -1,5 +1,5 @@
 /** The least that a program does which keeps its access tokens itself: a Map, and a look at the clock. */
-import { threadMs } from '../thread-time.ts'
+import { processorMs } from '../processor-time.ts'
 
 export interface Kept {
   readonly accessToken: string
@@ -18,13 +18,13 @@ export function prepareMapLookup(
     return found
   }
   return async (ids, forMs) => {
-    const startedAt = threadMs()
+    const startedAt = processorMs()
     let calls = 0
     let passedMs = 0
     while (passedMs < forMs) {
       for (const id of ids) await token(id)
       calls += ids.length
-      passedMs = threadMs() - startedAt
+      passedMs = processorMs() - startedAt
     }
     return calls / passedMs
   }

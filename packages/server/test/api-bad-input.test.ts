@@ -4,8 +4,10 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
 import { networkOf } from '../src/http/caller.ts'
+import { watchPressure } from '../src/http/pressure.ts'
 import { answersIn, speak, type Answer } from './any-request.ts'
 import { askUntil, busyLoop, openApiWorld, sentBy } from './api-world.ts'
 import { readAnswer, sameForAll } from './contract.ts'
@@ -655,6 +657,25 @@ test('a server that cannot keep up refuses new work, still says how it is, and r
     for (const target of ['/healthz', '/readyz', '/metrics']) assert.equal((await server.send({ target })).status, 200)
   }
   assert.equal(codeOf(await askUntil(200, ask)), '200')
+})
+
+test('one long turn is not hidden by many short ones', async () => {
+  const pressure = watchPressure(50)
+  await sleep(150)
+  const until = performance.now() + 200
+  while (performance.now() < until);
+  const deadline = Date.now() + 1500
+  let shed = false
+  while (!shed && Date.now() < deadline) {
+    await sleep(20)
+    try {
+      pressure.check()
+    } catch {
+      shed = true
+    }
+  }
+  pressure.stop()
+  assert.ok(shed)
 })
 
 test('a key is read as RFC 6750 has it, and anything else is nobody', async () => {

@@ -176,9 +176,9 @@ test('a server that is told to stop is no longer ready, and serves on', async ()
   assert.equal((await ask(api, 'dealer-1')).status, 200)
 })
 
-const refused = (port: number): Promise<boolean> =>
+const refused = (port: number, host = '127.0.0.1'): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
+    const socket = connect(port, host, () => {
       socket.destroy()
       resolve(false)
     }).on('error', () => resolve(true))
@@ -212,4 +212,11 @@ test('whoever cannot be answered in time is cut off, and the refresh is kept all
   await api.app.close(100)
   await cut
   while ((await api.keep.connections.get('dealer-1')).generation === 1) await sleep(20)
+})
+
+test('localhost is one server, with all its limits, and not a second one that nobody closes', async () => {
+  await using api = await openApiWorld()
+  const { url, port } = await api.serve({}, { host: 'localhost' })
+  assert.equal(url, `http://127.0.0.1:${port}`)
+  assert.ok(await refused(port, '::1'))
 })

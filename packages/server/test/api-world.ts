@@ -47,7 +47,10 @@ export interface ApiWorld extends ApiServer, AsyncDisposable {
   /** Everything that was logged. */
   logged(): string
   /** Another HTTP server, on the same Tokenkeep unless another is given. */
-  serve(settings?: Partial<HttpSettings>, setup?: Partial<Pick<AppSetup, 'keep' | 'clock'>>): Promise<ApiServer>
+  serve(
+    settings?: Partial<HttpSettings>,
+    setup?: Partial<Pick<AppSetup, 'keep' | 'clock'>> & { readonly host?: string },
+  ): Promise<ApiServer>
   /** Another Tokenkeep on the same file, as another process would open it. */
   reopen(): Promise<Tokenkeep>
   key(scopes: readonly ApiKeyScope[], labels?: Readonly<Record<string, string>>): Promise<ServedKey>
@@ -71,7 +74,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
       contract?.check(sent, answer)
     },
   })
-  const serve: ApiWorld['serve'] = async (settings = {}, setup = {}) => {
+  const serve: ApiWorld['serve'] = async (settings = {}, { host = '127.0.0.1', ...setup } = {}) => {
     const app = createApp({
       keep,
       settings: { ...HTTP_SETTINGS, ...options.settings, ...settings },
@@ -81,7 +84,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
       version: '0.0.0',
       ...setup,
     })
-    const { url, port } = await app.listen({ host: '127.0.0.1', port: 0 })
+    const { url, port } = await app.listen({ host, port: 0 })
     opened.push({ close: () => app.close(0) })
     const send: ApiServer['send'] = (sent) => requests.send(port, sent)
     return { app, url, port, send, ask: (operation, asking) => send(sentBy(operation, { key: admin.key, ...asking })) }

@@ -371,3 +371,17 @@ test('a token for own credentials that was revoked upstream is replaced; asking 
     assert.equal(later[0] === first, unaskable)
   }
 })
+
+test('own credentials that always name the scope they have are no worse off', async () => {
+  const { world } = await openAskingDesk()
+  await using _ = world
+  const scope = 'dealer-api'
+  await world.keep.connections.import({ id: 'machine', client: 'app', grantType: 'client_credentials', scope })
+  const key = await world.makeKey({ sources: { [REALM]: 'machine' } })
+  const form = { grant_type: 'client_credentials', scope, client_id: key.id, client_secret: key.key }
+  const first = await world.postForm('token', form)
+  await world.upstream.control.revokeAccessToken(String(first.body['access_token']))
+  const second = await world.postForm('token', form)
+  assert.equal(second.status, 200)
+  assert.notEqual(second.body['access_token'], first.body['access_token'])
+})

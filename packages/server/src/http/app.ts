@@ -171,9 +171,8 @@ function build(
 /** How Node reads requests, beside what Fastify hands on to it. */
 const transportOf = ({ requestTimeoutMs }: Pick<HttpSettings, 'requestTimeoutMs'>) => ({
   maxHeaderSize: HEADERS_BYTES_MAX,
-  // Given here as well: Node takes the longer one of the two for the body.
+  // Fastify sets it too late for the limit of the headers to follow, and of the two the longer one is then the body's.
   requestTimeout: requestTimeoutMs,
-  headersTimeout: requestTimeoutMs,
   connectionsCheckingInterval: Math.max(1, Math.min(LATE_NOTICED_MS, requestTimeoutMs / 2)),
   // Node would believe the first of two keys, types or hosts; joined, they are no key, type or host at all.
   joinDuplicateHeaders: true,

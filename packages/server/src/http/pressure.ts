@@ -22,7 +22,7 @@ export function watchPressure(delayMsMax: number): Pressure {
     // not hidden by the fifty short ones before it.
     const { mean, stddev } = delay
     const metMs = (mean + stddev ** 2 / mean) / 1e6 - RESOLUTION_MS
-    overloaded = Number.isNaN(metMs) || metMs > delayMsMax
+    overloaded = metMs > delayMsMax
     delay.reset()
   }
   // After the other timers of this turn, for one of them notes how long the turn before was.

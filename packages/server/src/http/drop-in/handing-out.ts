@@ -9,8 +9,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { acted, againAt, firstTime, isAskedAgain, stepFor, type HandedOut, type Said } from './asked-again.ts'
 import { forgetOldest } from './bounded.ts'
-import { unknownLocalRefreshToken } from './refusal.ts'
-import type { Share, Shares } from './shares.ts'
+import type { Confirm } from './confirmation.ts'
 import { createTokenAnswers } from './token-answer.ts'
 import { createUpstreamChecks } from './upstream-checks.ts'
 
@@ -21,13 +20,18 @@ export interface Wanted {
   readonly askedAt: MonoMs
   /** Whoever would be asking again, and through what. */
   readonly holder: string
-  /** What it was shared by; null: the client's own credentials. */
-  readonly share: { readonly token: string; readonly of: Share } | null
+  /** Whether a hand-out is of the connection that the client may use... */
+  readonly confirm: Confirm
+  /** ...and what is said where it is not. */
+  readonly refusal: () => Error
+  /** What goes back to the client; null: it has nothing to refresh by. */
+  readonly refreshToken: string | null
+  /** The provider, where asking often is a loop; null: any number of processes share what they get. */
+  readonly loopsAt: string | null
 }
 
 export interface HandingOutSetup {
   readonly keep: Tokenkeep
-  readonly shares: Shares
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
@@ -39,7 +43,7 @@ const HOLDERS_MAX = 10_000
 
 /** @returns answers a client; rejects where there is no token for it */
 export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, wanted: Wanted) => Promise<void> {
-  const { keep, shares, metrics, clock, log, operation } = setup
+  const { keep, metrics, clock, log, operation } = setup
   const answers = createTokenAnswers()
   const handedOut = new Map<string, HandedOut>()
   const checks = createUpstreamChecks(async (connection): Promise<Said> => {
@@ -59,16 +63,16 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     handedOut.set(holder, what)
   }
 
-  const send = (reply: FastifyReply, { share }: Wanted, given: HandOut): void => {
+  const send = (reply: FastifyReply, { refreshToken }: Wanted, given: HandOut): void => {
     metrics.handOut('drop_in', 'ok')
     metrics.answered(operation, 200)
-    answers.send(reply, given, share?.of.renewable === true ? share.token : null, clock.now().wall)
+    answers.send(reply, given, refreshToken, clock.now().wall)
   }
 
   /** Sends it, unless somebody has to be asked about it. */
   const handOut = (reply: FastifyReply, wanted: Wanted, given: HandOut): void | Promise<void> => {
-    const { holder, askedAt, share } = wanted
-    const confirmed = share === null || shares.confirm(share.token, share.of, given)
+    const { holder, askedAt } = wanted
+    const confirmed = wanted.confirm(given)
     if (confirmed !== true) return afterConfirming(reply, wanted, given, confirmed)
     const token = answers.nameOf(given)
     const before = handedOut.get(holder)
@@ -92,13 +96,12 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     given: HandOut,
     confirmed: Promise<boolean>,
   ): Promise<void> => {
-    if (!(await confirmed)) throw unknownLocalRefreshToken()
+    if (!(await confirmed)) throw wanted.refusal()
     return handOut(reply, wanted, given)
   }
 
   const act = (reply: FastifyReply, wanted: Wanted, given: HandOut, said: Said): void | Promise<void> => {
-    // With their own credentials any number of processes share one token, so that asking often is no loop.
-    const word = wanted.share === null && said === 'unsupported' ? 'unknown' : said
+    const word = wanted.loopsAt === null && said === 'unsupported' ? 'unknown' : said
     const handed = handedOut.get(wanted.holder)
     const step = stepFor(handed, answers.nameOf(given), word)
     if (step === 'hand_out') return send(reply, wanted, given)
@@ -112,16 +115,18 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     given: HandOut,
     step: 'replace' | 'report',
   ): Promise<void> => {
-    const { connection, options, holder, share } = wanted
+    const { connection, options, holder, loopsAt } = wanted
     if (step === 'report') {
+      const provider = loopsAt === null ? null : await keep.providers.get(loopsAt)
       // Forced, a refresh would end the token that works in every other process.
-      if (share !== null && (await keep.providers.get(share.of.provider)).refreshKillsAccessToken) {
-        return void send(reply, wanted, given)
+      if (provider?.refreshKillsAccessToken === true) {
+        send(reply, wanted, given)
+        return
       }
       await keep.rejected(connection, given.accessToken)
     }
     const next = await keep.token(connection, options)
-    if (share !== null && !(await shares.confirm(share.token, share.of, next))) throw unknownLocalRefreshToken()
+    if (!(await wanted.confirm(next))) throw wanted.refusal()
     const token = answers.nameOf(next)
     if (token !== answers.nameOf(given)) remember(holder, firstTime(token, clock.now().mono))
     send(reply, wanted, next)

@@ -6,21 +6,22 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { parseVariant, TokenError, type FailureCode, type TokenOptions } from '@tokenkeep/core'
 import { may } from '../caller.ts'
-import { createBelieved } from './bounded.ts'
 import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
 import type { Form } from './form.ts'
 import { createHandingOut, type HandingOutSetup, type Wanted } from './handing-out.ts'
 import { aboutResource, OAuthRefusal, unknownLocalRefreshToken } from './refusal.ts'
-import type { Share } from './shares.ts'
+import type { Share, Shares } from './shares.ts'
+import { createSources, type Source } from './sources.ts'
 
-export type TokenEndpointSetup = FormEndpointSetup & Omit<HandingOutSetup, 'operation'>
+export interface TokenEndpointSetup extends FormEndpointSetup, Omit<HandingOutSetup, 'operation'> {
+  readonly shares: Shares
+}
 
 /** Each grant type that is served (RFC 6749 section 3.2), for discovery too. */
 export const GRANT_TYPES = ['refresh_token', 'client_credentials'] as const
 type GrantType = (typeof GRANT_TYPES)[number]
 
 const OPERATION = 'dropInToken'
-const SOURCES_MAX = 10_000
 /**
  * At least half of its life left: more is never granted, so asking for all of it asks for that. A client with a wide
  * margin would come back at once for less.
@@ -28,8 +29,8 @@ const SOURCES_MAX = 10_000
 const HALF_OF_ITS_LIFE: TokenOptions = { minTtlMs: Number.MAX_SAFE_INTEGER, waitMs: 10_000 }
 
 export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
-  const { keep, shares, metrics, clock } = setup
-  const sources = createBelieved<string>(SOURCES_MAX)
+  const { shares, metrics, clock } = setup
+  const sources = createSources(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
 
   const fail = (reply: FastifyReply, form: Form, error: unknown): void => {
@@ -49,14 +50,19 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
       const token = form.get('refresh_token')
       if (token === undefined) throw missing('refresh_token')
       const askedAt = clock.now().mono
-      const wantedOf = (share: Share): Wanted => {
-        const options = optionsOf(form, share.scope)
+      const wantedOf = ({ connection, scope: granted, provider, renewable, confirm }: Share): Wanted => {
+        const options = optionsOf(form, granted)
         const holder = holderOf(token, options)
-        return { connection: share.connection, options, askedAt, holder, share: { token, of: share } }
+        const refusal = unknownLocalRefreshToken
+        const refreshToken = renewable ? token : null
+        return { connection, options, askedAt, holder, confirm, refusal, refreshToken, loopsAt: provider }
       }
       const presented = { token, caller, realm }
       const believed = shares.believed(presented, askedAt)
-      if (believed !== undefined) return void serve(reply, form, wantedOf(believed))
+      if (believed !== undefined) {
+        serve(reply, form, wantedOf(believed))
+        return
+      }
       shares
         .ask(presented)
         .then((share) => {
@@ -67,21 +73,21 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
     },
 
     client_credentials({ caller, form, realm }, reply) {
-      const { apiKey, limited } = caller
-      const named = `${apiKey.id}\n${realm}`
       const askedAt = clock.now().mono
-      const wantedOf = (connection: string): Wanted => {
-        const options = optionsOf(form, null)
-        return { connection, options, askedAt, holder: holderOf(`${named}\n${connection}`, options), share: null }
+      const wantedOf = ({ connection, scope: granted, confirm }: Source): Wanted => {
+        const options = optionsOf(form, granted)
+        const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
+        return { connection, options, askedAt, holder, confirm, refusal: noSource, refreshToken: null, loopsAt: null }
       }
-      // Whether it still has the labels to which the caller is limited is asked each time.
-      const believed = limited ? undefined : sources.get(named, askedAt)
-      if (believed !== undefined) return void serve(reply, form, wantedOf(believed))
-      keep.callers
-        .source(apiKey, realm)
+      const believed = sources.believed(caller, realm, askedAt)
+      if (believed !== undefined) {
+        serve(reply, form, wantedOf(believed))
+        return
+      }
+      sources
+        .ask(caller, realm)
         .then((source) => {
           if (source === null) throw noSource()
-          sources.put(named, source, askedAt)
           serve(reply, form, wantedOf(source))
         })
         .catch((error: unknown) => fail(reply, form, error))
