@@ -21,8 +21,8 @@ const ORDERS = [
 /**
  * Measures `rounds` rounds after `warmUp` ones that do not count. A round's ratio compares what was measured within the
  * same moment, so a machine that gets slower or faster meanwhile spoils none; the order changes so that none is always
- * first. Nothing is collected between rounds: a full collection also throws compiled code away, which costs most where
- * most code is used.
+ * first. Young garbage is collected before each, so that nobody pays for another's; a full collection would also throw
+ * compiled code away, which costs most where most code is used.
  */
 export async function alternate<Name extends string>(
   variants: Variants<Name>,
@@ -32,6 +32,7 @@ export async function alternate<Name extends string>(
   for (let round = -warmUp; round < rounds; round += 1) {
     const measured: Partial<Record<keyof Variants<Name>, Measured<Name>>> = {}
     for (const variant of ORDERS[Math.abs(round) % ORDERS.length] ?? ORDERS[0]) {
+      globalThis.gc?.({ type: 'minor' })
       measured[variant] = await variants[variant]()
     }
     const { subject, reference, copy } = measured

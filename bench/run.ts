@@ -52,7 +52,10 @@ async function resultsOf(row: Row): Promise<readonly Result[]> {
 
 function measureApart(row: Row): Promise<Readonly<Record<string, Series>>> {
   return new Promise((resolve, reject) => {
-    const child = fork(ROW_PROCESS, [row.name], { timeout: PROCESS_LIMIT_MS })
+    const child = fork(ROW_PROCESS, [row.name], {
+      execArgv: [...process.execArgv, '--expose-gc'],
+      timeout: PROCESS_LIMIT_MS,
+    })
     let measured: Readonly<Record<string, Series>> | null = null
     child.on('message', (message) => {
       // Sent by our own row process: what `measure` returned.

@@ -91,7 +91,7 @@ function open(sealed: Uint8Array, id: string, key: KeyObject): string {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
   decipher.setAAD(Buffer.from(id))
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
-  return (
-    decipher.update(sealed.subarray(NONCE_BYTES, sealed.length - TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
-  )
+  const text = decipher.update(sealed.subarray(NONCE_BYTES, sealed.length - TAG_BYTES))
+  decipher.final()
+  return text.toString('utf8')
 }

@@ -2,9 +2,12 @@
  * Requests that nobody should send. Each gets a clear refusal that repeats nothing, hurts nobody else, and does nothing.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
 import { networkOf } from '../src/http/caller.ts'
 import { watchPressure } from '../src/http/pressure.ts'
@@ -581,6 +584,19 @@ test('whoever sends too slowly is cut off; a request that only waits for its ans
     assert.equal(codeOf(await server.ask('listProviders')), '200', 'others are served meanwhile')
   await Promise.all(heard)
   assert.equal(codeOf(await waiting), '200')
+})
+
+const fixture = (name: string) =>
+  readFileSync(new URL(`../../node/test/fixtures/localhost-${name}.pem`, import.meta.url))
+
+test('with TLS, whoever does not speak it, or says nothing, is cut off', async () => {
+  const tls = { cert: fixture('certificate'), key: fixture('key') }
+  const { port } = await api.serve({ requestTimeoutMs: 300 }, { tls })
+  for (const bytes of ['', '\x16\x03\x01', `GET /healthz HTTP/1.1\r\n${HOST}\r\n`])
+    assert.deepEqual(await told(port, [bytes], { waitMs: 10_000 }), { answers: [], codes: [], ended: true })
+  const secure = connectTls({ port, host: '127.0.0.1', ca: tls.cert, servername: 'localhost' })
+  const [chunk] = (await once(secure.end(`${CANARY}\r\n\r\n`), 'data')) as [Buffer]
+  assert.deepEqual(answersIn(chunk.toString('latin1')).map(codeOf), ['400 malformed_request'])
 })
 
 test('whoever goes away in the middle, or never reads, hurts nobody', async () => {

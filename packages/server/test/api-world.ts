@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { MonoMs, UnixMs } from '@tokenkeep/core'
 import { openTokenkeep, type ApiKeyScope, type Tokenkeep } from '@tokenkeep/node'
 import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
-import { createApp, type App, type AppSetup } from '../src/http/app.ts'
+import { createApp, type App, type AppSetup, type ListenOptions } from '../src/http/app.ts'
 import { HTTP_SETTINGS, type HttpSettings } from '../src/http/settings.ts'
 import { createLog } from '../src/serve/log.ts'
 import { createMetrics } from '../src/serve/metrics-prometheus.ts'
@@ -49,7 +49,7 @@ export interface ApiWorld extends ApiServer, AsyncDisposable {
   /** Another HTTP server, on the same Tokenkeep unless another is given. */
   serve(
     settings?: Partial<HttpSettings>,
-    setup?: Partial<Pick<AppSetup, 'keep' | 'clock'>> & { readonly host?: string },
+    setup?: Partial<Pick<AppSetup, 'keep' | 'clock'> & ListenOptions>,
   ): Promise<ApiServer>
   /** Another Tokenkeep on the same file, as another process would open it. */
   reopen(): Promise<Tokenkeep>
@@ -74,7 +74,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
       contract?.check(sent, answer)
     },
   })
-  const serve: ApiWorld['serve'] = async (settings = {}, { host = '127.0.0.1', ...setup } = {}) => {
+  const serve: ApiWorld['serve'] = async (settings = {}, { host = '127.0.0.1', tls, ...setup } = {}) => {
     const app = createApp({
       keep,
       settings: { ...HTTP_SETTINGS, ...options.settings, ...settings },
@@ -84,7 +84,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
       version: '0.0.0',
       ...setup,
     })
-    const { url, port } = await app.listen({ host, port: 0 })
+    const { url, port } = await app.listen({ host, port: 0, tls })
     opened.push({ close: () => app.close(0) })
     const send: ApiServer['send'] = (sent) => requests.send(port, sent)
     return { app, url, port, send, ask: (operation, asking) => send(sentBy(operation, { key: admin.key, ...asking })) }

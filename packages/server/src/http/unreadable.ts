@@ -10,7 +10,8 @@ import { SECURITY_HEADERS } from './security-headers.ts'
 /** That is no HTTP, or it came too slowly. */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   const answer = answerOn(socket)
-  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  // Whose handshake failed, or never came, cannot be told anything.
+  if (error.code === 'ECONNRESET' || /^ERR_(TLS|SSL)_/.test(error.code ?? '') || !socket.writable) socket.destroy()
   // An earlier request waits for its answer, and would take this one for it.
   else if (answer !== null && (answer.headersSent || answer.req.complete)) endAnswered(socket.pause())
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')

@@ -3,6 +3,7 @@
  *
  * @see RFC 6749 sections 3.2, 4.4, 5.1, 5.2 and 6; RFC 8707 section 2 (`resource`)
  */
+import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { parseVariant, TokenError, type FailureCode, type TokenOptions } from '@tokenkeep/core'
 import { may } from '../caller.ts'
@@ -134,10 +135,11 @@ function isSameScope(asked: string, granted: string | null): boolean {
   return 'variant' in one && 'variant' in other && one.variant.key === other.variant.key
 }
 
+/** Whoever asks for less than all gets other tokens. What was asked for can be long, and is only compared. */
 const holderOf = (through: string, { scope, resource }: TokenOptions): string =>
   scope === undefined && resource === undefined
     ? through
-    : `${through}\n${scope ?? ''}\n${[resource ?? []].flat().join(' ')}`
+    : `${through}\n${hash('sha256', JSON.stringify([scope ?? null, resource ?? null]), 'base64url')}`
 
 // ---- refusing ------------------------------------------------------------------------------------------------------
 
