@@ -111,6 +111,10 @@ export const readAnswer = ({ text }: Answer): { readonly body: Readonly<Record<s
   body: JSON.parse(text) as Readonly<Record<string, unknown>>,
 })
 
+/** `200`, or `400 invalid_input`. */
+export const codeOf = (answer: Answer): string =>
+  answer.status < 400 ? `${answer.status}` : `${answer.status} ${String(readAnswer(answer).body['code'])}`
+
 const outcomesOf = (status: string, description: string): readonly string[] =>
   Number(status) < 400 ? ['ok'] : description.split(', ')
 

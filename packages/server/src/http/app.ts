@@ -51,6 +51,8 @@ const HEADERS_BYTES_MAX = 16 * 1024
 /** Longer than the idle limit of common proxies, so that it is they who end an idle connection. */
 const KEEP_ALIVE_MS = 75_000
 const SWEEP_EVERY_MS = 50
+/** A thousand workers whose token ended at the same moment connect at once; whom the queue has no place for waits a second. */
+const BACKLOG = 4096
 /** A request that is too slow is noticed so late at most, or after half of its time again. */
 const LATE_NOTICED_MS = 1_000
 
@@ -64,7 +66,7 @@ export function createApp(setup: AppSetup): App {
       connections = watchConnections(server.server, tls === undefined ? 'connection' : 'secureConnection')
       try {
         // Of Fastify's two servers for this name the second has none of our settings and is not waited for.
-        await server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
+        await server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, backlog: BACKLOG })
       } catch (error) {
         await server.close()
         throw notListening(error, { host, port })
