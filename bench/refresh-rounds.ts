@@ -18,12 +18,17 @@ export interface ExchangeSetup {
 /** Trades one refresh token for new tokens and forgets them. */
 export type Exchange = (refreshToken: string) => Promise<void>
 
-/** @param prepareReference called once for each of the two copies */
+/**
+ * Measures refreshes against a reference and its copy.
+ *
+ * @param delayMs how long the token endpoint takes for each answer, beside its work
+ */
 export async function compareRefreshes(
   prepareReference: (setup: ExchangeSetup) => Exchange,
   prepareCopy: (setup: ExchangeSetup) => Exchange,
+  { delayMs }: { readonly delayMs: number },
 ): Promise<Readonly<Record<'rate', Series>>> {
-  await using endpoint = await startTokenEndpoint({ delayMs: 0 })
+  await using endpoint = await startTokenEndpoint({ delayMs })
   await using installation = await openInstallation({ tokenEndpoint: endpoint.url })
   const { keep } = installation
   const setup = { endpoint: endpoint.url, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET }

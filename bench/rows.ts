@@ -5,6 +5,7 @@ import { httpBare } from './rows/http-bare.ts'
 import { httpDropIn } from './rows/http-drop-in.ts'
 import { httpHandOut } from './rows/http-hand-out.ts'
 import { importTime } from './rows/import-time.ts'
+import { refreshes20Ms } from './rows/refreshes-20ms.ts'
 import { refreshesBare } from './rows/refreshes-bare.ts'
 import { refreshes } from './rows/refreshes.ts'
 import { startUp } from './rows/start-up.ts'
@@ -16,6 +17,7 @@ export const ROWS: readonly Row[] = [
   coldHandOut,
   refreshes,
   refreshesBare,
+  refreshes20Ms,
   waiters,
   startUp,
   importTime,

@@ -20,6 +20,6 @@ export const refreshesBare: Row<'rate'> = {
     const { prepareBareExchange: prepareCopy } = await secondCopy<typeof import('../references/bare-exchange.ts')>(
       new URL('../references/bare-exchange.ts', import.meta.url),
     )
-    return await compareRefreshes(prepareBareExchange, prepareCopy)
+    return await compareRefreshes(prepareBareExchange, prepareCopy, { delayMs: 0 })
   },
 }

@@ -20,6 +20,6 @@ export const refreshes: Row<'rate'> = {
     const { prepareOwnExchange: prepareCopy } = await secondCopy<typeof import('../references/own-exchange.ts')>(
       new URL('../references/own-exchange.ts', import.meta.url),
     )
-    return await compareRefreshes(prepareOwnExchange, prepareCopy)
+    return await compareRefreshes(prepareOwnExchange, prepareCopy, { delayMs: 0 })
   },
 }
