@@ -59,8 +59,11 @@ export interface Cache {
   clear(): void
 }
 
-/** The key of a cache entry; the id alone where no scope or resource is asked for. */
-export const cacheKey = (id: string, variant: VariantKey): string => (variant === '' ? id : `${id}\n${variant}`)
+/**
+ * The key of a cache entry: the id alone where no scope or resource is asked for, else one that begins with a line feed,
+ * which no id does.
+ */
+export const cacheKey = (id: string, variant: VariantKey): string => (variant === '' ? id : `\n${id}\n${variant}`)
 
 export function createCache(maxBytes: number, numbers: Numbers): Cache {
   const entries = new Map<string, Entry>()

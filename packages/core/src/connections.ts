@@ -256,6 +256,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
 
     async introspect(given) {
       const view = await seen(given)
+      if (view.row.state.status === 'deleting') throw goneError({ kind: 'gone', because: 'deleting' }, view.row.id)
       const token = view.accessTokens.find((each) => each.variant === FULL.key)
       if (token === undefined) return 'inactive'
       const answer = await ports.endpoint.introspect(view.terms.provider, await clientOf(view), token.token)

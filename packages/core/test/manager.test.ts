@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ms, startScheduler, TokenError, type AttemptId, type TokenOptions } from '@tokenkeep/core'
+import {
+  ms,
+  startScheduler,
+  TokenError,
+  variantOf,
+  type AttemptId,
+  type TokenOptions,
+  type VariantKey,
+} from '@tokenkeep/core'
 import { S, MIN, START, type Process, createWorld, type World, withX, type Fate, follow } from './manager-world.ts'
 
 // ---- sharing -------------------------------------------------------------------------------------------------------
@@ -27,6 +35,20 @@ test('requests of one turn are one where they ask for the same, and never where 
   )
   const once = ['a b', 'undefined', 'invalid_input', 'a b', 'a b']
   assert.deepEqual(ends, [...once, ...once, 'invalid_input', 'invalid_input', 'unknown_connection'])
+})
+
+test('an id that looks like the key of a remembered narrower token is not an id', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world)
+  void manager.token('x', { scope: 'a' })
+  await world.pass(3 * S)
+  const { key } = variantOf('a\n\n' as VariantKey)
+  const fates = [`\nx\n${key}`, `x\n${key}`].map((id) => follow(manager.token(id)))
+  await world.pass(0)
+  assert.deepEqual(
+    fates.map(({ code }) => code),
+    ['invalid_input', 'invalid_input'],
+  )
 })
 
 test('who asks after a 401 was reported gets no answer from before it', async () => {

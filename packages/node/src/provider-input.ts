@@ -230,10 +230,7 @@ function presetOf(name: unknown, refuse: Refuse): Preset | null {
   if (name === undefined || name === null) return null
   const preset = typeof name === 'string' && Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined
   const known = Object.keys(PRESETS).join(', ')
-  return (
-    preset ??
-    refuse(`preset ${typeof name === 'string' ? spelled(name) : 'of that type'} is not known; known are ${known}`)
-  )
+  return preset ?? refuse(`preset is not known; known are ${known}`)
 }
 
 function fromTemplate(template: string | null, issuer: string | null): string | null {

@@ -109,7 +109,7 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ id: 42 }, /a provider id has 1 to 64/],
   [{ tokenEndpont: 'https://id.example.org' }, /"tokenEndpont" is not a member; known are id, preset, issuer/],
   [{ 'x\u001b[2J': 1 }, /one that is not a plain word/],
-  [{ preset: 'keyclock' }, /preset "keyclock" is not known; known are keycloak, jobrad/],
+  [{ preset: 'keyclock' }, /preset is not known; known are keycloak, jobrad/],
   [{ preset: 'constructor' }, /not known/],
   [{ preset: 7 }, /preset of that type is not known/],
   [{ preset: 'keycloak', tokenEndpoint: undefined }, /this preset needs an issuer/],
