@@ -111,7 +111,7 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ 'x\u001b[2J': 1 }, /one that is not a plain word/],
   [{ preset: 'keyclock' }, /preset is not known; known are keycloak, jobrad/],
   [{ preset: 'constructor' }, /not known/],
-  [{ preset: 7 }, /preset of that type is not known/],
+  [{ preset: 7 }, /preset is not known/],
   [{ preset: 'keycloak', tokenEndpoint: undefined }, /this preset needs an issuer/],
   [{ tokenEndpoint: undefined }, /give tokenEndpoint, or issuer to discover it, or a preset/],
   [{ tokenEndpoint: 5 }, /tokenEndpoint must be a URL/],

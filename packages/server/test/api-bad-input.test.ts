@@ -187,10 +187,10 @@ test('a parameter that is wrong, unknown, or given twice is named, and its value
 
 test('a method that a path does not know is refused with those that it knows; OPTIONS is one of them', async () => {
   const known = new Map<string, string[]>([
-    ['/healthz', ['GET']],
-    ['/readyz', ['GET']],
-    ['/metrics', ['GET']],
-    ['/openapi.json', ['GET']],
+    ['/healthz', ['GET', 'HEAD']],
+    ['/readyz', ['GET', 'HEAD']],
+    ['/metrics', ['GET', 'HEAD']],
+    ['/openapi.json', ['GET', 'HEAD']],
   ])
   for (const operation of Object.values(OPERATIONS) as Operation[]) {
     const path = operation.path.replaceAll(/\{\w+\}/g, 'some')
@@ -203,6 +203,13 @@ test('a method that a path does not know is refused with those that it knows; OP
       assert.equal(answer.status, 405, `${method} ${target}`)
       assert.deepEqual(answer.headers.allow?.split(', ').sort(), methods.sort(), target)
     }
+  }
+})
+
+test('probes may ask for the headers alone', async () => {
+  for (const target of ['/healthz', '/readyz']) {
+    const { status, text } = await api.send({ method: 'HEAD', target })
+    assert.deepEqual([status, text], [200, ''])
   }
 })
 

@@ -94,9 +94,9 @@ const BYTES: Readonly<Record<string, readonly [bytes: string, codes: readonly st
   'a version of the future': [`GET /healthz HTTP/3.0\r\n${HOST}\r\n`, ['400 malformed_request']],
   'the preface of HTTP/2': ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', ['400 malformed_request']],
   'the greeting of TLS': ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', ['400 malformed_request']],
-  'huge headers': [`GET /healthz HTTP/1.1\r\n${HOST}x-a: ${CANARY.repeat(2000)}\r\n\r\n`, ['431 malformed_request']],
-  'very many headers': [`GET /healthz HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(5000)}\r\n`, ['431 malformed_request']],
-  'a huge target': [`GET /${CANARY.repeat(2000)} HTTP/1.1\r\n${HOST}\r\n`, ['431 malformed_request']],
+  'huge headers': [`GET /healthz HTTP/1.1\r\n${HOST}x-a: ${CANARY.repeat(2000)}\r\n\r\n`, ['431 headers_too_large']],
+  'very many headers': [`GET /healthz HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(5000)}\r\n`, ['431 headers_too_large']],
+  'a huge target': [`GET /${CANARY.repeat(2000)} HTTP/1.1\r\n${HOST}\r\n`, ['431 headers_too_large']],
   'a tunnel': [`CONNECT evil.example:443 HTTP/1.1\r\n${HOST}\r\n`, ['405 method_not_allowed']],
   'another protocol': [
     `GET /healthz HTTP/1.1\r\n${HOST}connection: upgrade, close\r\nupgrade: websocket\r\n\r\n`,

@@ -217,6 +217,7 @@ suite('what a server answers', () => {
       method_not_allowed: 'invalid_input',
       unsupported_media_type: 'invalid_input',
       body_too_large: 'invalid_input',
+      headers_too_large: 'invalid_input',
       request_timeout: 'unavailable',
       host_refused: 'invalid_input',
       origin_refused: 'forbidden',

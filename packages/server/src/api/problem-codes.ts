@@ -8,6 +8,7 @@ export const HTTP_PROBLEM_CODES = [
   'method_not_allowed',
   'unsupported_media_type',
   'body_too_large',
+  'headers_too_large',
   'request_timeout',
   'host_refused',
   'origin_refused',
@@ -19,7 +20,7 @@ export type HttpProblemCode = (typeof HTTP_PROBLEM_CODES)[number]
 export type ProblemCode = FailureCode | HttpProblemCode
 export const PROBLEM_CODES: readonly ProblemCode[] = [...FAILURE_CODES, ...HTTP_PROBLEM_CODES]
 
-/** RFC 9110 section 15; RFC 6585 section 4 for 429. */
+/** RFC 9110 section 15; RFC 6585 sections 4 and 5 for 429 and 431. */
 export const HTTP_STATUS = {
   unknown_connection: 404,
   unknown_client: 404,
@@ -56,6 +57,7 @@ export const HTTP_STATUS = {
   method_not_allowed: 405,
   unsupported_media_type: 415,
   body_too_large: 413,
+  headers_too_large: 431,
   request_timeout: 408,
   host_refused: 421,
   origin_refused: 403,

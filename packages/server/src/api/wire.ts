@@ -129,7 +129,7 @@ export const ConnectionsQuery = z.strictObject({
     .max(32)
     .optional()
     .meta({ description: 'NAME=VALUE, may be repeated: all of them' }),
-  limit: z.coerce.number().int().min(1).max(1000).optional().meta({ description: '100 where absent' }),
+  limit: z.number().int().min(1).max(1000).optional().meta({ description: '100 where absent' }),
   cursor: z.string().max(1000).optional().meta({ description: 'next_cursor of the page before' }),
 })
 export const ConnectionsAnswer = z
@@ -166,7 +166,7 @@ export const DeletedAnswer = z
   .object({ id: connectionId, revoked_upstream: z.boolean() })
   .meta({ id: 'Deleted', description: 'Hand-outs have stopped; revoked_upstream says whether the provider confirmed' })
 
-export const HistoryQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(1000).optional() })
+export const HistoryQuery = z.strictObject({ limit: z.number().int().min(1).max(1000).optional() })
 export const HistoryAnswer = z
   .object({
     presentations: z.array(

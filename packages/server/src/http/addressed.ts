@@ -7,9 +7,14 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { HttpProblem } from './problem.ts'
 import type { HttpSettings } from './settings.ts'
 
+/** The end of the connection that is ours. */
+export interface LocalEnd {
+  readonly localAddress?: string | undefined
+}
+
 export interface Addressed {
   /** @throws HttpProblem `malformed_request`, `host_refused`, `origin_refused` */
-  check(request: Pick<IncomingMessage, 'url' | 'headers'>): void
+  check(request: Pick<IncomingMessage, 'url' | 'headers'> & { readonly socket: LocalEnd }): void
   /** Where the caller finds this server: the public URL, else what it wrote into `Host`. Without a slash at the end. */
   baseUrl(host: string | undefined, protocol: string): string
 }
@@ -41,10 +46,11 @@ export function createAddressed({
   }
 
   return {
-    check({ url = '/', headers }) {
+    check({ url = '/', headers, socket }) {
       const { host, origin, 'sec-fetch-site': site } = headers
       if (host === undefined || host.includes(',')) throw noSingleHost()
-      if (!isGood(host)) throw unknownHost()
+      // Probes and scrapers ask by address. A page cannot be re-bound to one: it takes a name.
+      if (!isGood(host) && !isAddressOf(host, socket)) throw unknownHost()
       // The absolute form, as a proxy is asked: its host is the one that counts (RFC 9112 section 3.2.2).
       if (!url.startsWith('/') && !isGoodTarget(url)) throw unknownHost()
       if (origin === undefined) {
@@ -79,6 +85,13 @@ const foreign = (): HttpProblem =>
 function nameIn(host: string): string | null {
   const [, name] = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/.exec(host) ?? []
   return name ?? null
+}
+
+/** Whether the host is the very address that the connection came to. */
+function isAddressOf(host: string, { localAddress }: LocalEnd): boolean {
+  const name = nameIn(host.toLowerCase())?.replace(/^\[|\]$/g, '')
+  // A listener for both families has addresses of the older one in this form.
+  return name !== undefined && localAddress !== undefined && name === localAddress.replace(/^::ffff:/, '')
 }
 
 function isLoopback(name: string): boolean {

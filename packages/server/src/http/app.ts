@@ -239,7 +239,8 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
   }
   for (const [path, text] of Object.entries(texts)) {
     app.route({
-      method: 'GET',
+      // Some probes ask for the headers alone.
+      method: ['GET', 'HEAD'],
       url: `/${path}`,
       config: { operation: path },
       handler: async (_request, reply) => {

@@ -28,7 +28,7 @@ export function readInput<Schema extends z.ZodObject>(
  */
 export function readQuery<Schema extends z.ZodObject>(schema: Schema, search: string): z.infer<Schema> {
   const shape: z.core.$ZodShape = schema.shape
-  const given: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
+  const given = Object.create(null) as Record<string, string | number | string[]>
   const repeated = new Set<string>()
   for (const [name, value] of new URLSearchParams(search)) {
     const member = Object.hasOwn(shape, name) ? shape[name] : undefined
@@ -37,7 +37,7 @@ export function readQuery<Schema extends z.ZodObject>(schema: Schema, search: st
       if (Array.isArray(list)) list.push(value)
       else given[name] = [value]
     } else if (name in given) repeated.add(name)
-    else given[name] = value
+    else given[name] = member !== undefined && isNumber(member) && DECIMAL.test(value) ? Number(value) : value
   }
   if (repeated.size > 0) {
     const errors = [...repeated].map((name) => ({
@@ -52,10 +52,15 @@ export function readQuery<Schema extends z.ZodObject>(schema: Schema, search: st
   return readInput('query', schema, { ...given })
 }
 
-function isList(schema: z.core.$ZodType): boolean {
+/** As people write numbers: neither nothing, which would be 0, nor hexadecimal. */
+const DECIMAL = /^\d{1,12}(\.\d{1,6})?$/
+
+const isList = (schema: z.core.$ZodType): boolean => typeOf(schema) === 'array'
+const isNumber = (schema: z.core.$ZodType): boolean => typeOf(schema) === 'number'
+
+function typeOf(schema: z.core.$ZodType): string {
   const { def } = schema._zod
-  if (def.type === 'optional') return isList((def as z.core.$ZodOptionalDef).innerType)
-  return def.type === 'array'
+  return def.type === 'optional' ? typeOf((def as z.core.$ZodOptionalDef).innerType) : def.type
 }
 
 function errorsOf(where: 'query' | 'body', issue: z.core.$ZodIssue): InputError[] {

@@ -17,7 +17,7 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): 
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
     endWith(socket, new HttpProblem('request_timeout', 'the request did not arrive whole in time.'))
   else if (error.code === 'HPE_HEADER_OVERFLOW')
-    endWith(socket, new HttpProblem('malformed_request', 'the headers are too large.'), { status: 431 })
+    endWith(socket, new HttpProblem('headers_too_large', 'the headers are larger than this server takes.'))
   else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
 }
 

@@ -53,6 +53,7 @@ const NOT_UNDERSTOOD: Meaning = { as: 'invalid_input', what: 'did not understand
 const LATER: Meaning = { as: 'unavailable', what: 'cannot answer now; try again' }
 const MEANINGS: Readonly<Record<HttpProblemCode | 'closed', Meaning>> = {
   malformed_request: NOT_UNDERSTOOD,
+  headers_too_large: NOT_UNDERSTOOD,
   unsupported_media_type: NOT_UNDERSTOOD,
   body_too_large: { as: 'invalid_input', what: 'takes no request of this size' },
   unknown_route: OTHER_VERSION,
