@@ -81,6 +81,8 @@ suite('unchanged OAuth clients', { concurrency: true }, () => {
     assert.equal(lost.length, FLEET.length)
     const counters = await served.upstream.control.counters(REALM, session.sessionId)
     assert.equal(counters.killed, true)
+    const granted = reports.reduce((sum, report) => sum + report.granted, 0)
+    t.diagnostic(`${granted} tokens from ${counters.refreshes} refreshes, then the login was ended`)
   })
 
   test('curl gets the five fields of the answer that the origin page shows, in its order', async (t) => {
