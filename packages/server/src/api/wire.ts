@@ -30,17 +30,21 @@ const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as co
 const WINNERS = ['same', 'any', 'newest'] as const
 
 const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
-const connectionId = z.string().min(1).max(200).meta({
-  description: 'What people call the connection: 1 to 200 characters without white space',
-  example: 'dealer-42',
-})
+const connectionId = z
+  .string()
+  .min(1)
+  .max(200)
+  .meta({
+    description: 'What people call the connection: 1 to 200 characters without white space',
+    examples: ['dealer-42'],
+  })
 const name = z
   .string()
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
     'has 1 to 64 of the characters A-Z a-z 0-9 . _ - and begins with a letter or digit',
   )
-const labels = z.record(z.string().max(64), z.string().max(200)).meta({ example: { team: 'sales' } })
+const labels = z.record(z.string().max(64), z.string().max(200)).meta({ examples: [{ team: 'sales' }] })
 const seconds = z.number().min(0).max(315_360_000)
 /** RFC 6749 appendix A: tokens are printable ASCII. The limit is ours. */
 const token = z
@@ -76,7 +80,7 @@ export const TokenQuery = z.strictObject({
 export const TokenAnswer = z
   .object({
     access_token: z.string(),
-    token_type: z.string().meta({ example: 'Bearer' }),
+    token_type: z.string().meta({ examples: ['Bearer'] }),
     expires_in: z.int().min(0).meta({ description: 'Seconds left, rounded down' }),
     scope: z.string().optional(),
   })
