@@ -1,5 +1,5 @@
 /** The least that a program does which keeps its access tokens itself: a Map, and a look at the clock. */
-import { processorMs } from '../processor-time.ts'
+import { threadMs } from '../thread-time.ts'
 
 export interface Kept {
   readonly accessToken: string
@@ -18,13 +18,13 @@ export function prepareMapLookup(
     return found
   }
   return async (ids, forMs) => {
-    const startedAt = processorMs()
+    const startedAt = threadMs()
     let calls = 0
     let passedMs = 0
     while (passedMs < forMs) {
       for (const id of ids) await token(id)
       calls += ids.length
-      passedMs = processorMs() - startedAt
+      passedMs = threadMs() - startedAt
     }
     return calls / passedMs
   }

@@ -1,7 +1,7 @@
 /** The least that a program does which keeps its access tokens sealed in SQLite: one prepared SELECT, one opened secret. */
 import { createCipheriv, createDecipheriv, randomBytes, type KeyObject } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
-import { processorMs } from '../processor-time.ts'
+import { threadMs } from '../thread-time.ts'
 
 export interface HandedOut {
   readonly accessToken: string
@@ -63,7 +63,7 @@ export function prepareSelectAndOpen(
   let next = 0
   return {
     loop: async (ids, forMs) => {
-      const startedAt = processorMs()
+      const startedAt = threadMs()
       let calls = 0
       let passedMs = 0
       while (passedMs < forMs) {
@@ -72,7 +72,7 @@ export function prepareSelectAndOpen(
           next = (next + 1) % ids.length
         }
         calls += BETWEEN_LOOKS
-        passedMs = processorMs() - startedAt
+        passedMs = threadMs() - startedAt
       }
       return calls / passedMs
     },

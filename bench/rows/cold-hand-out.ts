@@ -7,7 +7,7 @@ import { issueToken, REFRESH_TOKEN_BYTES } from '../issued-token.ts'
 import { prepareSelectAndOpen, writeRows } from '../references/select-and-open.ts'
 import { alternate } from '../rounds.ts'
 import type { Row } from '../row.ts'
-import { processorMs } from '../processor-time.ts'
+import { threadMs } from '../thread-time.ts'
 
 /** More than anything of ours remembers, derived keys included: each comes back only after all others. */
 const CONNECTIONS = 5000
@@ -55,7 +55,7 @@ export const coldHandOut: Row<'rate'> = {
 
     let next = 0
     const subject = async (forMs: number): Promise<number> => {
-      const startedAt = processorMs()
+      const startedAt = threadMs()
       let calls = 0
       let passedMs = 0
       while (passedMs < forMs) {
@@ -64,7 +64,7 @@ export const coldHandOut: Row<'rate'> = {
           next = (next + 1) % ids.length
         }
         calls += BETWEEN_LOOKS
-        passedMs = processorMs() - startedAt
+        passedMs = threadMs() - startedAt
       }
       return calls / passedMs
     }

@@ -4,7 +4,7 @@ import { openInstallation } from '../installation.ts'
 import { prepareMapLookup, type Kept } from '../references/map-lookup.ts'
 import { alternate } from '../rounds.ts'
 import type { Row } from '../row.ts'
-import { processorMs } from '../processor-time.ts'
+import { threadMs } from '../thread-time.ts'
 
 const CONNECTIONS = 1000
 const HOUR_MS = 3_600_000
@@ -36,13 +36,13 @@ export const tokenFresh: Row<'rate'> = {
     const copy = prepareAgain(kept)
 
     const subject = async (forMs: number): Promise<number> => {
-      const startedAt = processorMs()
+      const startedAt = threadMs()
       let calls = 0
       let passedMs = 0
       while (passedMs < forMs) {
         for (const id of ids) await keep.token(id)
         calls += ids.length
-        passedMs = processorMs() - startedAt
+        passedMs = threadMs() - startedAt
       }
       return calls / passedMs
     }
