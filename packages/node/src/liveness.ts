@@ -47,6 +47,17 @@ export async function createLiveness({ folder, owner }: { folder: string; owner:
   }
 }
 
+/** Whether somebody has the database of this state folder open at this moment. */
+export async function isAnyoneAlive(folder: string): Promise<boolean> {
+  if (!existsSync(ownersFolder(folder))) return false
+  for (const owner of ownersIn(folder)) {
+    const judged = await judge(folder, owner)
+    if (judged === 'alive') return true
+    if (judged !== 'unknown') judged.release(false)
+  }
+  return false
+}
+
 async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   const path = ownerFile(folder, owner)
   try {

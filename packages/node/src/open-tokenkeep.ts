@@ -20,6 +20,7 @@ import {
   type OwnerId,
   type Ports,
   type ProviderId,
+  type Random,
 } from '@tokenkeep/core'
 import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
@@ -32,7 +33,7 @@ import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
 import { nameOf } from './input-members.ts'
-import { createLiveness } from './liveness.ts'
+import { createLiveness, isAnyoneAlive } from './liveness.ts'
 import { readClientInput, readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
@@ -75,6 +76,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
   const host = hostname()
   const seen = await inspectSqlite({ path, clock, random })
+  if (seen === null) await refuseSecond(path, { clock, random })
   const keys = await keysFor(options, folder, seen)
   const database = await openSqliteDatabase({ path, keys, seen, host, clock, random })
   const owner = random.uuid() as OwnerId
@@ -103,6 +105,23 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     for (const part of opened.toReversed()) await part.close()
     throw error
   }
+}
+
+/**
+ * Where there is no database but somebody has one open, it was moved or deleted under that process: a new one beside it
+ * would be a second keeper.
+ *
+ * @throws TokenError `folder_unusable`
+ */
+async function refuseSecond(path: string, time: { readonly clock: Clock; readonly random: Random }): Promise<void> {
+  if (!(await isAnyoneAlive(`${path}.state`))) return
+  // Of two that start first together one has made it meanwhile: it makes the database before it shows that it lives.
+  if ((await inspectSqlite({ path, ...time })) !== null) return
+  throw new TokenError(
+    'folder_unusable',
+    `there is no database ${path}, but a process that is alive has it open: it was moved or deleted while in use. ` +
+      'Put that very file back, or end that process first; what it did since then is in the file that is gone.',
+  )
 }
 
 interface Assembly {

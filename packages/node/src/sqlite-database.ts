@@ -53,6 +53,8 @@ const BUSY_TIMEOUT_MS = 20
 const BUSY_MOST_MS = 5_000
 const BUSY_PAUSE_MS = 25
 const PAGE_BYTES = 8192
+/** Reads look whether the file is still there no more often; what writes looks each time. */
+const LOOK_EVERY_MS = 500
 
 /**
  * Looks at a database without writing anything.
@@ -98,8 +100,10 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Sqlite
     const { installation, place, epoch } = await patiently(options, opening, () =>
       begin(sql, { ...options, place: placeNow }),
     )
-    const commits = groupCommit({ sql, path, clock, random })
+    const assertInPlace = watchOver(path)
+    const commits = groupCommit({ sql, path, clock, random, before: assertInPlace })
     let open = true
+    let lookedAt = clock.now().mono
     return {
       path,
       installation,
@@ -115,6 +119,11 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Sqlite
           (error) => whileInUse(error, path),
           () => {
             if (!open) throw new TokenError('closed', `the database ${path} is closed`)
+            const { mono } = clock.now()
+            if (mono - lookedAt >= LOOK_EVERY_MS) {
+              assertInPlace()
+              lookedAt = mono
+            }
             return query()
           },
         ),
@@ -155,6 +164,26 @@ function createForOwnerAlone(path: string): void {
 function placeOf(host: string, path: string): string {
   const { dev, ino } = statSync(path)
   return `${host}:${realpathSync(path)}:${dev}:${ino}`
+}
+
+/**
+ * Whether the file at its path is still the one that was opened. Moved, deleted or replaced by a copy, it would go on
+ * taking what nobody else sees, and what comes after would present refresh tokens that are spent.
+ */
+function watchOver(path: string): () => void {
+  const identity = (): string | null => {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+    return found === undefined ? null : `${found.dev}:${found.ino}`
+  }
+  const opened = identity()
+  return () => {
+    if (identity() === opened) return
+    throw new TokenError(
+      'store_unavailable',
+      `the database ${path} was moved, deleted or replaced while it is open, so nothing is written or sent any more. ` +
+        'Put that very file back, not a copy of it; a copy is for after every process that uses it has ended.',
+    )
+  }
 }
 
 function connect(path: string): DatabaseSync {

@@ -36,9 +36,11 @@ export interface GroupCommitOptions {
   readonly path: string
   readonly clock: Pick<Clock, 'now' | 'alarm'>
   readonly random: Pick<Random, 'fraction'>
+  /** Throws where nothing may be written now; asked before each transaction. */
+  readonly before: () => void
 }
 
-export function groupCommit({ sql, path, clock, random }: GroupCommitOptions): GroupCommit {
+export function groupCommit({ sql, path, clock, random, before }: GroupCommitOptions): GroupCommit {
   const begin = sql.prepare('BEGIN IMMEDIATE')
   const commit = sql.prepare('COMMIT')
   const rollback = sql.prepare('ROLLBACK')
@@ -60,6 +62,7 @@ export function groupCommit({ sql, path, clock, random }: GroupCommitOptions): G
   function flush(): void {
     scheduled = false
     try {
+      before()
       begin.run()
     } catch (error) {
       if (isBusy(error)) void waitForLock(error)

@@ -53,7 +53,13 @@ function scratch() {
   const sql = new DatabaseSync(':memory:')
   sql.exec('CREATE TABLE item (name TEXT PRIMARY KEY) STRICT')
   const insert = sql.prepare('INSERT INTO item (name) VALUES (?)')
-  const commits = groupCommit({ sql, path: 'scratch', clock: createSystemClock(), random: createSystemRandom() })
+  const commits = groupCommit({
+    sql,
+    path: 'scratch',
+    clock: createSystemClock(),
+    random: createSystemRandom(),
+    before: () => undefined,
+  })
   return {
     sql,
     commits,
@@ -144,7 +150,7 @@ test('a lock that is held for too long fails those who waited for 5 s, and later
       return system.alarm(afterMs)
     },
   }
-  const commits = groupCommit({ sql, path: 'the-file', clock, random: createSystemRandom() })
+  const commits = groupCommit({ sql, path: 'the-file', clock, random: createSystemRandom(), before: () => undefined })
   const other = new DatabaseSync(folder.database)
   other.exec('BEGIN IMMEDIATE')
   await assert.rejects(() => commits.write(() => undefined), {

@@ -20,7 +20,7 @@ const parts = { clock: createSystemClock(), random: createSystemRandom() }
 function openFirstVersion(path: string): SqliteDatabase {
   const sql = new DatabaseSync(path, { timeout: 20, enableForeignKeyConstraints: true })
   const { installation } = sql.prepare('SELECT installation FROM installation').get() ?? {}
-  const commits = groupCommit({ sql, path, ...parts })
+  const commits = groupCommit({ sql, path, before: () => undefined, ...parts })
   return {
     path,
     installation: String(installation),
