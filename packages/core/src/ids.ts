@@ -68,6 +68,9 @@ export function parseName<Name extends ProviderId | ClientId>(
   what: 'provider' | 'client',
   text: unknown,
 ): { id: Name } | { wrong: string } {
+  if (typeof text === 'string' && OF_OURS.test(text)) {
+    return { wrong: `a ${what} id is not a secret: that is an API key or a local refresh token` }
+  }
   if (typeof text === 'string' && text.length <= NAME_LENGTH_MAX && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text)) {
     return { id: text as Name }
   }

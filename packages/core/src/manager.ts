@@ -71,6 +71,8 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   let refreshes = true
   /** The last refresh could not be written down, so nothing was sent. */
   let writeFailed = false
+  /** The last refresh found no place for its answer. */
+  let roomless = false
   /** When the store was first found away, by the monotonic clock. */
   let awaySince: MonoMs | null = null
 
@@ -238,6 +240,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     void flight.done.then(
       (flown) => {
         writeFailed = flown.kind === 'store_unavailable'
+        tellOfRoom(flown)
         if (flown.kind !== 'ended') return
         const brought = broughtBy(flown, variant)
         if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
@@ -247,6 +250,13 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       () => undefined,
     )
     return flight
+  }
+
+  /** Told once, also where nobody waits: without room nothing is sent, and the provider would be blamed for it. */
+  const tellOfRoom = (flown: Refreshed): void => {
+    const without = flown.kind === 'no_room' && flown.because === 'disk'
+    if (without && !roomless) ports.events.tell({ type: 'store_unavailable', at: clock.now().wall })
+    roomless = without
   }
 
   /** While the store is away, what lives is handed out for a while: what this caller read before, or what is remembered. */
@@ -386,7 +396,7 @@ const notWritten = (id: string): TokenError =>
 
 const noRoom = (id: string): TokenError =>
   new TokenError(
-    'unavailable',
+    'store_unavailable',
     `nothing is sent for connection "${id}": an answer could not be kept, for the data folder takes no more. Make room on its disk and see that it can be written.`,
     { subject: id },
   )

@@ -56,7 +56,7 @@ export function readApiKeyInput(
     refuse(`scope ${shared} reaches all connections, so such a key cannot be limited by labels`)
   }
   return {
-    name: textOf('name', given['name'], NAME_LENGTH_MAX, refuse),
+    name: readKeyName(given['name'], refuse),
     scopes,
     labels,
     sources: readSources(given['sources'], connectionId, refuse),
@@ -74,6 +74,12 @@ const MEMBERS = Object.keys({
   sources: true,
   expiresAt: true,
 } satisfies Record<keyof ApiKeyInput, true>)
+
+function readKeyName(value: unknown, refuse: Refuse): string {
+  const name = textOf('name', value, NAME_LENGTH_MAX, refuse)
+  // It is kept and shown as it is.
+  return /tk[kr]_[A-Za-z0-9_-]{43}/.test(name) ? refuse('name holds an API key or a local refresh token') : name
+}
 
 function readScopes(value: unknown, refuse: Refuse): readonly ApiKeyScope[] {
   if (value === undefined) return ['token:read']

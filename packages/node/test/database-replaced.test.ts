@@ -30,6 +30,12 @@ test('a database that was deleted while it is open presents nothing more, and sa
   assert.equal(await presented(world, sessionId), 0)
 })
 
+test('what writes notices it at once', async () => {
+  await using world = await openWorld()
+  for (const file of files(world.path)) await rm(file, { force: true })
+  assert.equal(await tried(world.keep.apiKeys.create({ name: 'reports' })), 'store_unavailable')
+})
+
 test('nor does one that a copy was put in the place of', async () => {
   await using world = await openWorld()
   const sessionId = await expired(world)

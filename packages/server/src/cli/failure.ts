@@ -24,7 +24,7 @@ function presentUsage({ code, exitCode, message }: CommanderError, output: Outpu
   if (exitCode === 0) return EXIT.ok
   const said = code === 'commander.help' ? 'a command is missing' : withoutValues(message.replace(/^error: /, ''))
   const [first = '', ...more] = said.split('\n')
-  const help = '`tokenkeep --help` lists the commands, `tokenkeep help COMMAND` their options.'
+  const help = '`tokenkeep --help` lists the commands, `tokenkeep COMMAND --help` their options.'
   output.complain([first, ...more, help], plainError('invalid_input', said))
   return EXIT.input
 }

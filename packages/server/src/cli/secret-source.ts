@@ -67,7 +67,7 @@ function insteadOf(option: string, name: SecretName | null): string {
   if (option === '--key') return 'Use --key-file FILE, or the variable TOKENKEEP_KEY.'
   if (name === 'api-key') return 'Use --api-key-file FILE, or the variable TOKENKEEP_API_KEY.'
   return name === null
-    ? 'Hand it over by standard input, a file or a variable: `tokenkeep help COMMAND` lists the options.'
+    ? 'Hand it over by standard input, a file or a variable: `tokenkeep COMMAND --help` lists the options.'
     : `Use --${name}-stdin, --${name}-file FILE or --${name}-env NAME.`
 }
 

@@ -165,7 +165,7 @@ function build(
   const pressure = watchPressure(settings.eventLoopDelayMsMax)
   app.addHook('onClose', () => pressure.stop())
   registerTokenRoute(app, { keep, desk, metrics, clock, visible, pressure })
-  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure })
+  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log })
   registerDropIn(app, { keep, desk, addressed, metrics, pressure, clock, log })
   return app
 }

@@ -8,7 +8,7 @@ export function readInput<Schema extends z.ZodObject>(
   schema: Schema,
   value: unknown,
 ): z.infer<Schema> {
-  const read = schema.safeParse(value)
+  const read = schema.safeParse(value, { reportInput: true })
   if (read.success) return read.data
   const errors = read.error.issues.flatMap((issue) => errorsOf(where, issue))
   const [first] = errors

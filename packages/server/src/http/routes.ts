@@ -7,6 +7,7 @@ import { OPERATIONS, type Operation, type OperationId } from '../api/operations.
 import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
 import { readInput, readQuery } from './input.ts'
 import { HttpProblem } from './problem.ts'
+import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pressure } from './pressure.ts'
 import * as wire from './wire-objects.ts'
@@ -17,6 +18,7 @@ export interface RoutesSetup {
   readonly clock: Pick<Clock, 'now'>
   readonly metrics: Metrics
   readonly pressure: Pressure
+  readonly log: Log
   /** The id of a connection that exists for this caller. @throws TokenError `unknown_connection` */
   readonly visible: (caller: Caller, id: string) => Promise<string>
 }
@@ -60,6 +62,7 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
         const asked = readRequest(operation, request) as Asked<never>
         const answer = await handle(asked)
         setup.metrics.answered(id, operation.status)
+        if (operation.method !== 'GET' && !OF_TOKENS.includes(id)) tellOfAct(setup.log, id, request, answer)
         return reply
           .code(operation.status)
           .header('content-type', 'application/json; charset=utf-8')
@@ -67,6 +70,25 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       },
     })
   }
+}
+
+/** What callers do all the time; the others change something, and somebody will ask who it was. */
+const OF_TOKENS: readonly OperationId[] = ['getToken', 'rejectToken', 'introspect']
+
+function tellOfAct(log: Log, operation: OperationId, { caller, params }: FastifyRequest, answer: unknown): void {
+  const made = answer as { readonly id?: unknown; readonly token_endpoint?: unknown; readonly issuer?: unknown }
+  const tokensFrom = made.token_endpoint ?? made.issuer
+  log.info(
+    {
+      operation,
+      apiKeyId: caller?.apiKey.id,
+      ...(params as Record<string, string>),
+      ...(made.id === undefined ? {} : { id: made.id }),
+      // Where refresh tokens are sent from now on.
+      ...(typeof tokensFrom === 'string' ? { tokensFrom: URL.parse(tokensFrom)?.host } : {}),
+    },
+    'changed by an API key',
+  )
 }
 
 declare module 'fastify' {
