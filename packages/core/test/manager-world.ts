@@ -118,6 +118,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     | 'takeOver'
     | 'due'
     | 'keep'
+    | 'room'
     | 'sealer'
     | 'connect'
     | 'present'
@@ -364,6 +365,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       spill: {
         async reserve() {
+          if (fails.has('room')) return { kind: 'no_room', because: 'disk' }
           roomsTaken += 1
           let given = false
           const release = (): void => {

@@ -51,6 +51,22 @@ test('an id that looks like the key of a remembered narrower token is not an id'
   )
 })
 
+test('without room for the answer nothing is presented, the store is blamed and not the provider, and it is told once', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world)
+  world.fails.add('room')
+  const told = (): number => world.events.filter(({ type }) => type === 'store_unavailable').length
+  for (let time = 0; time < 2; time += 1) {
+    const fate = follow(manager.token('x'))
+    await world.pass(S)
+    assert.deepEqual([fate.code, told(), world.presented.length], ['store_unavailable', 1, 0])
+  }
+  world.fails.delete('room')
+  const fate = follow(manager.token('x'))
+  await world.pass(S)
+  assert.deepEqual([fate.token, told()], ['at-1', 1])
+})
+
 test('who asks after a 401 was reported gets no answer from before it', async () => {
   const world = createWorld()
   const process = await withX(world, 40 * S)

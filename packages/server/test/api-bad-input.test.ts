@@ -86,6 +86,15 @@ test('JSON of another form is invalid input, told by its places and never by its
   ])
 })
 
+test('what is there and of another type is not said to be missing', async () => {
+  const { text } = await post('{"id":5,"client":null,"refresh_token":"rt"}')
+  const { errors } = JSON.parse(text) as { errors: { name: string; detail: string }[] }
+  assert.deepEqual(
+    errors.map(({ name, detail }) => `${name} ${detail}`),
+    ['id must be a string', 'client must be a string'],
+  )
+})
+
 test('what a member is called is repeated only where it could be a mistyped name: secrets have digits or are long', async () => {
   for (const [name, repeated] of [
     ['acces_token', true],

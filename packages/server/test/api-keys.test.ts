@@ -286,6 +286,28 @@ test('a local refresh token is revoked by whoever looks after its connection', a
 
 // ---- how it ends ---------------------------------------------------------------------------------------------------
 
+test('who changed what is in the log, with the place that refresh tokens go to, and no key', async () => {
+  const { id, key } = await world.makeKey({ name: 'operator', scopes: ['admin'] })
+  const url = 'https://id.example.org/realms/new/token'
+  await api.ask('putProvider', { key, ids: { id: 'moved' }, body: { token_endpoint: url } })
+  const made = idMade(await api.ask('createApiKey', { key, body: { name: 'made by it' } }))
+  await api.ask('getToken', { key, ids: { id: 'plain-1' } })
+  const lines = api
+    .logged()
+    .split('\n')
+    .filter((line) => line.includes(id))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ level }) => level === 'info')
+  assert.deepEqual(
+    lines.map(({ operation, apiKeyId, id: of, tokensFrom }) => ({ operation, apiKeyId, of, tokensFrom })),
+    [
+      { operation: 'putProvider', apiKeyId: id, of: 'moved', tokensFrom: 'id.example.org' },
+      { operation: 'createApiKey', apiKeyId: id, of: made, tokensFrom: undefined },
+    ],
+  )
+  assert.ok(!api.logged().includes(key))
+})
+
 test('a key that is revoked through the API is refused from then on, with everything it asks', async () => {
   const { key, id } = await api.key(['token:read', 'connections:read'])
   const use = async () => [
