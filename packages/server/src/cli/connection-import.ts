@@ -1,4 +1,4 @@
-import { TokenError, type ConnectionInput } from '@tokenkeep/core'
+import { TokenError, type ConnectionInfo, type ConnectionInput } from '@tokenkeep/core'
 import { connectionLines } from './connection.ts'
 import { withTokenkeep, type Context } from './context.ts'
 import { shellWord } from './printable.ts'
@@ -39,9 +39,24 @@ export async function importConnection(context: Context, id: string, given: Impo
             grantType: given.clientCredentials === true ? 'client_credentials' : 'refresh_token',
             labels: given.label,
           })
-    output.answer(info, () => [...connectionLines(info, context), '', `Next: tokenkeep token ${shellWord(info.id)}`])
+    output.answer(info, () => [
+      ...connectionLines(info, context),
+      '',
+      ...notKeptYet(info),
+      `Next: tokenkeep token ${shellWord(info.id)}`,
+    ])
   })
 }
+
+/** What nobody asks for and whose end nobody knows is not refreshed by itself: a person would not expect that. */
+const notKeptYet = ({ hasRefreshToken, nextActionAt }: ConnectionInfo): readonly string[] =>
+  hasRefreshToken && nextActionAt === null
+    ? [
+        'When its refresh token ends is not known, so it is kept alive from its first use on. To begin before that, say',
+        'when it ends (--refresh-expires-in), or how long the provider lets one lie idle (--refresh-token-idle).',
+        '',
+      ]
+    : []
 
 function refuseContradictions(given: ImportArguments): void {
   if (given.reconnect === true) {
