@@ -8,7 +8,7 @@ import type { ConnectionId, Fence, Revision, Uid } from './ids.ts'
 import { owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now, type UnixMs } from './time.ts'
-import { FULL, type VariantKey } from './variant.ts'
+import type { VariantKey } from './variant.ts'
 
 export interface Entry {
   readonly key: string
@@ -45,8 +45,11 @@ const ENTRY_OVERHEAD_BYTES = 400
 export interface Cache {
   /** The hand-out for a caller who wants `minTtlMs` of life (null: did not say), if the remembered one is fresh enough. */
   fresh(key: string, minTtlMs: DurationMs | null, now: Now): HandOut | undefined
-  /** The same for the un-narrowed token of what a caller gave as an id, which nobody has looked at yet. */
-  freshInFull(id: string, minTtlMs: DurationMs | null, now: Now): HandOut | undefined
+  /**
+   * The same for a caller who says nothing but an id, which nobody has looked at yet: the shortest way, and the one that
+   * nearly all take.
+   */
+  plain(id: string, now: Now): HandOut | undefined
   /** Fresh or not, as long as it lives: for callers while the store is away. */
   living(key: string, now: Now): HandOut | undefined
   /** Remembers what is handed out now. */
@@ -148,30 +151,29 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     return entry.handOut
   }
 
-  const freshIn = (entry: Entry, minTtlMs: DurationMs | null, now: Now): HandOut | undefined => {
-    // Where the poll no longer asks about it, a deletion or a new sign-in would go unnoticed: the store is read.
-    if (entry.recent === 0) return undefined
-    if (minTtlMs === null) {
-      if (now.mono >= entry.freshUntilMono || now.wall >= entry.freshUntil) return undefined
-    } else {
-      const aged = since(entry.putAt.mono, now.mono)
-      const owed = owedTtlMs(minTtlMs, entry.lifetimeMs, numbers)
-      const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
-      if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined
-    }
-    use(entry)
-    return entry.handOut
-  }
-
   return {
     fresh(key, minTtlMs, now) {
       const entry = entries.get(key)
-      return entry === undefined ? undefined : freshIn(entry, minTtlMs, now)
+      // Where the poll no longer asks about it, a deletion or a new sign-in would go unnoticed: the store is read.
+      if (entry === undefined || entry.recent === 0) return undefined
+      if (minTtlMs === null) {
+        if (now.mono >= entry.freshUntilMono || now.wall >= entry.freshUntil) return undefined
+      } else {
+        const aged = since(entry.putAt.mono, now.mono)
+        const owed = owedTtlMs(minTtlMs, entry.lifetimeMs, numbers)
+        const needs = Math.max(owed, entry.expiresAt - entry.freshUntil)
+        if (aged + needs >= entry.expiresAt - entry.putAt.wall || now.wall + needs >= entry.expiresAt) return undefined
+      }
+      use(entry)
+      return entry.handOut
     },
-    freshInFull(id, minTtlMs, now) {
+    plain(id, now) {
       const entry = entries.get(id)
-      // It may have been the key of a narrower token. Asking the entry costs less than looking into the text.
-      return entry === undefined || entry.variant !== FULL.key ? undefined : freshIn(entry, minTtlMs, now)
+      // An id can be spelt like the key of a narrower token. The entry tells them apart for less than a look at the text.
+      if (entry === undefined || entry.variant !== '' || entry.recent === 0) return undefined
+      if (now.mono >= entry.freshUntilMono || now.wall >= entry.freshUntil) return undefined
+      use(entry)
+      return entry.handOut
     },
     living(key, now) {
       const entry = entries.get(key)

@@ -1,7 +1,15 @@
 /** What people write about connections, read and refused with a sentence that says what is wrong; sealed where it is secret. */
 import type { SealedGrant, Status } from './connection.ts'
 import { TokenError } from './failures.ts'
-import { parseConnectionId, type ClientId, type ConnectionId, type ProviderId, type Serial, type Uid } from './ids.ts'
+import {
+  parseConnectionId,
+  parseName,
+  type ClientId,
+  type ConnectionId,
+  type ProviderId,
+  type Serial,
+  type Uid,
+} from './ids.ts'
 import type { ListQuery, Sealer } from './ports.ts'
 import type { GrantType, Provider } from './provider.ts'
 import { Secret } from './secret.ts'
@@ -99,7 +107,9 @@ export function connectionId(given: unknown): ConnectionId {
 export function clientIdOf(given: unknown): ClientId {
   if (typeof given !== 'string' || given === '')
     throw new TokenError('invalid_input', 'client is the id of a client (`clients.put`)')
-  return given as ClientId
+  const read = parseName<ClientId>('client', given)
+  if ('wrong' in read) throw new TokenError('invalid_input', read.wrong)
+  return read.id
 }
 
 /** Tokens are never echoed: not in the message, not cut, not counted to the character. */

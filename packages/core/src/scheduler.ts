@@ -12,6 +12,8 @@ const EVERY_MS = ms(1000)
 const BATCH = 64
 
 export interface Scheduler {
+  /** From now on what is due is left to other processes; what this one remembers is still compared with the store. */
+  onlyWatch(): void
   /** Ends the rounds; resolves when the one on its way is over. */
   stop(): Promise<void>
 }
@@ -29,18 +31,19 @@ export function startScheduler(
 ): Scheduler {
   const { store, clock, events } = ports
   let stopped = false
+  let finish = finishDeletion
   /** When the store was first found away, by the monotonic clock. */
   let awaySince: MonoMs | null = null
 
-  const tend = (view: View, finish: (view: View) => Promise<void>): Promise<void> =>
-    view.row.state.status === 'deleting' ? finish(view) : manager.tend(view)
+  const tend = (view: View, finishIt: (view: View) => Promise<void>): Promise<void> =>
+    view.row.state.status === 'deleting' ? finishIt(view) : manager.tend(view)
 
   const round = async (): Promise<void> => {
     for (const view of await store.changes(manager.cache.usedLately())) manager.cache.drop(view.row.uid)
-    if (finishDeletion === null) return
+    if (finish === null) return
     for (const view of await store.due({ limit: BATCH, except: [] })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
-      tend(view, finishDeletion).catch(() => undefined)
+      tend(view, finish).catch(() => undefined)
     }
   }
 
@@ -66,6 +69,9 @@ export function startScheduler(
   })
   const running = run()
   return {
+    onlyWatch() {
+      finish = null
+    },
     async stop() {
       stopped = true
       end()

@@ -194,9 +194,10 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     fetchFor: (id) => {
       return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },
-    stopRefreshing: async () => {
+    stopRefreshing() {
       manager.stopRefreshing()
-      await scheduler.stop()
+      // What other processes delete or sign in again has to be noticed as long as anything is handed out.
+      scheduler.onlyWatch()
     },
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => keep.close(),

@@ -47,7 +47,7 @@ export const CALLER_STATEMENTS = {
   shareable: `SELECT c.uid FROM connection c WHERE c.id = ? AND ${LIVING} AND ${HAS_LABELS}`,
   addToken: 'INSERT INTO local_refresh_token (id, digest, api_key, uid, created_at) VALUES (?, ?, ?, ?, ?)',
   tokens: `${SELECT_LOCAL_REFRESH_TOKEN} WHERE c.id = ? AND c.status <> 'erased' ORDER BY t.created_at, t.id`,
-  token: `${SELECT_LOCAL_REFRESH_TOKEN} WHERE t.id = ?`,
+  token: `${SELECT_LOCAL_REFRESH_TOKEN} WHERE t.id = ? AND c.status <> 'erased'`,
   revokeToken: 'UPDATE local_refresh_token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL',
   shared: `
     SELECT t.id, c.id AS connection, t.api_key, t.created_at, t.revoked_at, c.provider, c.subject, c.scope,

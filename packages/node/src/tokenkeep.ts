@@ -80,7 +80,7 @@ export interface Tokenkeep extends AsyncDisposable {
    * begins in this process, in the background or for a caller. What lives is handed out, who waits for a refresh that
    * is on its way gets its token, and everybody else is refused with `closed`. There is no way back.
    */
-  stopRefreshing(): Promise<void>
+  stopRefreshing(): void
   /**
    * Ends background work, waits for refreshes on their way (12 s at most), closes the database.
    *

@@ -38,3 +38,19 @@ test('without work in the background it still hears what other processes write t
   }
   assert.equal(heard, 'unknown_connection')
 })
+
+test('once it stops refreshing it still hears what other processes delete', async () => {
+  await using world = await openWorld({ open: { background: true } })
+  const { accessToken } = await world.connect('dealer-42')
+  const other = await world.reopen()
+  assert.equal((await other.token('dealer-42')).accessToken, accessToken)
+  other.stopRefreshing()
+  assert.equal((await other.token('dealer-42')).accessToken, accessToken)
+  await world.keep.connections.delete('dealer-42')
+  let heard = ''
+  for (let tries = 0; heard === '' && tries < 100; tries += 1) {
+    await pause(100)
+    heard = await other.token('dealer-42').then(() => '', codeOf)
+  }
+  assert.equal(heard, 'unknown_connection')
+})

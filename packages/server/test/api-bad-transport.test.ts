@@ -170,6 +170,27 @@ test('a refusal is never taken for the answer of an earlier request on the same 
   assert.deepEqual(after, ['200', '400 malformed_request'], 'once it is answered, the next may be refused')
 })
 
+test('a client that asks for a tunnel and is gone, or never closes its end, harms nobody', async () => {
+  const ask = `CONNECT a:443 HTTP/1.1\r\n${HOST}\r\n`
+  for (let time = 0; time < 20; time += 1) {
+    const socket = connect({ port: api.port, host: '127.0.0.1' })
+    socket.on('error', () => undefined)
+    socket.write(ask)
+    await sleep(time)
+    socket.resetAndDestroy()
+  }
+  // Half open: it reads the answer to its end and keeps its own end.
+  const stays = connect({ port: api.port, host: '127.0.0.1', allowHalfOpen: true })
+  stays.on('error', () => undefined)
+  const closed = new Promise((resolve) => stays.once('close', resolve))
+  stays.resume().write(ask)
+  // Whoever writes to what the other side has ended hears that it is gone.
+  const knocking = setInterval(() => void stays.write('x'), 200)
+  await closed
+  clearInterval(knocking)
+  assert.equal((await api.send({ target: '/healthz' })).status, 200)
+})
+
 // ---- slowness ------------------------------------------------------------------------------------------------------
 
 test('whoever sends too slowly is cut off; a request that only waits for its answer is not', async () => {

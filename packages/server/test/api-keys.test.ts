@@ -269,6 +269,28 @@ test('a connection is shared only with a key that may see it', async () => {
   assert.equal(codeOf(await source('sale-2')), 'ok')
 })
 
+test('a key with labels imports no client credentials: those are the access of a registration that all share', async () => {
+  const { key } = await world.makeKey({ scopes: ['connections:write', 'token:read'], labels: SALES })
+  const body = { id: 'machine-of-sales', client: 'app', grant_type: 'client_credentials' }
+  assert.equal(codeOf(await api.ask('importConnection', { key, body })), 'forbidden')
+  assert.equal(codeOf(await api.ask('getConnection', { ids: { id: 'machine-of-sales' } })), 'unknown_connection')
+})
+
+test('a local refresh token that is revoked through the API is refused at once', async () => {
+  const key = await world.makeKey()
+  const { body: made } = readAnswer(
+    await api.ask('shareConnection', { ids: { id: 'plain-1' }, body: { api_key: key.id } }),
+  )
+  const refresh = async (): Promise<number> => {
+    const form = { grant_type: 'refresh_token', client_id: key.id, client_secret: key.key }
+    const body = new URLSearchParams({ ...form, refresh_token: String(made['refresh_token']) })
+    return (await fetch(`${api.url}/realms/external/protocol/openid-connect/token`, { method: 'POST', body })).status
+  }
+  assert.equal(await refresh(), 200)
+  await api.ask('revokeLocalRefreshToken', { ids: { id: String(made['id']) } })
+  assert.equal(await refresh(), 400)
+})
+
 test('a local refresh token is revoked by whoever looks after its connection', async () => {
   const { key } = await api.key(['token:read', 'keys:write'], SALES)
   const { id: holder } = await api.key(['token:read'], SALES)

@@ -276,18 +276,6 @@ test('where the provider cannot be asked, the third time within 30 s counts as o
   assert.equal(await desk.introspections(), 0)
 })
 
-test('a loop that is guessed while the provider is down takes no living token away', async () => {
-  const desk = await openAskingDesk({ unaskable: true })
-  await using world = desk.world
-  const order = { when: 'before', times: 20, endpoint: 'token' } as const
-  await world.upstream.control.addFault({ fault: { kind: 'status', status: 503 }, ...order })
-  for (let call = 0; call < 6; call += 1) {
-    assert.equal(await desk.ask(), 0)
-    world.forward(2_000)
-  }
-  assert.equal(world.events.filter(({ type }) => type === 'access_token_rejected').length, 1)
-})
-
 test('an API that refuses every token causes one refresh by a loop, and no storm', async () => {
   const desk = await openAskingDesk({ unaskable: true })
   await using world = desk.world

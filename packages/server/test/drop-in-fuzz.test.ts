@@ -7,6 +7,8 @@ import { openServedWorld } from './served-world.ts'
 const REQUESTS = 100_000
 const AT_A_TIME = 200
 const CONNECTIONS = 20
+/** This process makes the requests as well: a busy machine is no reason to refuse them. */
+const UNLIMITED = { callerRequestsPer10s: 0, wrongKeysPerMinute: 0, eventLoopDelayMsMax: 0 }
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
 interface Known {
@@ -123,7 +125,7 @@ function wrongWith(answer: RawAnswer | null, secrets: readonly string[]): string
 }
 
 test('the token endpoint answers 100,000 generated requests without a failure of its own and without telling a secret', async (t) => {
-  await using served = await openServedWorld({ settings: { callerRequestsPer10s: 0, wrongKeysPerMinute: 0 } })
+  await using served = await openServedWorld({ settings: UNLIMITED })
   const known = async (connection: string): Promise<Known> => {
     await served.connect(connection, { accessTokenSeconds: 3600 })
     const { id, key } = await served.makeKey({ sources: { external: connection } })

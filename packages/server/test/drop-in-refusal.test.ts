@@ -5,6 +5,7 @@ import { FAILURE_CODES, TokenError, type FailureCode, type MonoMs, type UnixMs }
 import type { Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from '../src/http/addressed.ts'
 import { createCallerDesk } from '../src/http/caller.ts'
+import { createShares } from '../src/http/drop-in/shares.ts'
 import { registerDropIn } from '../src/http/drop-in/drop-in.ts'
 import {
   aboutResource,
@@ -195,6 +196,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
     clock,
     addressed: createAddressed(HTTP_SETTINGS),
     desk: createCallerDesk({ callers: keep.callers, clock, settings: HTTP_SETTINGS }),
+    shares: createShares({ callers: keep.callers, clock }),
     log: { error: note, warn: note, info: note, debug: note },
     metrics: {
       handOut: () => undefined,

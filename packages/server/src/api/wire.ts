@@ -69,7 +69,7 @@ export const TokenQuery = z.strictObject({
     .max(20)
     .optional()
     .meta({ description: 'What the token is for, may be repeated (RFC 8707)' }),
-  min_ttl: z.coerce
+  min_ttl: z
     .number()
     .min(0)
     .max(315_360_000)

@@ -8,6 +8,7 @@ import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
 import { watchConnections, type Connections } from './connections.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
+import { createShares } from './drop-in/shares.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -36,7 +37,7 @@ export interface ListenOptions {
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
 }
 
-export interface App {
+export interface App extends AsyncDisposable {
   /** @throws TokenError `in_use`, `invalid_input` where nobody can listen there */
   listen(at: ListenOptions): Promise<{ readonly url: string; readonly port: number }>
   /** From now on `/readyz` says no; everything else goes on. */
@@ -60,7 +61,7 @@ export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
   let connections: Connections | null = null
   let ready = true
-  return {
+  const app: App = {
     async listen({ host, port, tls }) {
       server = build(setup, { tls, ready: () => ready })
       connections = watchConnections(server.server, tls === undefined ? 'connection' : 'secureConnection')
@@ -80,6 +81,7 @@ export function createApp(setup: AppSetup): App {
     async close(withinMs) {
       ready = false
       if (server === null) return
+      // Repeated, it waits for the same end.
       const closing = server.close()
       // A connection whose last answer was sent stays open for the next request, which nobody would take.
       const sweep = setInterval(() => connections?.closeIdle(), SWEEP_EVERY_MS)
@@ -88,7 +90,9 @@ export function createApp(setup: AppSetup): App {
       clearInterval(sweep)
       clearTimeout(cut)
     },
+    [Symbol.asyncDispose]: () => app.close(0),
   }
+  return app
 }
 
 function build(
@@ -165,8 +169,13 @@ function build(
   const pressure = watchPressure(settings.eventLoopDelayMsMax)
   app.addHook('onClose', () => pressure.stop())
   registerTokenRoute(app, { keep, desk, metrics, clock, visible, pressure })
-  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log })
-  registerDropIn(app, { keep, desk, addressed, metrics, pressure, clock, log })
+  const shares = createShares({ callers: keep.callers, clock })
+  const forget = (): void => {
+    desk.forget()
+    shares.forgetAll()
+  }
+  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
+  registerDropIn(app, { keep, desk, addressed, metrics, pressure, clock, log, shares })
   return app
 }
 

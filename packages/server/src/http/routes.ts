@@ -19,6 +19,8 @@ export interface RoutesSetup {
   readonly metrics: Metrics
   readonly pressure: Pressure
   readonly log: Log
+  /** Keys, connections or local refresh tokens ended here: nothing that was believed is believed any longer. */
+  readonly forget: () => void
   /** The id of a connection that exists for this caller. @throws TokenError `unknown_connection` */
   readonly visible: (caller: Caller, id: string) => Promise<string>
 }
@@ -135,7 +137,7 @@ function bodyIn({ body }: FastifyRequest): unknown {
   return body
 }
 
-function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
+function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handlers {
   const now = (): number => clock.now().wall
 
   /** A key that this caller may look after: one that is limited at least as it is itself. Others are not there. */
@@ -174,6 +176,8 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
     async importConnection({ caller, body }) {
       const labels = merged(caller.apiKey.labels, body.labels ?? {})
       if (labels === null) throw otherLabels()
+      // Whose access that would be is the registration's, which all connections share.
+      if (caller.limited && body.grant_type === 'client_credentials') throw machineAccess()
       const { id, client, grant_type: grantType } = body
       const signIn = wire.signInOf(body, now())
       const imported = keep.connections.import({ ...signIn, id, client, grantType, labels })
@@ -190,7 +194,7 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
     async deleteConnection({ caller, ids }) {
       const id = await visible(caller, ids.id)
       const { revokedUpstream } = await keep.connections.delete(id)
-      desk.forget()
+      forget()
       return { id, revoked_upstream: revokedUpstream }
     },
     async getHistory({ caller, ids, query }) {
@@ -214,7 +218,7 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
       const seen = !caller.limited || (await desk.admits(caller, token?.connection ?? 'none'))
       if (token === null || !seen) throw unknownLocalRefreshToken()
       const revoked = await keep.localRefreshTokens.revoke(token.id)
-      desk.forget()
+      forget()
       return wire.localRefreshTokenWire(revoked)
     },
 
@@ -256,7 +260,7 @@ function handlersOf({ keep, desk, clock, visible }: RoutesSetup): Handlers {
     async revokeApiKey({ caller, ids }) {
       const { id } = await keyInSight(caller, ids.id)
       const revoked = await keep.apiKeys.revoke(id)
-      desk.forget()
+      forget()
       return wire.apiKeyWire(revoked)
     },
     async setSource({ caller, ids, body }) {
@@ -326,6 +330,13 @@ const otherLabels = (): HttpProblem =>
   new HttpProblem(
     'forbidden',
     'this API key is limited to connections with certain labels, and this one would have other values for them.',
+  )
+
+const machineAccess = (): HttpProblem =>
+  new HttpProblem(
+    'forbidden',
+    "this API key is limited to connections with certain labels, and client credentials are a registration's own access: " +
+      'let a key without labels import that connection.',
   )
 
 /** A connection that a limited caller does not see is not named to it. */

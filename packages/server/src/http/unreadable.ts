@@ -21,12 +21,11 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): 
   else endWith(socket, new HttpProblem('malformed_request', 'that is not an HTTP request.'))
 }
 
-/** @param as another status than the code's, such as that of RFC 6585 section 5 */
-export function endWith(socket: Duplex, problem: HttpProblem, as: { readonly status?: number } = {}): void {
+const LINGER_MS = 1_000
+
+export function endWith(socket: Duplex, problem: HttpProblem): void {
   const { status, headers, body } = refusalOf(problem, 0)
-  const code = as.status ?? status
-  const title = STATUS_CODES[code] ?? ''
-  const text = JSON.stringify({ ...body, status: code, title })
+  const text = JSON.stringify(body)
   const lines = Object.entries({
     ...SECURITY_HEADERS,
     ...headers,
@@ -34,7 +33,13 @@ export function endWith(socket: Duplex, problem: HttpProblem, as: { readonly sta
     'content-length': String(Buffer.byteLength(text)),
     connection: 'close',
   }).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${code} ${title}\r\n${lines.join('')}\r\n${text}`)
+  // On a tunnel nobody else listens, and an error that nobody hears ends the process.
+  socket.on('error', () => socket.destroy())
+  // Node looks after it no longer: whoever never closes its own end would keep ours.
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(cut))
+  socket.resume()
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${text}`)
 }
 
 /** Ends a connection of which nothing more is read, after the last answer. */

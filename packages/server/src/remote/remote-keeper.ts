@@ -99,7 +99,7 @@ export function openRemote(server: Server): Keeper {
       const query = new URLSearchParams()
       if (scope !== undefined) query.set('scope', scope)
       for (const each of [resource].flat()) query.append('resource', each)
-      if (minTtlMs !== undefined) query.set('min_ttl', String(minTtlMs / 1000))
+      if (minTtlMs !== undefined) query.set('min_ttl', String(Number((minTtlMs / 1000).toFixed(3))))
       const wait = waitMs === undefined ? {} : { prefer: `wait=${wholeSeconds(waitMs)}` }
       const withinMs = (waitMs ?? WAIT_MS) + MARGIN_MS
       return ask({ ...get(`${connectionPath(id)}/token`, query), ...wait, withinMs }, readHandOut)

@@ -19,7 +19,7 @@ export async function endOrderly(of: {
 }): Promise<void> {
   const { app, keep, drainMs } = of
   app.stopping()
-  await keep.stopRefreshing()
+  keep.stopRefreshing()
   await sleep(drainMs)
   await app.close(ANSWERS_MS)
   await keep.close()

@@ -49,7 +49,8 @@ export async function serve(context: Context, { flags, version }: ServeArguments
       logged(event)
     },
   })
-  const app = createApp({ keep, settings: configuration.http, metrics, log, clock: createSystemClock(), version })
+  // Also where telling that it is ready fails: a server that nobody waits for would never end.
+  await using app = createApp({ keep, settings: configuration.http, metrics, log, clock: createSystemClock(), version })
   const { url } = await app.listen(configuration.listen)
   log.info({ url, data: place.folder, version }, 'serving')
   warnOfPlainHttp(configuration, log)

@@ -14,6 +14,7 @@ export interface Believed<Value> {
   /** @param since when the database was asked */
   put(key: string, value: Value, since: MonoMs): void
   forget(key: string): void
+  forgetAll(): void
 }
 
 const BELIEVED_MS = 1_000
@@ -31,5 +32,6 @@ export function createBelieved<Value>(most: number): Believed<Value> {
       entries.set(key, { value, since })
     },
     forget: (key) => void entries.delete(key),
+    forgetAll: () => entries.clear(),
   }
 }

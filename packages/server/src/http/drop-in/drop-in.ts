@@ -16,7 +16,7 @@ import { takeForms } from './form-endpoint.ts'
 import { registerIntrospection } from './introspection.ts'
 import { refusalAnswer } from './refusal.ts'
 import { registerRevocation } from './revocation.ts'
-import { createShares } from './shares.ts'
+import type { Shares } from './shares.ts'
 import { registerTokenEndpoint } from './token-endpoint.ts'
 
 export interface DropInSetup {
@@ -27,17 +27,17 @@ export interface DropInSetup {
   readonly pressure: Pressure
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
+  readonly shares: Shares
 }
 
 export function registerDropIn(app: FastifyInstance, setup: DropInSetup): void {
   registerDiscovery(app, setup)
   // A scope of its own: it takes forms where the API takes JSON, and says errors as RFC 6749 does.
   void app.register((scope, _options, done) => {
-    const shares = createShares({ callers: setup.keep.callers, clock: setup.clock })
     takeForms(scope)
     scope.setErrorHandler((error, request, reply) => answerRefusal(error, request, reply, setup))
-    registerTokenEndpoint(scope, { ...setup, shares })
-    registerRevocation(scope, { ...setup, shares })
+    registerTokenEndpoint(scope, setup)
+    registerRevocation(scope, setup)
     registerIntrospection(scope, setup)
     done()
   })

@@ -40,16 +40,12 @@ export interface HandingOutSetup {
 }
 
 const HOLDERS_MAX = 10_000
-const DOUBTED_MAX = 1_000
-const DOUBTED_WAIT_MS = 1_000
 
 /** @returns answers a client; rejects where there is no token for it */
 export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, wanted: Wanted) => Promise<void> {
   const { keep, metrics, clock, log, operation } = setup
   const answers = createTokenAnswers()
   const handedOut = new Map<string, HandedOut>()
-  /** Tokens with the full scope that were reported because of a loop, by connection. */
-  const doubted = new Map<string, HandOut>()
   const checks = createUpstreamChecks(async (connection): Promise<Said> => {
     try {
       const said = await keep.introspect(connection)
@@ -81,7 +77,6 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     const token = answers.nameOf(given)
     const before = handedOut.get(holder)
     if (before?.token !== token) {
-      if (doubted.size > 0 && !isNarrowed(wanted.options)) doubted.delete(wanted.connection)
       remember(holder, firstTime(token, clock.now().mono))
       return send(reply, wanted, given)
     }
@@ -128,47 +123,16 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
         send(reply, wanted, given)
         return
       }
-      if (!isNarrowed(options)) {
-        doubted.delete(connection)
-        forgetOldest(doubted, DOUBTED_MAX)
-        doubted.set(connection, given)
-      }
       await keep.rejected(connection, given.accessToken)
     }
-    const next = await keep.token(connection, optionsOf(wanted)).catch((error: unknown) => insteadOf(error, wanted))
+    const next = await keep.token(connection, options)
     if (!(await wanted.confirm(next))) throw wanted.refusal()
     const token = answers.nameOf(next)
-    if (token !== answers.nameOf(given)) {
-      remember(holder, firstTime(token, clock.now().mono))
-    }
+    if (token !== answers.nameOf(given)) remember(holder, firstTime(token, clock.now().mono))
     send(reply, wanted, next)
   }
 
-  const lives = (given: HandOut | undefined): boolean => given !== undefined && given.expiresAt > clock.now().wall
-
-  /** A loop is a guess: while the provider brings no other token, the one that lives is better than none. */
-  const insteadOf = (error: unknown, { connection, options }: Wanted): HandOut => {
-    const living = isNarrowed(options) ? undefined : doubted.get(connection)
-    const passes = error instanceof TokenError && error.retryable
-    if (!passes || living === undefined || !lives(living)) throw error
-    return living
-  }
-
-  const sendInstead = async (reply: FastifyReply, wanted: Wanted, error: unknown): Promise<void> => {
-    const living = insteadOf(error, wanted)
-    if (!(await wanted.confirm(living))) throw wanted.refusal()
-    send(reply, wanted, living)
-  }
-
-  /** Who has a living token at hand does not wait long for a better one. */
-  const optionsOf = ({ connection, options }: Wanted): TokenOptions =>
-    doubted.size > 0 && lives(doubted.get(connection)) ? { ...options, waitMs: DOUBTED_WAIT_MS } : options
-
-  return (reply, wanted) =>
-    keep.token(wanted.connection, optionsOf(wanted)).then(
-      (given) => handOut(reply, wanted, given),
-      (error: unknown) => sendInstead(reply, wanted, error),
-    )
+  return (reply, wanted) => keep.token(wanted.connection, wanted.options).then((given) => handOut(reply, wanted, given))
 }
 
 const isNarrowed = ({ scope, resource }: TokenOptions): boolean => scope !== undefined || resource !== undefined

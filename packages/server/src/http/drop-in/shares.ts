@@ -24,6 +24,8 @@ export interface Shares {
   ask(presented: Presented): Promise<Share | null>
   /** It was revoked here. */
   forget(token: string): void
+  /** Something was revoked or deleted here. */
+  forgetAll(): void
 }
 
 const TOKENS_MAX = 10_000
@@ -63,5 +65,6 @@ export function createShares({
       return share
     },
     forget: believed.forget,
+    forgetAll: believed.forgetAll,
   }
 }
