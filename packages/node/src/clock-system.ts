@@ -25,6 +25,28 @@ export function createSystemClock(options: SystemClockOptions = {}): Clock {
   }
 }
 
+// So long, of the time in which this process runs, hand-outs from memory are judged by one reading of the wall clock.
+const GLANCE_MS = 1
+
+/**
+ * The clocks for a hand-out from memory: the monotonic one read each time, the wall clock once a millisecond.
+ *
+ * It also advances in a loop of microtasks, unlike a timer's clock. Where the machine is suspended between two readings,
+ * callers of the same millisecond get what those before the suspension got and hold still.
+ */
+export function createGlance(): () => Now {
+  let wall = wallNow()
+  let readAt = performance.now()
+  return () => {
+    const mono = performance.now()
+    if (mono - readAt >= GLANCE_MS) {
+      wall = wallNow()
+      readAt = mono
+    }
+    return { wall, mono: mono as MonoMs }
+  }
+}
+
 /**
  * After a freeze the timer is overdue and runs before the sockets are read. The check phase comes after the poll phase,
  * so whatever arrived meanwhile has been read when a tick ends; and the longest freeze counts as one tick, because each

@@ -16,6 +16,7 @@ import {
   type DurationMs,
   type EventSink,
   type Moment,
+  type Now,
   type Numbers,
   type OwnerId,
   type Ports,
@@ -25,7 +26,7 @@ import {
 import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
-import { createSystemClock } from './clock-system.ts'
+import { createGlance, createSystemClock } from './clock-system.ts'
 import { prepareDataFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
 import { createFetchFor } from './fetch-for.ts'
@@ -50,6 +51,8 @@ export interface Clocks {
   readonly background: Clock
   /** Store time. */
   readonly bootNow: () => Moment
+  /** For hand-outs from memory; `clock.now` where absent. */
+  readonly glance?: () => Now
 }
 
 const CACHE_BYTES = 32 * 1024 * 1024
@@ -61,12 +64,13 @@ export function openOnThisHost(options: OpenOptions): Promise<Tokenkeep> {
     clock: createSystemClock(),
     background: createSystemClock({ alarms: 'background' }),
     bootNow: () => boot.now(),
+    glance: createGlance(),
   })
 }
 
 /** The same with clocks of one's own. */
 export async function openWithClocks(options: OpenOptions, clocks: Clocks): Promise<Tokenkeep> {
-  const { clock, background, bootNow } = clocks
+  const { clock, background, bootNow, glance } = clocks
   if (typeof options?.path !== 'string' || options.path === '') {
     throw new TokenError('invalid_input', 'openTokenkeep needs { path }: the SQLite file, for example "./tokens.db"')
   }
@@ -100,7 +104,15 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
-    return await assemble(ports, { owner, numbers, options, background, opened, callers: sqliteCallers(database) })
+    return await assemble(ports, {
+      owner,
+      numbers,
+      options,
+      background,
+      glance,
+      opened,
+      callers: sqliteCallers(database),
+    })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -129,16 +141,17 @@ interface Assembly {
   readonly numbers: Numbers
   readonly options: OpenOptions
   readonly background: Clock
+  readonly glance: Clocks['glance'] | undefined
   readonly callers: CallerRows
   /** Closed in the reverse order. */
   readonly opened: readonly { close(): void | Promise<void> }[]
 }
 
 async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
-  const { owner, numbers, options, background, opened } = assembly
+  const { owner, numbers, options, background, glance, opened } = assembly
   const { registry, clock } = ports
   let closing: Promise<void> | null = null
-  const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES })
+  const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES, glance })
   const { finishDeletion, rejected, introspect, ...connections } = createConnections(
     ports,
     manager,

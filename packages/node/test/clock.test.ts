@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { ms } from '@tokenkeep/core'
-import { createSystemClock } from '../src/clock-system.ts'
+import { createGlance, createSystemClock } from '../src/clock-system.ts'
 import { createSystemRandom } from '../src/random-system.ts'
 
 const clockModule = JSON.stringify(new URL('../src/clock-system.ts', import.meta.url).href)
@@ -25,6 +25,17 @@ test('both clocks go on, and the wall clock counts from 1970', async () => {
   const after = clock.now()
   assert.ok(after.mono > before.mono)
   assert.ok(after.wall > 1.7e12)
+})
+
+test('a glance goes on by both clocks also in a loop that never waits', () => {
+  const glance = createGlance()
+  const first = glance()
+  const clock = createSystemClock()
+  while (clock.now().mono - first.mono < 5);
+  const before = clock.now()
+  const then = glance()
+  assert.ok(then.mono >= before.mono)
+  assert.ok(then.wall >= before.wall)
 })
 
 test('a tick is over after 50 ms, and holds the process open until then', async () => {

@@ -32,7 +32,7 @@ export interface Instructions {
 export interface Report {
   /** Tokens that were asked for and came. */
   readonly granted: number
-  /** Calls of the API that were refused. */
+  /** Calls of the API that were refused within the life that the token was said to have. */
   readonly refusedCalls: number
   /** Why the login was lost, in the words of the token endpoint; null: it lives. */
   readonly lost: string | null
@@ -55,6 +55,7 @@ async function live(instructions: Instructions): Promise<Report> {
   let refusedCalls = 0
   for (let expiry = 0; expiry < instructions.expiries; expiry += 1) {
     let tokens: Tokens
+    const askedAt = performance.now()
     try {
       tokens = await refresh(refreshToken)
     } catch (error) {
@@ -64,7 +65,9 @@ async function live(instructions: Instructions): Promise<Report> {
     refreshToken = tokens.refreshToken
     const answer = await fetch(instructions.api, { headers: { authorization: `Bearer ${tokens.accessToken}` } })
     await answer.arrayBuffer()
-    if (answer.status !== 200) refusedCalls += 1
+    // On a busy machine the call can come after the token's end, which says nothing about the token.
+    const inTime = performance.now() - askedAt < tokens.expiresInSeconds * 1000
+    if (answer.status !== 200 && inTime) refusedCalls += 1
     await sleep(Math.max(0, tokens.expiresInSeconds - instructions.marginSeconds) * 1000)
   }
   return { granted, refusedCalls, lost: null }
