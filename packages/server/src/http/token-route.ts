@@ -77,9 +77,7 @@ export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup)
     const { id } = request.params as { id: string }
     const asked = optionsOf(request)
     if (asked?.waitMs !== undefined) reply.header('preference-applied', `wait=${asked.waitMs / 1000}`)
-    // Among remembered tokens that of another scope goes by the id and that scope, on lines of their own.
-    const looked = caller.limited || id.includes('\n')
-    const token = looked ? limited(caller, id, asked) : keep.token(id, asked)
+    const token = caller.limited ? limited(caller, id, asked) : keep.token(id, asked)
     void token.then(
       (given) => answer(reply, given),
       (error: unknown) => failed(reply, error),
