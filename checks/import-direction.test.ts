@@ -11,6 +11,7 @@ const OF_OURS: Readonly<Record<string, readonly string[]>> = {
   node: ['@tokenkeep/core'],
   server: ['@tokenkeep/core', '@tokenkeep/node'],
   devserver: [],
+  testpostgres: [],
 }
 /** The server starts the devserver where it is installed: by its types, and by `import()` when that is asked for. */
 const LATER_OF_OURS: Readonly<Record<string, readonly string[]>> = { server: ['@tokenkeep/devserver'] }
