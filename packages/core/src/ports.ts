@@ -31,6 +31,7 @@ export interface Ports {
   readonly endpoint: TokenEndpoint
   readonly spill: Spill
   readonly liveness: Liveness
+  readonly notices: Notices
   readonly cipher: Cipher
   readonly clock: Clock
   readonly random: Random
@@ -141,6 +142,34 @@ export interface Liveness {
   judge(owner: OwnerId): Promise<ProofOfDeath | 'alive' | 'unknown'>
   /** Every owner that ever left a file here, but this one. */
   others(): Promise<readonly OwnerId[]>
+}
+
+// ---- notices -------------------------------------------------------------------------------------------------------
+
+/**
+ * Hears that other processes wrote. It only wakes: what is so stands in the store, and a notice that is lost costs no more
+ * than the next poll. It never throws: a source that is away is silent, and has heard `unknown` when it is back.
+ */
+export interface Notices {
+  /** From now on everything is heard, also what is written between two bells, until the listener is closed. */
+  listen(): Listener
+}
+
+export interface Listener {
+  /**
+   * Rings once there is something to take, at once where there is already. It keeps no process alive.
+   *
+   * @param lookEveryMs how often a source is looked at that cannot ring by itself
+   */
+  bell(lookEveryMs: DurationMs): Alarm
+  /**
+   * What other processes wrote since it was last asked; our own writes are left out wherever the source can tell.
+   *
+   * @returns `unknown`: something was written, and the source cannot say to which connections
+   */
+  take(): readonly Uid[] | 'unknown'
+  /** Hears nothing from now on; its bells stay silent. */
+  close(): void
 }
 
 // ---- token endpoint ------------------------------------------------------------------------------------------------

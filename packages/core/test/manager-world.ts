@@ -42,6 +42,7 @@ import {
   type Moment,
   type MonoMs,
   type NotSent,
+  type Notices,
   type Now,
   type OwnerId,
   type Place,
@@ -56,6 +57,7 @@ import {
   type Spilled,
   type Terms,
   type TokenkeepEvent,
+  type Uid,
   type UnixMs,
   type View,
 } from '@tokenkeep/core'
@@ -122,6 +124,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     | 'sealer'
     | 'connect'
     | 'present'
+    | 'notices'
   >()
   let connectMs = 0
   let roomsTaken = 0
@@ -142,6 +145,36 @@ export function createWorld(provider: Partial<Provider> = {}) {
       alarms.push(entry)
       return { rung, cancel: () => void (alarms = alarms.filter((each) => each !== entry)) }
     },
+  }
+  /** What each process heard of the others' writes, until it takes it. */
+  const ears = new Set<{ readonly owner: OwnerId; readonly heard: Set<Uid>; ring: () => void }>()
+  const noticesFor = (owner: OwnerId): Notices => ({
+    listen() {
+      const ear = { owner, heard: new Set<Uid>(), ring: (): void => undefined }
+      ears.add(ear)
+      return {
+        bell(): Alarm {
+          const rung = new Promise<void>((resolve) => (ear.ring = resolve))
+          if (ear.heard.size > 0) ear.ring()
+          return { rung, cancel: () => (ear.ring = () => undefined) }
+        },
+        take() {
+          const taken = [...ear.heard]
+          ear.heard.clear()
+          return taken
+        },
+        close: () => void ears.delete(ear),
+      }
+    },
+  })
+  /** A notice may be lost, and then nobody knows that it was. */
+  const notify = (by: OwnerId, uid: Uid): void => {
+    if (fails.has('notices')) return
+    for (const ear of ears) {
+      if (ear.owner === by) continue
+      ear.heard.add(uid)
+      ear.ring()
+    }
   }
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 3; turn += 1) await setImmediate()
@@ -206,7 +239,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
   function storeFor(owner: OwnerId): ConnectionStore {
     const writing = () => ({ owner, now: moment(), draw: 0.5 })
     const row = (uid: string): ConnectionRow => rows.get(uid) ?? assert.fail(`no row ${uid}`)
-    const write = (written: ConnectionRow): View => viewed(rows.set(written.uid, written).get(written.uid) ?? written)
+    const write = (written: ConnectionRow): View => {
+      rows.set(written.uid, written)
+      notify(owner, written.uid)
+      return viewed(written)
+    }
     const concluded = ({ kind, row: after }: ReturnType<typeof commit>): CommitResult => ({ kind, view: write(after) })
     return {
       async read(id) {
@@ -333,13 +370,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
         await gates.get(owner)
         return value
       })
+    const gated = ({ rung, cancel }: Alarm): Alarm => ({ rung: through(rung), cancel })
     const ownClock: Clock = {
       now,
       tick: () => through(clock.tick()),
-      alarm(afterMs) {
-        const { rung, cancel } = clock.alarm(afterMs)
-        return { rung: through(rung), cancel }
-      },
+      alarm: (afterMs) => gated(clock.alarm(afterMs)),
     }
     const ports: Ports = {
       store: storeFor(owner),
@@ -387,6 +422,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
       liveness: {
         judge: async (of) => (dead.has(of) ? proofOf(of) : 'unknown'),
         others: async () => [...dead],
+      },
+      notices: {
+        listen() {
+          const listener = noticesFor(owner).listen()
+          return { ...listener, bell: (everyMs) => gated(listener.bell(everyMs)) }
+        },
       },
       cipher,
       clock: ownClock,

@@ -88,7 +88,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const opened: { close(): void | Promise<void> }[] = [database]
   try {
     const cipher = createAesGcmCipher({ installation: database.installation, keys })
-    const { store, registry } = createSqliteStore({ database, owner, host, cipher, clock, random, numbers, bootNow })
+    const parts = { owner, host, cipher, clock, random, numbers }
+    const { store, registry, notices } = createSqliteStore({ ...parts, database, bootNow, background })
     const liveness = await createLiveness({ folder: state, owner })
     opened.push(liveness)
     const spill = createSpill({ folder: state, owner })
@@ -99,6 +100,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       cipher,
       liveness,
       spill,
+      notices,
       clock,
       random,
       endpoint: tokenEndpointOnDemand({ clock }),

@@ -8,6 +8,7 @@ import {
   type ConnectionStore,
   type Moment,
   type Now,
+  type Notices,
   type Numbers,
   type OwnerId,
   type Policy,
@@ -31,10 +32,11 @@ export interface StoreParts {
   readonly numbers: Numbers
 }
 
-/** A connection store with its registry, and how to end it. */
+/** A connection store with its registry, how it hears of other processes, and how to end it. */
 export interface OpenStore {
   readonly store: ConnectionStore
   readonly registry: Registry
+  readonly notices: Notices
   /** Writes what is queued; every later verb fails with `closed`. */
   close(): Promise<void>
 }

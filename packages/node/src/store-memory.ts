@@ -14,6 +14,7 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
+import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
 import { statusAt, urgencyOf } from './store-marks.ts'
@@ -25,6 +26,8 @@ export interface Memory {
   readonly history: Map<Uid, Map<Fence, HistoryEntry>>
   readonly providers: Map<ProviderId, Provider>
   readonly clients: Map<ClientId, StoredClient>
+  /** One for each store, which hears by it of what the others write. */
+  readonly boards: Set<NoticeBoard>
 }
 
 export const createMemory = (): Memory => ({
@@ -32,6 +35,7 @@ export const createMemory = (): Memory => ({
   history: new Map(),
   providers: new Map(),
   clients: new Map(),
+  boards: new Set(),
 })
 
 export interface MemoryStoreOptions extends StoreParts {
@@ -48,11 +52,18 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
     if (closed) throw new TokenError('closed', 'the store is closed')
   }
   const context = storeContext(parts, () => session)
+  const board = createNoticeBoard()
+  memory.boards.add(board)
+  const wrote = (uid: Uid): void => {
+    for (const each of memory.boards) if (each !== board) each.post(uid)
+  }
   return {
-    store: connectionStore(memoryRows({ memory, bootNow, parts, open }), context),
+    store: connectionStore(memoryRows({ memory, bootNow, parts, open, wrote }), context),
     registry: registry(memoryRegistry(memory, open), parts),
+    notices: board.notices,
     close: async () => {
       closed = true
+      memory.boards.delete(board)
     },
   }
 }
@@ -62,9 +73,11 @@ interface Inside {
   readonly bootNow: () => Moment
   readonly parts: StoreParts
   readonly open: () => void
+  /** Tells the other stores. */
+  readonly wrote: (uid: Uid) => void
 }
 
-function memoryRows({ memory, bootNow, parts, open }: Inside): Rows {
+function memoryRows({ memory, bootNow, parts, open, wrote }: Inside): Rows {
   const foundOf = (row: ConnectionRow): Found => {
     const client = memory.clients.get(row.client)
     const provider = memory.providers.get(row.provider)
@@ -89,6 +102,7 @@ function memoryRows({ memory, bootNow, parts, open }: Inside): Rows {
     const key = change.row?.uid ?? uid
     if (change.row !== null) memory.rows.set(change.row.uid, change.row)
     if (key !== null) for (const note of change.history) keepNote(memory, key, note)
+    if (change.row !== null) wrote(change.row.uid)
     return change.result
   }
 

@@ -1,8 +1,9 @@
 /** The store on disk: SQLite, for every process of one host. */
-import { type Moment } from '@tokenkeep/core'
+import type { Clock, Moment } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
 import { registry } from './registry.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { sqliteNotices } from './sqlite-notices.ts'
 import { sqliteRegistry, sqliteTerms } from './sqlite-registry.ts'
 import { sqliteRows } from './sqlite-rows.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
@@ -12,6 +13,8 @@ export interface SqliteStoreOptions extends StoreParts {
   readonly database: SqliteDatabase
   /** Store time: the host's boot-relative clock, the same for every process. */
   readonly bootNow: () => Moment
+  /** Its alarms keep no process alive. */
+  readonly background: Pick<Clock, 'alarm'>
 }
 
 /**
@@ -20,7 +23,7 @@ export interface SqliteStoreOptions extends StoreParts {
  * Every verb fails with TokenError `store_unavailable` where the disk or another program's lock forbids it, and with
  * `closed` after `close`.
  */
-export function createSqliteStore({ database, bootNow, ...parts }: SqliteStoreOptions): OpenStore {
+export function createSqliteStore({ database, bootNow, background, ...parts }: SqliteStoreOptions): OpenStore {
   const terms = sqliteTerms(database.sql)
   const rows = sqliteRows({ database, terms, numbers: parts.numbers, bootNow })
   return {
@@ -29,6 +32,7 @@ export function createSqliteStore({ database, bootNow, ...parts }: SqliteStoreOp
       storeContext(parts, () => database.session),
     ),
     registry: registry(sqliteRegistry(database, terms), parts),
+    notices: sqliteNotices({ sql: database.sql, background }),
     close: () => database.close(),
   }
 }

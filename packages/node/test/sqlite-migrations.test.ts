@@ -11,7 +11,7 @@ import { inspectSqlite, type SqliteDatabase } from '../src/sqlite-database.ts'
 import { groupCommit } from '../src/sqlite-group-commit.ts'
 import { APPLICATION_ID, MIGRATIONS, VERSION } from '../src/sqlite-schema.ts'
 import { createSqliteStore } from '../src/store-sqlite.ts'
-import { newFolder, openDatabase, type Folder } from './contract/sqlite-backend.ts'
+import { BACKGROUND, newFolder, openDatabase, type Folder } from './contract/sqlite-backend.ts'
 import { accessTokensOf, createWorld, mustAcquire, mustRead, newKeyring, type World } from './contract/store-world.ts'
 
 const parts = { clock: createSystemClock(), random: createSystemRandom() }
@@ -61,7 +61,8 @@ async function firstVersion(keys: Keyring): Promise<{ folder: Folder; world: Wor
   const world = await createWorld(async () => ({
     installation: String(installation),
     keys,
-    open: async (of, bootNow) => createSqliteStore({ ...of, database: openFirstVersion(folder.database), bootNow }),
+    open: async (of, bootNow) =>
+      createSqliteStore({ ...of, database: openFirstVersion(folder.database), bootNow, background: BACKGROUND }),
     swapRefreshTokens: async () => undefined,
     end: folder.remove,
   }))
@@ -120,8 +121,9 @@ test('a database of version 1 opens with every row that it had, and the tables t
   const { cipher, numbers, time } = world
   const { owner } = world.one
   const { random } = parts
-  const opened = { database, owner, host: 'a host', cipher, clock: time.clock, random, numbers, bootNow: time.moment }
-  const { store } = createSqliteStore(opened)
+  const { clock, moment: bootNow } = time
+  const store_ = { owner, host: 'a host', cipher, clock, random, numbers }
+  const { store } = createSqliteStore({ ...store_, database, bootNow, background: BACKGROUND })
   const view = await mustRead({ store }, 'used')
   assert.deepEqual(accessTokensOf(view), ['its token'], 'its secrets open')
   assert.equal((await store.list({ limit: 10, labels: { team: 'sales' } })).length, 1)

@@ -3,6 +3,7 @@ import { describe } from 'node:test'
 import { actsContract } from './acts-contract.ts'
 import { answersContract } from './answers-contract.ts'
 import { attemptsContract } from './attempts-contract.ts'
+import { noticesContract } from './notices-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
 import type { MakeBackend } from './store-world.ts'
@@ -12,5 +13,6 @@ export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))
   describe(`${name}: acts`, () => actsContract(make))
+  describe(`${name}: notices`, () => noticesContract(make))
   describe(`${name}: providers and clients`, () => registryContract(make))
 }

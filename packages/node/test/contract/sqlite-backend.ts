@@ -21,6 +21,8 @@ export async function newFolder(): Promise<Folder> {
   return { path, database: join(path, 'tokens.db'), remove: () => rm(path, { recursive: true, force: true }) }
 }
 
+export const BACKGROUND = createSystemClock({ alarms: 'background' })
+
 export const openDatabase = (path: string, keys: Keyring): Promise<SqliteDatabase> =>
   openSqliteDatabase({ path, keys, host: 'a host', clock: createSystemClock(), random: createSystemRandom() })
 
@@ -45,7 +47,7 @@ export async function backendOn(path: string, keys: Keyring, remove: () => Promi
     open: async (parts, bootNow) => {
       const database = await openDatabase(path, keys)
       databases.push(database)
-      return createSqliteStore({ ...parts, database, bootNow })
+      return createSqliteStore({ ...parts, database, bootNow, background: BACKGROUND })
     },
     swapRefreshTokens: async (one, other) => {
       const sql = new DatabaseSync(path)
