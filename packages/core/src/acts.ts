@@ -9,7 +9,7 @@ import { next } from './ids.ts'
 import { written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import type { Draft } from './ports.ts'
-import { later, ms } from './time.ts'
+import { later, ms, type UnixMs } from './time.ts'
 
 /** The row of an imported connection. */
 export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRow {
@@ -97,7 +97,7 @@ export function refused(
   const named = row.accessTokens.find((token) => token.fingerprint === accessToken)
   if (named === undefined) return { current: false, row }
   if (named.refusedAt !== null) return { current: true, row }
-  if (forced !== null && now.wall < forced.notBefore) return { current: true, row }
+  if (forced !== null && holdsBack(forced, terms, now.wall)) return { current: true, row }
   if (forced?.since === 'forced') {
     const holdMs = Math.min(terms.policy.refusedHoldFirstMs * 2 ** (forced.count - 1), terms.policy.refusedHoldCapMs)
     const held = {
@@ -115,6 +115,10 @@ export function refused(
   }
   return { current: true, row: written(marked, terms, writing.owner, now) }
 }
+
+/** Not for longer than any hold is: then the wall clock was put back meanwhile. */
+const holdsBack = ({ notBefore }: { readonly notBefore: UnixMs }, { policy }: Terms, now: UnixMs): boolean =>
+  now < notBefore && notBefore - now <= policy.refusedHoldCapMs
 
 /** Hand-outs stop, no new attempt begins, an open one is awaited. */
 export function deleting(row: ConnectionRow, terms: Terms, writing: Writing): ConnectionRow {

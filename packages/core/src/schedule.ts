@@ -32,6 +32,7 @@ import {
   latest,
   ms,
   perhapsElapsed,
+  since,
   surelyElapsed,
   type DurationMs,
   type Moment,
@@ -93,7 +94,9 @@ function blockedSchedule(
 ): Schedule {
   const resting = restingSchedule(facts, state.from, terms, owner, now, waited)
   const changed = state.clientRevision !== terms.client.revision || state.providerRevision !== terms.provider.revision
-  if (changed || now.wall >= state.retryAt || resting.kind === 'never') return resting
+  // A retry further away than any is set: the wall clock was put back meanwhile.
+  const stepped = state.retryAt - now.wall > terms.policy.blockedCapMs
+  if (changed || stepped || now.wall >= state.retryAt || resting.kind === 'never') return resting
   return {
     kind: 'later',
     why: resting.why,
@@ -114,26 +117,23 @@ function restingSchedule(
   }
   const { policy } = terms
   const free = whenBackOffEnds(state.backOff, policy, now, waited)
-  const notBefore = state.backOff?.notBefore ?? null
   switch (state.status) {
     case 'ready':
       return when(
         pastKnownEnd(facts, now.wall) ? 'last' : 'fresh',
-        latest(free, floorAfterBareGrant(facts, policy)),
+        latest(free, floorAfterBareGrant(facts, policy, now.wall)),
         now,
       )
     case 'in_doubt': {
       const allowed = whenDoubtAllows(facts, state, terms, owner, now)
       const why = pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt'
       // The prompt retry is not a try after a failure of its own, so only Retry-After holds it back.
-      const from = allowed.prompt ? (notBefore ?? now.wall) : free
+      const from = allowed.prompt ? whenToldToTry(state.backOff, now) : free
       return when(why, latest(allowed.at, from), now)
     }
     case 'suspect': {
       if (pastKnownEnd(facts, now.wall)) return when('last', free, now)
-      const confirmAt = whenToConfirm(state, policy, now)
-      const end = knownEndWithMargin(facts, policy)
-      return when('confirm', latest(end === null ? confirmAt : earliest(end, confirmAt), free), now)
+      return when('confirm', latest(whenToConfirm(facts, state, policy, now), free), now)
     }
     default:
       return assertNever(state)
@@ -151,19 +151,35 @@ function whenBackOffEnds(backOff: BackOff | null, policy: Policy, now: Moment, w
   if (backOff === null) return now.wall
   const capMs = waited ? policy.backOffCapWithCallerMs : policy.backOffCapMs
   const drawn = surelyAfter(backOff.failedAt, backOffMs(backOff.failures, backOff.draw, capMs, policy), now)
-  return backOff.notBefore === null ? drawn : latest(drawn, backOff.notBefore)
+  return latest(drawn, whenToldToTry(backOff, now))
+}
+
+/** `Retry-After` is a length of time from its answer: a wall clock that steps neither hides nor prolongs it. */
+function whenToldToTry(backOff: BackOff | null, now: Moment): UnixMs {
+  if (backOff?.notBefore == null) return now.wall
+  return surelyAfter(backOff.failedAt, since(backOff.failedAt.wall, backOff.notBefore), now)
 }
 
 /** A granted answer without an access token is followed by another refresh, but not at once: it may come again. */
-function floorAfterBareGrant(facts: Facts, policy: Policy): UnixMs {
+function floorAfterBareGrant(facts: Facts, policy: Policy, now: UnixMs): UnixMs {
   const { lastGrant } = facts
   const bare = lastGrant !== null && !facts.accessTokens.some((token) => token.fence === lastGrant.fence)
-  return bare ? later(lastGrant.at, policy.floorLeastMs) : (0 as UnixMs)
+  // A grant in the future is one from before the wall clock was put back.
+  return bare && lastGrant.at <= now ? later(lastGrant.at, policy.floorLeastMs) : (0 as UnixMs)
 }
 
-function whenToConfirm(state: Suspect, policy: Policy, now: Moment): UnixMs {
-  if (state.refusals === 0) return now.wall
-  return surelyAfter(state.firstRefusedAt, policy.confirmAfterMs[state.refusals - 1] ?? ms(0), now)
+/**
+ * 15 s and 60 s after the first refusal. Where the refresh token ends sooner, at a third and at two thirds of what was
+ * left of it: a refusal that was none is over by one of them, if it is over at all before the end.
+ */
+function whenToConfirm(facts: Facts, state: Suspect, policy: Policy, now: Moment): UnixMs {
+  const { refusals, firstRefusedAt } = state
+  if (refusals === 0) return now.wall
+  const at = surelyAfter(firstRefusedAt, policy.confirmAfterMs[refusals - 1] ?? ms(0), now)
+  const endsAt = facts.refreshToken?.endsAt ?? null
+  if (endsAt === null) return at
+  const leftMs = since(firstRefusedAt.wall, endsAt)
+  return earliest(at, later(firstRefusedAt.wall, ms((leftMs * refusals) / 3)))
 }
 
 function whenDoubtAllows(

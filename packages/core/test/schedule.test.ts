@@ -5,7 +5,7 @@ import type { BackOff, InDoubt, Ready, State, Suspect } from '../src/connection.
 import type { Fence, OwnerId, Revision, Uid } from '../src/ids.ts'
 import { policyOf, type Terms } from '../src/policy.ts'
 import type { ReusePolicy } from '../src/provider.ts'
-import { schedule, windowLeftMs, type Facts } from '../src/schedule.ts'
+import { schedule, windowLeftMs, type Facts, type Schedule } from '../src/schedule.ts'
 import { later, laterMoment, ms, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
 import type { VariantKey } from '../src/variant.ts'
 
@@ -251,8 +251,13 @@ for (const [name, state, expected] of confirmations) {
   test(`suspect, ${name}`, () => assert.equal(when({ state, living: [H] }), expected))
 }
 
-test('a suspect is confirmed before the known end of its refresh token, and past it presented one last time', () => {
-  assert.equal(when({ state: suspect(2, 0), ends: { at: 50 * S, life: 24 * H } }), `+${20 * S} confirm`)
+test('a suspect is confirmed twice before the known end of its refresh token, apart, and past it presented one last time', () => {
+  const ends = { at: 6 * S, life: 24 * H }
+  assert.equal(when({ state: suspect(1, 0), ends }), `+${2 * S} confirm`)
+  assert.equal(when({ state: suspect(2, 0), ends }), `+${4 * S} confirm`)
+  assert.equal(when({ state: suspect(2, -4 * S), ends: { at: 2 * S, life: 24 * H } }), 'now confirm')
+  assert.equal(when({ state: suspect(1, 0), ends: { at: 50 * S, life: 24 * H } }), `+${15 * S} confirm`)
+  assert.equal(when({ state: suspect(2, 0), ends: { at: 3 * MIN, life: 24 * H } }), `+${MIN} confirm`)
   assert.equal(when({ state: suspect(2, 0), ends: { at: -1, life: 24 * H } }), 'now last')
 })
 
@@ -307,4 +312,40 @@ test('a wall clock that steps on one boot neither opens a window nor shortens pa
   assert.equal(when({ state: late, living: [H] }, { reuse: GRACE, now: stepped(-MIN) }), `+${H + MIN} in_doubt`)
   const silent = doubt({ silentSince: SILENT })
   for (const by of [-H, H]) assert.equal(when({ state: silent }, { now: stepped(by) }), `+${PATIENT} in_doubt`)
+})
+
+test('a wall clock that steps neither hides nor prolongs a Retry-After', () => {
+  const state = ready(backOff(1, 0, 0, 20 * S))
+  const lateBy = (passed: number, step: number): Moment => ({ ...moment(passed), wall: at(passed + step) })
+  for (const step of [-24 * H, -H, H, 24 * H]) {
+    assert.equal(when({ state }, { now: lateBy(0, step) }), `+${20 * S} fresh`, `${step}`)
+    assert.equal(when({ state }, { now: lateBy(19 * S, step) }), `+${S} fresh`, `${step}`)
+    assert.equal(when({ state }, { now: lateBy(20 * S, step) }), 'now fresh', `${step}`)
+  }
+})
+
+test('a block that the wall clock was put back under is retried now, not a day later', () => {
+  const blocked = (retry: number): State => ({
+    status: 'blocked',
+    from: ready(),
+    reason: 'client',
+    word: null,
+    failures: 9,
+    retryAt: at(retry),
+    clientRevision: 1 as Revision,
+    providerRevision: 1 as Revision,
+  })
+  assert.equal(when({ state: blocked(H) }), `+${H} fresh`)
+  assert.equal(when({ state: blocked(H + 1) }), 'now fresh')
+})
+
+test('the floor after a grant without access token is no longer than a second, also where the wall clock was put back', () => {
+  const bare = (granted: number): Facts => ({
+    ...facts({ state: ready() }),
+    lastGrant: { at: at(granted), attempt: null, fence: 2 as Fence },
+  })
+  const whenBare = (granted: number): Schedule => schedule(bare(granted), termsOf(STRICT), ME, NOW, true)
+  assert.deepEqual(whenBare(0), { kind: 'later', why: 'fresh', at: at(S) })
+  assert.deepEqual(whenBare(-S), { kind: 'now', why: 'fresh' })
+  assert.deepEqual(whenBare(24 * H), { kind: 'now', why: 'fresh' })
 })
