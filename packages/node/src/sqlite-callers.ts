@@ -1,8 +1,8 @@
 /** Callers in SQLite: API keys, their sources, and local refresh tokens. */
 import type { StatementSync } from 'node:sqlite'
-import type { ApiKey, CallerRows, LimitedKey, LocalRefreshToken, Shared } from './callers.ts'
-import type { ApiKeyScope } from './api-key-input.ts'
-import { integer, integerOrNull, json, text, textOrNull, type SqliteRecord } from './sqlite-cells.ts'
+import type { CallerRows, LimitedKey } from './callers.ts'
+import { apiKeyValues, readApiKey, readLocalRefreshToken, readShared } from './callers-codec.ts'
+import { text } from './cells.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 // The sources come along as one JSON object, so that a key is read in one statement.
@@ -81,13 +81,12 @@ export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows 
   return {
     addApiKey: (apiKey, digest) =>
       write(() => {
-        const { id, name, scopes, labels, sources, createdAt, expiresAt } = apiKey
+        const { id, labels, sources } = apiKey
         for (const [provider, connection] of Object.entries(sources)) {
           const wrong = wrongSource(connection, provider, labels)
           if (wrong !== null) return { wrong, provider }
         }
-        const cells = [id, name, digest, JSON.stringify(scopes), JSON.stringify(labels), createdAt, expiresAt] as const
-        statements().addApiKey.run(...cells)
+        statements().addApiKey.run(...apiKeyValues(apiKey, digest))
         for (const [provider, connection] of Object.entries(sources))
           statements().putSource.run(id, provider, connection)
         return 'added'
@@ -148,30 +147,3 @@ export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows 
       }),
   }
 }
-
-const readApiKey = (record: SqliteRecord): ApiKey => ({
-  id: text(record, 'id'),
-  name: text(record, 'name'),
-  scopes: json(record, 'scopes') as readonly ApiKeyScope[],
-  labels: json(record, 'labels') as ApiKey['labels'],
-  sources: json(record, 'sources') as ApiKey['sources'],
-  createdAt: integer(record, 'created_at'),
-  expiresAt: integerOrNull(record, 'expires_at'),
-  revokedAt: integerOrNull(record, 'revoked_at'),
-})
-
-const readLocalRefreshToken = (record: SqliteRecord): LocalRefreshToken => ({
-  id: text(record, 'id'),
-  connection: text(record, 'connection'),
-  apiKey: text(record, 'api_key'),
-  createdAt: integer(record, 'created_at'),
-  revokedAt: integerOrNull(record, 'revoked_at'),
-})
-
-const readShared = (record: SqliteRecord): Shared => ({
-  ...readLocalRefreshToken(record),
-  provider: text(record, 'provider'),
-  subject: textOrNull(record, 'subject'),
-  scope: textOrNull(record, 'scope'),
-  renewable: integer(record, 'renewable') === 1,
-})

@@ -1,8 +1,8 @@
 /** Providers and clients in SQLite, each parsed once for each revision. */
 import type { DatabaseSync } from 'node:sqlite'
-import type { Client, ClientId, Provider, ProviderId, Revision } from '@tokenkeep/core'
+import type { Client, ClientId, Provider, Revision } from '@tokenkeep/core'
 import type { RegistryRows, StoredClient } from './registry.ts'
-import { integer, json, sealedBytes, text, textOrNull, type SqliteRecord } from './sqlite-cells.ts'
+import { CLIENT_COLUMNS, providerValues, clientValues, readClient, readProvider } from './registry-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 /** Reads within a transaction or a query; the same object comes back until its revision changes. */
@@ -88,8 +88,7 @@ export function sqliteRegistry({ sql, read, write }: SqliteDatabase, terms: Sqli
       change(() => {
         const provider = decide(terms.provider(id))
         if (provider === null) return
-        const { id: _, revision, ...settings } = provider
-        putProvider.run(id, revision, JSON.stringify(settings))
+        putProvider.run(...providerValues(provider))
       }),
     client: (id) => read(() => stored(id)),
     clients: () => read(() => selectClients.all().map((record) => readClient(record).client)),
@@ -97,45 +96,7 @@ export function sqliteRegistry({ sql, read, write }: SqliteDatabase, terms: Sqli
       change(() => {
         const changed = decide({ stored: stored(id), providerKnown: terms.provider(provider) !== null })
         if (changed === null) return
-        const { client, secret } = changed
-        putClient.run(
-          id,
-          client.revision,
-          client.provider,
-          client.clientId,
-          client.tokenEndpointAuthMethod,
-          secret?.sealed ?? null,
-          secret?.serial ?? null,
-          secret?.fingerprint ?? null,
-        )
+        putClient.run(...clientValues(changed))
       }),
   }
-}
-
-const CLIENT_COLUMNS = `id, revision, provider, client_id, token_endpoint_auth_method,
-  secret, secret_serial, secret_fingerprint`
-
-const readProvider = (record: SqliteRecord): Provider => ({
-  ...(json(record, 'settings') as Omit<Provider, 'id' | 'revision'>),
-  id: text(record, 'id') as ProviderId,
-  revision: integer(record, 'revision') as Revision,
-})
-
-function readClient(record: SqliteRecord): StoredClient {
-  const client: Client = {
-    id: text(record, 'id') as ClientId,
-    revision: integer(record, 'revision') as Revision,
-    provider: text(record, 'provider') as ProviderId,
-    clientId: text(record, 'client_id'),
-    tokenEndpointAuthMethod: text(record, 'token_endpoint_auth_method') as Client['tokenEndpointAuthMethod'],
-  }
-  const hasSecret = textOrNull(record, 'secret_serial') !== null
-  const secret = hasSecret
-    ? {
-        sealed: sealedBytes(record, 'secret'),
-        serial: text(record, 'secret_serial'),
-        fingerprint: text(record, 'secret_fingerprint'),
-      }
-    : null
-  return { client, secret: secret as StoredClient['secret'] }
 }

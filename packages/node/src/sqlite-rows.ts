@@ -1,8 +1,8 @@
 /** Connections in SQLite. Every statement is keyed by one connection, and runs alone or inside the group's transaction. */
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, Numbers, Uid } from '@tokenkeep/core'
-import { integer, text, type SqliteRecord } from './sqlite-cells.ts'
-import { readConnection, readPresentation } from './sqlite-codec.ts'
+import { integer, text, type CellRecord } from './cells.ts'
+import { readConnection, readPresentation } from './connection-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
 import {
@@ -43,8 +43,8 @@ export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOpti
   }
   const listings = new Map<string, StatementSync>()
 
-  function foundIn(records: readonly SqliteRecord[]): Found[] {
-    const byUid = new Map<string, SqliteRecord[]>()
+  function foundIn(records: readonly CellRecord[]): Found[] {
+    const byUid = new Map<string, CellRecord[]>()
     for (const record of records) {
       const uid = text(record, 'uid')
       const known = byUid.get(uid)
@@ -54,7 +54,7 @@ export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOpti
     return [...byUid.values()].map(foundOf)
   }
 
-  function foundOf(records: readonly SqliteRecord[]): Found {
+  function foundOf(records: readonly CellRecord[]): Found {
     const row = readConnection(records)
     const [record = {}] = records
     const provider = terms.provider(row.provider, integer(record, 'provider_revision'))

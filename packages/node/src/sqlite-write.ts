@@ -9,7 +9,7 @@ import {
   fixedValues,
   presentationValues,
   successorValues,
-} from './sqlite-codec.ts'
+} from './connection-codec.ts'
 import { HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 /** To be called inside a transaction. */

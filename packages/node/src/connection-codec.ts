@@ -1,5 +1,4 @@
 /** A connection as rows of tables, and back. `docs/storage.md` says what each column means. */
-import type { SQLInputValue } from 'node:sqlite'
 import type {
   ConnectionRow,
   HistoryEntry,
@@ -19,8 +18,9 @@ import {
   sealedBytes,
   text,
   textOrNull,
-  type SqliteRecord,
-} from './sqlite-cells.ts'
+  type Cell,
+  type CellRecord,
+} from './cells.ts'
 import { lapsesAt, urgencyOf } from './store-marks.ts'
 
 /** What never changes in a row's life stands before `uid`, which ends it: an update writes the rest. */
@@ -56,7 +56,7 @@ export const CONNECTION_COLUMNS = [
 ] as const
 type Column = (typeof CONNECTION_COLUMNS)[number]
 
-export const fixedValues = (row: ConnectionRow): SQLInputValue[] => [
+export const fixedValues = (row: ConnectionRow): Cell[] => [
   row.id,
   row.provider,
   row.client,
@@ -66,10 +66,10 @@ export const fixedValues = (row: ConnectionRow): SQLInputValue[] => [
 ]
 
 /** In the order of {@link CONNECTION_COLUMNS}. */
-export function changingValues(row: ConnectionRow, numbers: Numbers): SQLInputValue[] {
+export function changingValues(row: ConnectionRow, numbers: Numbers): Cell[] {
   const { status, ...details } = row.state
   const { refreshToken } = row
-  const cells: Record<Column, SQLInputValue> = {
+  const cells: Record<Column, Cell> = {
     subject: row.subject,
     labels: JSON.stringify(row.labels),
     grant_no: row.grant,
@@ -109,7 +109,7 @@ const wholeOrNull = (value: number | null | undefined): number | null => (value 
 const jsonText = (value: object | null): string | null => (value === null ? null : JSON.stringify(value))
 
 /** The row of one connection from the records of its join: one for each access token. */
-export function readConnection(records: readonly SqliteRecord[]): ConnectionRow {
+export function readConnection(records: readonly CellRecord[]): ConnectionRow {
   const [record] = records
   if (record === undefined) throw new Error('a connection is read from at least one record')
   const accessTokens = records.filter((each) => each['at_variant'] !== null).map(readAccessToken)
@@ -146,7 +146,7 @@ export function readConnection(records: readonly SqliteRecord[]): ConnectionRow 
 /** The same members, whatever their types: a missing or misspelt one does not compile. */
 type Unbranded<Row> = { readonly [Member in keyof Row]: unknown }
 
-function readRefreshToken(record: SqliteRecord): Unbranded<StoredRefreshToken> | null {
+function readRefreshToken(record: CellRecord): Unbranded<StoredRefreshToken> | null {
   if (record['refresh_token'] === null) return null
   return {
     sealed: sealedBytes(record, 'refresh_token'),
@@ -159,7 +159,7 @@ function readRefreshToken(record: SqliteRecord): Unbranded<StoredRefreshToken> |
   }
 }
 
-function readAccessToken(record: SqliteRecord): Unbranded<StoredAccessToken> {
+function readAccessToken(record: CellRecord): Unbranded<StoredAccessToken> {
   return {
     variant: text(record, 'at_variant'),
     sealed: sealedBytes(record, 'at_sealed'),
@@ -176,7 +176,7 @@ function readAccessToken(record: SqliteRecord): Unbranded<StoredAccessToken> {
   }
 }
 
-function readSuccessor(record: SqliteRecord): Unbranded<Successor> | null {
+function readSuccessor(record: CellRecord): Unbranded<Successor> | null {
   if (record['held_attempt'] === null) return null
   const refreshToken = jsonOrNull(record, 'held_refresh_token_facts')
   const accessToken = jsonOrNull(record, 'held_access_token_facts')
@@ -190,7 +190,7 @@ function readSuccessor(record: SqliteRecord): Unbranded<Successor> | null {
 }
 
 /** uid, variant, sealed, serial, fingerprint, token_type, scope, lifetime_ms, lifetime_from, sent_at, expires_at, fence, refused_at. */
-export const accessTokenValues = (uid: string, token: StoredAccessToken): SQLInputValue[] => [
+export const accessTokenValues = (uid: string, token: StoredAccessToken): Cell[] => [
   uid,
   token.variant,
   token.sealed,
@@ -207,7 +207,7 @@ export const accessTokenValues = (uid: string, token: StoredAccessToken): SQLInp
 ]
 
 /** uid, attempt, fence, variant, scope, refresh_token, refresh_token_facts, access_token, access_token_facts. */
-export const successorValues = (uid: string, { attempt, fence, grant }: Successor): SQLInputValue[] => [
+export const successorValues = (uid: string, { attempt, fence, grant }: Successor): Cell[] => [
   uid,
   attempt,
   fence,
@@ -224,7 +224,7 @@ function sealedAndFacts(token: { readonly sealed: Sealed } | null): [Sealed | nu
 }
 
 /** uid, fence, attempt, grant_no, generation, presented, owner, host, why, acquired_at. */
-export const presentationValues = (uid: string, entry: HistoryEntry): SQLInputValue[] => [
+export const presentationValues = (uid: string, entry: HistoryEntry): Cell[] => [
   uid,
   entry.fence,
   entry.attempt,
@@ -237,7 +237,7 @@ export const presentationValues = (uid: string, entry: HistoryEntry): SQLInputVa
   whole(entry.acquiredAt),
 ]
 
-export function readPresentation(record: SqliteRecord): HistoryEntry {
+export function readPresentation(record: CellRecord): HistoryEntry {
   const entry: Unbranded<HistoryEntry> = {
     fence: integer(record, 'fence'),
     attempt: text(record, 'attempt'),

@@ -1,0 +1,168 @@
+/**
+ * The text of every query about connections, for each engine. Whole connections come as one record for each of their access
+ * tokens. Values stand as `?`, in order.
+ */
+import type { ListQuery, Status, UnixMs } from '@tokenkeep/core'
+import type { Cell } from './cells.ts'
+import { CONNECTION_COLUMNS, CONNECTION_COLUMNS_FIXED } from './connection-codec.ts'
+
+const COLUMNS = [...CONNECTION_COLUMNS_FIXED, ...CONNECTION_COLUMNS].map((column) => `c.${column}`).join(', ')
+
+const ACCESS_TOKEN_COLUMNS = [
+  'variant',
+  'sealed',
+  'serial',
+  'fingerprint',
+  'token_type',
+  'scope',
+  'lifetime_ms',
+  'lifetime_from',
+  'sent_at',
+  'expires_at',
+  'fence',
+  'refused_at',
+]
+  .map((column) => `a.${column} AS at_${column}`)
+  .join(', ')
+
+const HELD_COLUMNS = [
+  'attempt',
+  'fence',
+  'variant',
+  'scope',
+  'refresh_token',
+  'refresh_token_facts',
+  'access_token',
+  'access_token_facts',
+]
+  .map((column) => `h.${column} AS held_${column}`)
+  .join(', ')
+
+const PRESENTATION_COLUMNS = [
+  'fence',
+  'attempt',
+  'grant_no',
+  'generation',
+  'presented',
+  'owner',
+  'host',
+  'why',
+  'acquired_at',
+  'ended_at',
+  'outcome',
+]
+  .map((column) => `p.${column}`)
+  .join(', ')
+
+/** Where the engines differ in what they take, or in what their planners have to be told. */
+export interface Dialect {
+  /** A table as it stands in FROM. */
+  table(name: string): string
+  /** What else is read with a whole connection `c`, of its provider `p` and its client `k`. */
+  readonly besides: string
+  /** Connections `c` that hold a label `l`, from the labels on. */
+  readonly labelled: string
+  /** Connections `c` of which few present at any moment, which a planner cannot know. */
+  readonly presenting: string
+}
+
+/** Everything about the connections `c` that `source` yields, in one statement: one statement sees one instant. */
+const joined = ({ table, besides }: Dialect, source: string): string => `
+  SELECT ${COLUMNS}, ${ACCESS_TOKEN_COLUMNS}, ${HELD_COLUMNS}, ${besides}
+  FROM ${source}
+  JOIN ${table('provider')} p ON p.id = c.provider
+  JOIN ${table('client')} k ON k.id = c.client
+  LEFT JOIN ${table('held_answer')} h ON h.uid = c.uid AND h.kind = 'successor'
+  LEFT JOIN ${table('access_token')} a ON a.uid = c.uid`
+
+/** The queries that differ in nothing but the names of tables. */
+export interface ConnectionQueries {
+  /** Whole connections `c` from any source, to be ended by a condition. */
+  whole(source: string): string
+  readonly byId: string
+  readonly byUid: string
+  readonly attempts: string
+  readonly tombstone: string
+  readonly twin: string
+  readonly history: string
+  /**
+   * The pages that together hold the answer. Two for `needs_user`: a connection without refresh token reads so from the
+   * moment when it lapses, and no write says that.
+   */
+  pages(query: ListQuery, now: UnixMs): readonly Page[]
+}
+
+export function connectionQueries(dialect: Dialect): ConnectionQueries {
+  const connection = dialect.table('connection')
+  const whole = (source: string): string => joined(dialect, source)
+  return {
+    whole,
+    byId: `${whole(`${connection} c`)} WHERE c.id = ? AND c.status <> 'erased'`,
+    byUid: `${whole(`${connection} c`)} WHERE c.uid = ?`,
+    attempts: `${whole(`${connection} c`)} WHERE c.attempt_owner = ?`,
+    tombstone: `SELECT 1 AS found FROM ${connection} WHERE id = ? AND status = 'erased' LIMIT 1`,
+    twin: `
+      SELECT id FROM ${connection} WHERE client = ? AND refresh_token_fingerprint = ? AND uid <> ? LIMIT 1`,
+    history: `
+      SELECT ${PRESENTATION_COLUMNS} FROM ${connection} c JOIN ${dialect.table('presentation')} p ON p.uid = c.uid
+      WHERE c.id = ? AND c.status <> 'erased' ORDER BY p.fence DESC LIMIT ?`,
+    pages: (query, now) => pagesOf(dialect, query, now),
+  }
+}
+
+/** One page of a list; the text depends on what is asked for, the values never stand in it. */
+export interface Page {
+  readonly text: string
+  readonly values: readonly Cell[]
+}
+
+function pagesOf(dialect: Dialect, query: ListQuery, now: UnixMs): readonly Page[] {
+  if (query.status === 'erased') return []
+  if (query.status === 'needs_user') {
+    return [
+      pageOf(dialect, query, [inStatus('needs_user')]),
+      pageOf(dialect, query, [{ text: `c.status = 'ready' AND c.lapses_at <= ?`, values: [now] }]),
+    ]
+  }
+  if (query.status === 'ready') {
+    const unlapsed = { text: `c.status = 'ready' AND (c.lapses_at IS NULL OR c.lapses_at > ?)`, values: [now] }
+    return [pageOf(dialect, query, [unlapsed])]
+  }
+  return [pageOf(dialect, query, query.status === undefined ? [] : [inStatus(query.status)])]
+}
+
+// The second half repeats the condition of a partial index, which is used only where the query says the same.
+const STATUS_CONDITIONS: Record<Status, string> = {
+  ready: `c.status = 'ready'`,
+  presenting: `c.status = 'presenting' AND c.attempt_owner IS NOT NULL`,
+  in_doubt: `c.status = 'in_doubt' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
+  suspect: `c.status = 'suspect' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
+  blocked: `c.status = 'blocked' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
+  needs_user: `c.status = 'needs_user' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
+  deleting: `c.status = 'deleting' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
+  erased: `c.status = 'erased'`,
+}
+const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], values: [] })
+
+function pageOf(dialect: Dialect, { provider, labels, limit, after, status }: ListQuery, asked: readonly Page[]): Page {
+  const [first, ...others] = Object.entries(labels ?? {})
+  const conditions: Page[] = [{ text: `c.status <> 'erased'`, values: [] }, ...asked]
+  // A list by label walks the labels in the order of ids, and leaves the other connections alone.
+  const plain = status === 'presenting' ? dialect.presenting : `${dialect.table('connection')} c`
+  const source = first === undefined ? plain : dialect.labelled
+  const order = first === undefined ? 'c.id' : 'l.id'
+  if (first !== undefined) conditions.push({ text: 'l.name = ? AND l.value = ?', values: first })
+  for (const label of others) {
+    const labels = dialect.table('label')
+    const text = `EXISTS (SELECT 1 FROM ${labels} o WHERE o.uid = c.uid AND o.name = ? AND o.value = ?)`
+    conditions.push({ text, values: label })
+  }
+  if (provider !== undefined) conditions.push({ text: 'c.provider = ?', values: [provider] })
+  if (after !== undefined) conditions.push({ text: `${order} > ?`, values: [after] })
+  const where = conditions.map(({ text }) => text).join(' AND ')
+  return {
+    text: `WITH page AS MATERIALIZED (SELECT c.uid FROM ${source} WHERE ${where} ORDER BY ${order} LIMIT ?)
+      ${joined(dialect, `page JOIN ${dialect.table('connection')} c ON c.uid = page.uid`)} ORDER BY c.id`,
+    values: [...conditions.flatMap(({ values }) => values), limit],
+  }
+}
