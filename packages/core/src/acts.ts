@@ -30,6 +30,7 @@ export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRo
     refreshToken: draft.granted.refreshToken && { ...draft.granted.refreshToken, presentations: 0 },
     parent: null,
     successor: null,
+    siblings: [],
     accessTokens: firstAccessTokens(draft.granted, 0 as Fence),
     scope: draft.granted.scope,
     signedOutAt: null,
@@ -47,7 +48,7 @@ export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRo
 const firstAccessTokens = (granted: SealedGrant, fence: Fence): readonly StoredAccessToken[] =>
   granted.accessToken === null ? [] : [{ ...granted.accessToken, fence, refusedAt: null }]
 
-/** A new sign-in for the same uid: one write that ends attempt, doubt, suspicion and successor. */
+/** A new sign-in for the same uid: one write that ends attempt, doubt, suspicion, successor and siblings. */
 export function reconnected(
   row: ConnectionRow,
   terms: Terms,
@@ -67,6 +68,7 @@ export function reconnected(
       refreshToken: granted.refreshToken && { ...granted.refreshToken, presentations: 0 },
       parent: null,
       successor: null,
+      siblings: [],
       accessTokens: firstAccessTokens(granted, fence),
       scope: granted.scope,
       signedOutAt: null,
@@ -143,6 +145,7 @@ export function erased(row: ConnectionRow, terms: Terms, writing: Writing): Conn
       labels: {},
       refreshToken: null,
       successor: null,
+      siblings: [],
       accessTokens: [],
       scope: null,
     },

@@ -6,11 +6,13 @@
  */
 import type {
   Attempt,
+  BackOff,
   ConnectionRow,
   NeedsUserReason,
   Presenting,
   Ready,
   SealedGrant,
+  Sibling,
   StoredAccessToken,
   Suspect,
 } from './connection.ts'
@@ -20,6 +22,17 @@ import { next, type AttemptId, type Fence, type OwnerId } from './ids.ts'
 import { doubted, written, type Lease } from './lease.ts'
 import { blockedMs, type Terms } from './policy.ts'
 import type { CommitResult, Kept } from './ports.ts'
+import {
+  allSpent,
+  backOffOf,
+  changedSibling,
+  counted,
+  currentAsSibling,
+  presentedSibling,
+  siblingFrom,
+  siblingToTry,
+  withSiblings,
+} from './sibling.ts'
 import { later, type Moment, type UnixMs } from './time.ts'
 
 export interface Concluded {
@@ -85,24 +98,19 @@ export function accept(row: ConnectionRow, terms: Terms, kept: Kept, writing: Wr
     if (!different) return refreshedInPlace(row, terms, kept, writing)
     return laterAttemptOpen(row, kept) ? hold(row, terms, kept, writing) : replace(row, terms, kept, writing)
   }
+  const sibling = row.siblings.find(({ refreshToken }) => refreshToken.fingerprint === kept.answers)
+  if (sibling !== undefined) return answeredSibling(row, terms, kept, sibling, writing)
   const neverPresented = row.refreshToken?.presentations === 0
   const laterThanCurrent = row.lastGrant === null || kept.fence > row.lastGrant.fence
-  if (
-    !dying &&
-    different &&
-    kept.answers !== null &&
-    kept.answers === row.parent &&
-    neverPresented &&
-    laterThanCurrent
-  ) {
-    return replace(row, terms, kept, writing)
-  }
-  return nobodys
+  if (dying || !different || kept.answers === null || kept.answers !== row.parent) return nobodys
+  if (neverPresented && laterThanCurrent) return replace(row, terms, kept, writing)
+  return holdAsSibling(row, terms, kept, writing)
 }
 
 function isRecorded(row: ConnectionRow, kept: Kept): boolean {
   if (row.lastGrant?.attempt === kept.attempt) return true
   if (row.successor?.attempt === kept.attempt) return true
+  if (row.siblings.some(({ attempt }) => attempt === kept.attempt)) return true
   // The pair of this answer stands in the row already, brought by an earlier commit of the same answer.
   const { refreshToken } = kept.granted
   return (
@@ -119,9 +127,32 @@ function laterAttemptOpen(row: ConnectionRow, kept: Kept): boolean {
 
 /** An attempt for the same refresh token is open that was sent later: its answer would win, so this one waits for it. */
 function hold(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
-  if (row.successor !== null && row.successor.fence > kept.fence) return { kind: 'history', row }
-  const successor = { attempt: kept.attempt, fence: kept.fence, grant: kept.granted }
-  return { kind: 'successor', row: written({ ...row, successor }, terms, writing.owner, writing.now) }
+  if (row.successor !== null && row.successor.fence > kept.fence) return holdAsSibling(row, terms, kept, writing)
+  const held = { ...row, successor: { attempt: kept.attempt, fence: kept.fence, grant: kept.granted } }
+  const siblings = withSiblings(row.siblings, successorAsSibling(row))
+  return { kind: 'successor', row: written({ ...held, siblings }, terms, writing.owner, writing.now) }
+}
+
+/** It lost to a later one, and is kept as a last resort. */
+function holdAsSibling(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
+  const siblings = withSiblings(row.siblings, siblingFrom(kept))
+  return { kind: 'sibling', row: written({ ...row, siblings }, terms, writing.owner, writing.now) }
+}
+
+const successorAsSibling = ({ successor, refreshToken }: ConnectionRow): Sibling | null =>
+  successor && siblingFrom({ ...successor, answers: refreshToken?.fingerprint ?? null, granted: successor.grant })
+
+/**
+ * A sibling was granted: it is the parent of what it brought, or current itself where no other refresh token came. While
+ * an attempt for another token is open, what it brought waits as a sibling, too.
+ */
+function answeredSibling(row: ConnectionRow, terms: Terms, kept: Kept, sibling: Sibling, writing: Writing): Concluded {
+  if (laterAttemptOpen(row, kept)) return holdAsSibling(row, terms, kept, writing)
+  const came = kept.granted.refreshToken
+  if (came !== null && came.fingerprint !== sibling.refreshToken.fingerprint) return replace(row, terms, kept, writing)
+  const { presentations: _presentations, ...stands } = sibling.refreshToken
+  const granted = { ...kept.granted, refreshToken: stands }
+  return replace(row, terms, { ...kept, answers: sibling.answers, granted }, writing)
 }
 
 /** A different refresh token: a new generation, from whatever state. */
@@ -136,6 +167,7 @@ function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): C
   const { refreshToken, scope } = kept.granted
   const replaced = {
     ...row,
+    siblings: siblingsAfter(row, kept),
     generation: next(row.generation),
     parent: kept.answers,
     refreshToken: refreshToken && { ...refreshToken, presentations: 0 },
@@ -144,6 +176,17 @@ function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): C
     successor: null,
   }
   return { ...replaced, ...afterGrant(row, kept, now) }
+}
+
+/**
+ * What stays a last resort once `kept` is the current pair: other answers to the token that it answers. The token before
+ * was granted, so its own siblings are of no use any more.
+ */
+function siblingsAfter(row: ConnectionRow, kept: Kept): readonly Sibling[] {
+  const held = row.successor?.attempt === kept.attempt ? null : successorAsSibling(row)
+  const lost = kept.answers === row.parent ? currentAsSibling(row) : null
+  const alike = row.siblings.filter(({ answers, attempt }) => answers === kept.answers && attempt !== kept.attempt)
+  return withSiblings(alike.length === row.siblings.length ? row.siblings : alike, held, lost)
 }
 
 /** The refresh token stays: its count begins anew, and an access token replaces one of its variant by a later fence. */
@@ -170,6 +213,8 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
               ? {}
               : { endsAt: known.endsAt, lifetimeMs: known.lifetimeMs, receivedAt: known.receivedAt }),
           },
+    // It works, so nothing that lost to it is needed.
+    siblings: row.siblings.length === 0 ? row.siblings : [],
     accessTokens: withAccessToken(row, terms, kept, writing.now.wall),
     scope: kept.granted.scope ?? row.scope,
     ...afterGrant(row, kept, writing.now),
@@ -187,7 +232,7 @@ function afterGrant(
   // A sign-out that was announced after this attempt was acquired is not answered by it.
   const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
   const ready: Ready = { status: 'ready', backOff: null }
-  const marked: Suspect = { status: 'suspect', firstRefusedAt: now, refusals: 0, backOff: null }
+  const marked: Suspect = { status: 'suspect', firstRefusedAt: now, refusals: 0, believed: null, backOff: null }
   return {
     state:
       row.state.status === 'deleting'
@@ -227,17 +272,15 @@ function conclude(
 ): ConnectionRow {
   // A good answer to this refresh token is already here. Whatever the later attempt was told, that one wins.
   if (row.successor !== null) return promoted(row, terms, writing.now)
+  const sibling = presentedSibling(row, state.attempt)
+  if (sibling !== null && end.kind === 'rejected') return siblingRefused(row, state, sibling, writing)
   switch (end.kind) {
     case 'rejected':
       return rejected(row, state, terms, end, writing)
     case 'unavailable':
-      return { ...row, state: backedOff(state, end, writing) }
+      return backedOff(row, state, end, writing)
     case 'not_sent':
-      return {
-        ...row,
-        refreshToken: row.refreshToken && { ...row.refreshToken, presentations: row.refreshToken.presentations - 1 },
-        state: backedOff(state, { retryAfterMs: null }, writing),
-      }
+      return backedOff(counted(row, state.attempt, -1), state, { retryAfterMs: null }, writing)
     case 'misconfigured':
       return misconfigured(row, state, terms, end, writing)
     case 'in_doubt':
@@ -262,17 +305,31 @@ export function promoted(row: ConnectionRow, terms: Terms, now: Moment): Connect
   return withGrant(row, terms, kept, now)
 }
 
-function backedOff(state: Presenting, end: Pick<Unavailable, 'retryAfterMs'>, writing: Writing): Presenting['from'] {
+function backedOff(
+  row: ConnectionRow,
+  state: Presenting,
+  end: Pick<Unavailable, 'retryAfterMs'>,
+  writing: Writing,
+): ConnectionRow {
   const { from } = state
-  return {
-    ...from,
-    backOff: {
-      failures: (from.backOff?.failures ?? 0) + 1,
-      failedAt: writing.now,
-      draw: writing.draw,
-      notBefore: notBefore(end, writing),
-    },
+  const backOff: BackOff = {
+    failures: (backOffOf(row, state)?.failures ?? 0) + 1,
+    failedAt: writing.now,
+    draw: writing.draw,
+    notBefore: notBefore(end, writing),
   }
+  const sibling = presentedSibling(row, state.attempt)
+  if (sibling !== null) {
+    return { ...row, state: from, siblings: changedSibling(row.siblings, sibling, { backOff }) }
+  }
+  return { ...row, state: from.status === 'needs_user' ? from : { ...from, backOff } }
+}
+
+/** Its verdict is its own: what was known of the current refresh token is what it was. */
+function siblingRefused(row: ConnectionRow, { from }: Presenting, sibling: Sibling, { now }: Writing): ConnectionRow {
+  const siblings = changedSibling(row.siblings, sibling, { spent: true })
+  const reason = from.status === 'suspect' && siblingToTry(siblings) === null ? from.believed : null
+  return { ...row, siblings, state: reason === null ? from : { status: 'needs_user', reason, since: now.wall } }
 }
 
 const notBefore = (end: Pick<Unavailable, 'retryAfterMs'>, { now }: Writing): UnixMs | null =>
@@ -301,14 +358,20 @@ function rejected(row: ConnectionRow, state: Presenting, terms: Terms, end: Reje
     // There is no sign-in that could be over: the provider refuses the client.
     return misconfigured(row, state, terms, { kind: 'misconfigured', reason: 'client', word: end.word }, writing)
   }
-  const reason = believedReason(row, state, end)
-  if (reason !== null) return { ...row, state: { status: 'needs_user', reason, since: now.wall } }
+  const believed = believedReason(row, state, end)
+  // The provider's own word about the whole sign-in, or a sign-out: the siblings are as dead, and stay for their revocation.
+  const final = end.word !== 'invalid_grant' || row.signedOutAt !== null
+  const siblings = believed !== null && final ? allSpent(row.siblings) : row.siblings
+  if (believed !== null && siblingToTry(siblings) === null) {
+    return { ...row, siblings, state: { status: 'needs_user', reason: believed, since: now.wall } }
+  }
   const { from } = state
   const refusals = from.status === 'suspect' ? from.refusals : 0
   const suspect: Suspect = {
     status: 'suspect',
     firstRefusedAt: refusals === 0 || from.status !== 'suspect' ? now : from.firstRefusedAt,
     refusals: refusals === 0 ? 1 : 2,
+    believed,
     backOff: null,
   }
   return { ...row, state: suspect }
@@ -317,6 +380,7 @@ function rejected(row: ConnectionRow, state: Presenting, terms: Terms, end: Reje
 /** Why a refusal is believed at once; null: it is confirmed first. */
 function believedReason(row: ConnectionRow, state: Presenting, end: Rejected): NeedsUserReason | null {
   if (end.word === 'interaction_required') return 'interaction_required'
+  if (state.from.status === 'suspect' && state.from.believed !== null) return state.from.believed
   // Refused after a presentation without an answer: probably that one was granted. Never called revoked.
   if (state.from.status === 'in_doubt') return 'answer_lost'
   if (end.word === 'reused') return 'reused'

@@ -10,7 +10,8 @@
  * - `in_doubt`: a presentation was perhaps sent and not answered. Left by an attempt that policy allows.
  * - `suspect`: refused once or twice, or said to be signed out; not yet believed.
  * - `blocked`: the operator has to mend the registration or the endpoint; retried ever more rarely.
- * - `needs_user`: only a person can revive it. Nothing is deleted; a granted answer that comes late still revives it.
+ * - `needs_user`: only a person can revive it. Nothing is deleted; a granted answer that comes late still revives it, at
+ *   once or, where it lost to a later one, by an attempt of its own.
  * - `deleting`, `erased`: being revoked upstream; gone, its uid kept as a tombstone.
  */
 import type {
@@ -42,7 +43,8 @@ export type BlockedReason = 'client' | 'endpoint' | 'request'
 
 /**
  * The reason to present, which acquire checks against the row: `fresh` from ready or blocked, `in_doubt` and `confirm`
- * from those states, `sibling` (later), `last` when the refresh token's known end has passed.
+ * from those states, `sibling` for the refresh token of a held answer, `last` when the refresh token's known end has
+ * passed.
  */
 export type Why = 'fresh' | 'in_doubt' | 'confirm' | 'sibling' | 'last'
 
@@ -77,12 +79,17 @@ export interface Suspect {
   readonly firstRefusedAt: Moment
   /** 0: said to be signed out and not yet refused. The third refusal is believed. */
   readonly refusals: 0 | 1 | 2
+  /** What its refusal means once no sibling is left to try; null: it is confirmed first. */
+  readonly believed: NeedsUserReason | null
   readonly backOff: BackOff | null
 }
 
+/** The states that an attempt, or a block, remembers. From `needs_user` only a sibling is presented. */
+export type Resting = Ready | InDoubt | Suspect | NeedsUser
+
 export interface Presenting {
   readonly status: 'presenting'
-  readonly from: Ready | InDoubt | Suspect
+  readonly from: Resting
   readonly attempt: Attempt
 }
 
@@ -93,6 +100,8 @@ export interface Attempt {
   readonly host: string
   readonly fence: Fence
   readonly why: Why
+  /** The attempt of the sibling whose refresh token this one presents; null: the current one. */
+  readonly sibling: AttemptId | null
   readonly acquiredAt: Moment
   readonly heartbeat: number
   readonly heartbeatAt: Moment
@@ -103,7 +112,7 @@ export interface Attempt {
 
 export interface Blocked {
   readonly status: 'blocked'
-  readonly from: Ready | InDoubt | Suspect
+  readonly from: Resting
   readonly reason: BlockedReason
   /** The provider's own error word (RFC 6749 section 5.2), where it is one that cannot hold a secret. */
   readonly word: string | null
@@ -188,6 +197,22 @@ export interface Successor {
   readonly grant: SealedGrant
 }
 
+/**
+ * A granted answer that lost to a later one: a refresh token of its own, a last resort after the current one was refused
+ * (ADR 0011).
+ */
+export interface Sibling {
+  /** The attempt that it answered, and that one's fence. */
+  readonly attempt: AttemptId
+  readonly fence: Fence
+  /** Fingerprint of the refresh token that it answers. */
+  readonly answers: Fingerprint
+  readonly refreshToken: StoredRefreshToken
+  /** Refused, or of no use any more: kept, and not tried. */
+  readonly spent: boolean
+  readonly backOff: BackOff | null
+}
+
 /** A row: everything about one connection. Only stores hold one; everybody else sees a {@link View}. */
 export interface ConnectionRow {
   readonly uid: Uid
@@ -206,6 +231,8 @@ export interface ConnectionRow {
   /** The refresh token that the current one replaced; only its fingerprint is kept. */
   readonly parent: Fingerprint | null
   readonly successor: Successor | null
+  /** Newest first. */
+  readonly siblings: readonly Sibling[]
   readonly accessTokens: readonly StoredAccessToken[]
   /** The scope of the whole grant, as granted. */
   readonly scope: string | null
@@ -255,9 +282,10 @@ export interface At {
  */
 export interface View {
   readonly at: At
-  readonly row: Omit<ConnectionRow, 'refreshToken' | 'accessTokens' | 'successor'>
+  readonly row: Omit<ConnectionRow, 'refreshToken' | 'accessTokens' | 'successor' | 'siblings'>
   readonly refreshToken: Omit<StoredRefreshToken, 'sealed' | 'serial'> | null
   readonly hasSuccessor: boolean
+  readonly siblings: readonly Omit<Sibling, 'refreshToken'>[]
   readonly accessTokens: readonly OpenedAccessToken[]
   /** The terms of its provider and client at the time of reading. */
   readonly terms: Terms

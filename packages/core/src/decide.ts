@@ -87,6 +87,7 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
 export const factsOf = (view: View): Facts => ({
   ...view.row,
   refreshToken: view.refreshToken,
+  siblings: view.siblings,
   accessTokens: view.accessTokens,
 })
 

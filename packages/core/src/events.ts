@@ -67,6 +67,8 @@ export type TokenkeepEvent =
       readonly current: boolean
     })
   | (Of & { readonly type: 'answer_kept_for_history'; readonly fence: Fence })
+  /** It lost to a later answer, and is kept as a last resort. */
+  | (Of & { readonly type: 'answer_kept_as_sibling'; readonly fence: Fence })
   | (Of & { readonly type: 'replayed'; readonly fence: Fence })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }
 

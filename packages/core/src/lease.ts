@@ -18,6 +18,7 @@ import {
 import type { Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
+import { backOffOf, counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
 import {
   later,
   laterMoment,
@@ -149,7 +150,7 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     const mine = state.attempt.id === request.attempt && state.attempt.owner === request.owner
     return mine ? { kind: 'acquired', row, lease: leaseFor(row, state, terms, request, now) } : busy(state.attempt, now)
   }
-  if (state.status === 'needs_user') return { kind: 'not_yet', at: null }
+  if (state.status === 'needs_user' && siblingToTry(row.siblings) === null) return { kind: 'not_yet', at: null }
   if (row.grant !== request.at.grant || row.generation !== request.at.generation || row.fence !== request.at.fence) {
     return { kind: 'moved' }
   }
@@ -166,6 +167,7 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     host: request.host,
     fence,
     why: request.why,
+    sibling: request.why === 'sibling' ? (siblingToTry(row.siblings)?.attempt ?? null) : null,
     acquiredAt: now,
     heartbeat: 0,
     heartbeatAt: now,
@@ -180,10 +182,9 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     attempt,
   }
   const acquired = {
-    ...row,
+    ...counted(row, attempt, 1),
     fence,
     state: presenting,
-    refreshToken: row.refreshToken && { ...row.refreshToken, presentations: row.refreshToken.presentations + 1 },
     usedAt: request.usedAt ?? row.usedAt,
   }
   return {
@@ -213,7 +214,7 @@ function leaseFor(row: ConnectionRow, state: Presenting, terms: Terms, request: 
     owner: state.attempt.owner,
     fence: state.attempt.fence,
     why: state.attempt.why,
-    answers: row.refreshToken?.fingerprint ?? null,
+    answers: presentedRefreshToken(row)?.fingerprint ?? null,
     t0: ago(running),
     acquiredAt: ago(ran),
     heartbeat: state.attempt.heartbeat,
@@ -271,9 +272,9 @@ export function renew(
   }
 }
 
-/** The row after an attempt without an answer. */
+/** The row after an attempt without an answer: a sibling that it presented is the current refresh token from now on. */
 export function doubted(
-  row: ConnectionRow,
+  before: ConnectionRow,
   state: Presenting,
   terms: Terms,
   end: {
@@ -286,6 +287,7 @@ export function doubted(
   },
 ): ConnectionRow {
   const { from } = state
+  const row = swappedIn(before, state)
   // One prompt retry for a doubt, wherever it is made: a doubt that comes from a doubt has none left.
   const prompt = terms.policy.reuse.kind === 'unknown' && end.endSeen && from.status !== 'in_doubt'
   const doubt: InDoubt = {
@@ -295,7 +297,7 @@ export function doubted(
     // Somebody who fell silent in this doubt may still wake with the answer, whatever later tries saw.
     silentSince: end.silentSince ?? (from.status === 'in_doubt' ? from.silentSince : null),
     backOff: {
-      failures: (from.backOff?.failures ?? 0) + 1,
+      failures: (backOffOf(before, state)?.failures ?? 0) + 1,
       failedAt: end.now,
       draw: end.draw,
       notBefore: end.notBefore,

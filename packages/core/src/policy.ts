@@ -87,6 +87,9 @@ export const NUMBERS: Numbers = {
 /** One tick of the running event loop (`Clock.tick`), in which the deadlines of an answer are counted. */
 export const TICK_MS = ms(50)
 
+/** Answers kept for one connection that lost to a later one: more than two presentations of a token in doubt are rare. */
+export const SIBLINGS_MOST = 3
+
 const check = (relation: boolean, sentence: string): void => {
   if (!relation) throw new Error(`policy: ${sentence}`)
 }

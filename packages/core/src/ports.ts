@@ -258,9 +258,9 @@ export type Evidence =
 export interface CommitResult {
   /**
    * `committed`: the row has it. `again`: it had it already. `successor`: held until the later attempt ends.
-   * `history`: noted, nothing changed. `revoke`: belongs to nobody any more and should be revoked upstream.
+   * `sibling`: it lost to a later one, and is kept as a last resort. `history`: noted, nothing changed. `revoke`: belongs to nobody any more and should be revoked upstream.
    */
-  readonly kind: 'committed' | 'again' | 'successor' | 'history' | 'revoke'
+  readonly kind: 'committed' | 'again' | 'successor' | 'sibling' | 'history' | 'revoke'
   /** Null where the row is erased. */
   readonly view: View | null
 }
@@ -318,7 +318,7 @@ export interface ConnectionStore {
   replay(entry: Kept): Promise<CommitResult>
   /** Makes an open attempt `in_doubt`. Lends no ticket: whoever takes over must acquire like everybody. */
   takeOver(at: At, evidence: Evidence): Promise<{ readonly kind: 'in_doubt'; readonly view: View } | Moved>
-  /** Reconnect: one write, grant + 1; ends attempt, doubt, suspicion and successor. */
+  /** Reconnect: one write, grant + 1; ends attempt, doubt, suspicion, successor and siblings. */
   replaceGrant(
     at: At,
     granted: SealedGrant,
@@ -343,7 +343,7 @@ export interface Deletion {
   readonly kind: 'deleting'
   readonly uid: Uid
   readonly view: View
-  /** The newest refresh token and held spares, opened; the caller revokes them. */
+  /** The newest refresh token and the held answers', opened; the caller revokes them. */
   readonly toRevoke: readonly Secret<'refresh_token'>[]
   /** An attempt is still open: wait, then begin again. */
   readonly open: Busy | null

@@ -296,19 +296,21 @@ function tellGranted(
   const event: TokenkeepEvent =
     result.kind === 'history' || result.kind === 'revoke'
       ? { ...base, type: 'answer_kept_for_history', fence: lease.fence }
-      : {
-          ...base,
-          type: 'refreshed',
-          generation: result.view?.row.generation ?? lease.generation,
-          fence: lease.fence,
-          why: lease.why,
-          rotated: granted.refreshToken !== null && granted.refreshToken.fingerprint !== lease.answers,
-          accessTokenFingerprint: granted.accessToken?.fingerprint ?? null,
-          expiresAt: granted.accessToken?.expiresAt ?? null,
-          scope: granted.accessToken?.scope ?? result.view?.row.scope ?? null,
-          tookMs: Math.round(since(lease.acquiredAt.mono, ports.clock.now().mono)),
-          spilled,
-        }
+      : result.kind === 'sibling'
+        ? { ...base, type: 'answer_kept_as_sibling', fence: lease.fence }
+        : {
+            ...base,
+            type: 'refreshed',
+            generation: result.view?.row.generation ?? lease.generation,
+            fence: lease.fence,
+            why: lease.why,
+            rotated: granted.refreshToken !== null && granted.refreshToken.fingerprint !== lease.answers,
+            accessTokenFingerprint: granted.accessToken?.fingerprint ?? null,
+            expiresAt: granted.accessToken?.expiresAt ?? null,
+            scope: granted.accessToken?.scope ?? result.view?.row.scope ?? null,
+            tookMs: Math.round(since(lease.acquiredAt.mono, ports.clock.now().mono)),
+            spilled,
+          }
   ports.events.tell(event)
 }
 
@@ -323,12 +325,14 @@ function tellOutcome(
   const state = view?.row.state
   const retryAt = view?.row.dueAt ?? null
   if (state?.status === 'needs_user') {
-    ports.events.tell({ ...about(ports, of), type: 'needs_user', reason: state.reason })
+    // Said once: a sibling that came too late may be tried from there.
+    if (of.view.row.state.status !== 'needs_user')
+      ports.events.tell({ ...about(ports, of), type: 'needs_user', reason: state.reason })
     return
   }
   switch (outcome.kind) {
     case 'rejected':
-      if (state?.status === 'suspect')
+      if (state?.status === 'suspect' && lease.why !== 'sibling')
         ports.events.tell({ ...base, type: 'suspect', refusals: state.refusals, retryAt })
       return
     case 'unavailable':

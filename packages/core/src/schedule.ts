@@ -7,7 +7,8 @@ import type {
   Blocked,
   ConnectionRow,
   InDoubt,
-  Ready,
+  Resting,
+  Sibling,
   State,
   StoredAccessToken,
   StoredRefreshToken,
@@ -26,6 +27,7 @@ import {
   type Policy,
   type Terms,
 } from './policy.ts'
+import { siblingsLive, siblingToTry } from './sibling.ts'
 import {
   earliest,
   later,
@@ -49,6 +51,7 @@ export interface Facts {
     StoredAccessToken,
     'expiresAt' | 'refusedAt' | 'variant' | 'lifetimeMs' | 'fence'
   >[]
+  readonly siblings: readonly Pick<Sibling, 'fence' | 'spent' | 'backOff'>[]
   readonly signedOutAt: Moment | null
   readonly usedAt: UnixMs | null
   readonly lastGrant: ConnectionRow['lastGrant']
@@ -68,8 +71,6 @@ export function schedule(facts: Facts, terms: Terms, owner: OwnerId, now: Moment
   switch (state.status) {
     case 'presenting':
       return { kind: 'never', because: 'presenting' }
-    case 'needs_user':
-      return { kind: 'never', because: 'needs_user' }
     case 'deleting':
     case 'erased':
       return { kind: 'never', because: 'gone' }
@@ -78,6 +79,7 @@ export function schedule(facts: Facts, terms: Terms, owner: OwnerId, now: Moment
     case 'ready':
     case 'in_doubt':
     case 'suspect':
+    case 'needs_user':
       return restingSchedule(facts, state, terms, owner, now, waited)
     default:
       return assertNever(state)
@@ -106,16 +108,19 @@ function blockedSchedule(
 
 function restingSchedule(
   facts: Facts,
-  state: Ready | InDoubt | Suspect,
+  state: Resting,
   terms: Terms,
   owner: OwnerId,
   now: Moment,
   waited: boolean,
 ): Schedule {
+  const { policy } = terms
+  if (state.status === 'needs_user') {
+    return siblingSchedule(facts, policy, now, waited) ?? { kind: 'never', because: 'needs_user' }
+  }
   if (facts.grantType === 'refresh_token' && facts.refreshToken === null) {
     return { kind: 'never', because: 'no_refresh_token' }
   }
-  const { policy } = terms
   const free = whenBackOffEnds(state.backOff, policy, now, waited)
   switch (state.status) {
     case 'ready':
@@ -132,12 +137,24 @@ function restingSchedule(
       return when(why, latest(allowed.at, from), now)
     }
     case 'suspect': {
+      const sibling = siblingSchedule(facts, policy, now, waited)
+      // Nothing is confirmed that is believed already, and where every answer stays valid a sibling harms nothing.
+      const first = state.believed !== null || (state.refusals > 0 && siblingsLive(policy))
+      if (sibling !== null && first) return sibling
       if (pastKnownEnd(facts, now.wall)) return when('last', free, now)
       return when('confirm', latest(whenToConfirm(facts, state, policy, now), free), now)
     }
     default:
       return assertNever(state)
   }
+}
+
+/** When a sibling is presented that was not refused yet; null: there is none. */
+function siblingSchedule(facts: Facts, policy: Policy, now: Moment, waited: boolean): Schedule | null {
+  const sibling = siblingToTry(facts.siblings)
+  if (sibling === null) return null
+  const free = whenBackOffEnds(sibling.backOff, policy, now, waited)
+  return when('sibling', free, now)
 }
 
 const when = (why: Why, at: UnixMs, now: Moment): Schedule =>
@@ -173,8 +190,8 @@ function floorAfterBareGrant(facts: Facts, policy: Policy, now: UnixMs): UnixMs 
  * left of it: a refusal that was none is over by one of them, if it is over at all before the end.
  */
 function whenToConfirm(facts: Facts, state: Suspect, policy: Policy, now: Moment): UnixMs {
-  const { refusals, firstRefusedAt } = state
-  if (refusals === 0) return now.wall
+  const { refusals, firstRefusedAt, believed } = state
+  if (refusals === 0 || believed !== null) return now.wall
   const at = surelyAfter(firstRefusedAt, policy.confirmAfterMs[refusals - 1] ?? ms(0), now)
   const endsAt = facts.refreshToken?.endsAt ?? null
   if (endsAt === null) return at
@@ -290,7 +307,10 @@ export function dueAt(facts: Facts, terms: Terms, owner: OwnerId, now: Moment): 
       return state.attempt === null
         ? later(now.wall, policy.leaseMs)
         : later(state.attempt.heartbeatAt.wall, state.attempt.leaseMs)
-    case 'needs_user':
+    case 'needs_user': {
+      const at = schedule(facts, terms, owner, now, false)
+      return at.kind === 'never' ? null : at.kind === 'later' ? at.at : now.wall
+    }
     case 'erased':
       return null
     default:

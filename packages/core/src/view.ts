@@ -15,7 +15,7 @@ export function viewOf(
   cipher: Pick<Cipher, 'open'>,
   readAt: { readonly store: Moment; readonly local: Now },
 ): View {
-  const { refreshToken, accessTokens, successor, ...rest } = row
+  const { refreshToken, accessTokens, successor, siblings, ...rest } = row
   const opened: OpenedAccessToken[] = []
   let unreadable: View['unreadable'] = null
   for (const { sealed, serial, ...token } of accessTokens) {
@@ -34,6 +34,7 @@ export function viewOf(
       presentations: refreshToken.presentations,
     },
     hasSuccessor: successor !== null,
+    siblings: siblings.map(({ refreshToken: _sealed, ...seen }) => seen),
     accessTokens: opened,
     terms,
     unreadable,

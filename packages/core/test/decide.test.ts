@@ -78,6 +78,7 @@ const view = (given: Given): View => {
         ? null
         : { fingerprint: 'r' as Fingerprint, receivedAt: at(-H), endsAt: null, lifetimeMs: null, presentations: 1 },
     hasSuccessor: false,
+    siblings: [],
     accessTokens: (given.tokens ?? []).map(token),
     terms: {
       provider: {
@@ -126,7 +127,7 @@ const DOUBT: InDoubt = {
   silentSince: null,
   backOff: null,
 }
-const SUSPECT: Suspect = { status: 'suspect', firstRefusedAt: NOW, refusals: 1, backOff: null }
+const SUSPECT: Suspect = { status: 'suspect', firstRefusedAt: NOW, refusals: 1, believed: null, backOff: null }
 const attempt = { id: 'a' as AttemptId, owner: 'other' as OwnerId, fence: 2 as Fence } as Attempt
 const presenting = (from: Ready | InDoubt | Suspect): State => ({ status: 'presenting', from, attempt })
 const backingOff = (until: number): Ready => ({

@@ -34,6 +34,7 @@ const facts = (state: State, rest: Partial<Facts> = {}): Facts => ({
   accessTokens: [
     { variant: '' as VariantKey, expiresAt: at(H), lifetimeMs: ms(H), refusedAt: null, fence: 1 as Fence },
   ],
+  siblings: [],
   signedOutAt: null,
   usedAt: null,
   lastGrant: { at: at(-MIN), attempt: null, fence: 1 as Fence },
@@ -51,6 +52,7 @@ const attempt: Attempt = {
   host: 'h',
   fence: 2 as Fence,
   why: 'fresh',
+  sibling: null,
   acquiredAt: moment(-20 * S),
   heartbeat: 1,
   heartbeatAt: moment(-10 * S),
@@ -58,7 +60,7 @@ const attempt: Attempt = {
   blockedFailures: 0,
 }
 const doubt: InDoubt = { status: 'in_doubt', since: NOW, promptRetry: null, silentSince: null, backOff: null }
-const suspect: Suspect = { status: 'suspect', firstRefusedAt: NOW, refusals: 1, backOff: null }
+const suspect: Suspect = { status: 'suspect', firstRefusedAt: NOW, refusals: 1, believed: null, backOff: null }
 const blocked: State = {
   status: 'blocked',
   from: READY,

@@ -21,6 +21,7 @@ import {
   NUMBERS,
   openAttempt,
   policyOf,
+  presentedRefreshToken,
   reconnected,
   refused,
   renew,
@@ -262,7 +263,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const decision = acquire(row(seen.uid), terms, request, moment())
         if (decision.kind !== 'acquired') return decision
         write(decision.row)
-        const { refreshToken } = decision.row
+        const refreshToken = presentedRefreshToken(decision.row)
         assert.ok(refreshToken)
         const place = { owner: seen.uid, purpose: 'rt', serial: refreshToken.serial }
         const opened = open_('refresh_token', refreshToken.sealed, place)

@@ -57,6 +57,7 @@ const facts = (given: Given): Facts => ({
     fence: 1 as Fence,
     refusedAt: index < (given.living ?? []).length ? null : at(-1),
   })),
+  siblings: [],
   signedOutAt: given.signedOut === true ? moment(-1) : null,
   usedAt: null,
   lastGrant: { at: at(-H), attempt: null, fence: 1 as Fence },
@@ -75,6 +76,7 @@ const suspect = (refusals: 0 | 1 | 2, firstRefused: number, backOff: BackOff | n
   status: 'suspect',
   firstRefusedAt: moment(firstRefused),
   refusals,
+  believed: null,
   backOff,
 })
 const backOff = (failures: number, draw: number, failedAt = 0, notBefore: number | null = null): BackOff => ({

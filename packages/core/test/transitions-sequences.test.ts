@@ -1,6 +1,7 @@
 /** What holds for every sequence of events (`PROTOCOL.md` sections 3 and 8). */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { deleting, reconnected, refused } from '../src/acts.ts'
 import { accept, commit } from '../src/commit.ts'
 import type { ConnectionRow, Status } from '../src/connection.ts'
@@ -22,6 +23,8 @@ import {
   silentFor,
   type Situation,
   ALL,
+  LATE,
+  WITH_PARENT,
   kept,
 } from './transitions-world.ts'
 
@@ -98,6 +101,12 @@ const STEPS: readonly Step[] = [
   },
 ]
 
+const presentationsOf = ({ refreshToken, siblings }: ConnectionRow): number =>
+  [refreshToken, ...siblings.map((each) => each.refreshToken)].reduce(
+    (sum, each) => sum + (each?.presentations ?? 0),
+    0,
+  )
+
 const WAITS_FOR_NOTHING: readonly Status[] = ['ready', 'needs_user', 'erased']
 
 function assertStep(before: ConnectionRow, step: Step, after: ConnectionRow): void {
@@ -109,20 +118,22 @@ function assertStep(before: ConnectionRow, step: Step, after: ConnectionRow): vo
   assert.equal(after.uid, before.uid)
   assert.equal(after.grant, before.grant + (step.brings === 'reconnect' ? 1 : 0), 'only reconnect raises the grant')
   if (before.state.status === 'needs_user' && status !== 'needs_user') {
-    assert.ok(step.brings !== 'other' || status === 'deleting', 'only a grant and reconnect revive it')
+    const tried = after.state.status === 'presenting' && after.state.attempt.why === 'sibling'
+    assert.ok(step.brings !== 'other' || status === 'deleting' || tried, 'only a grant and reconnect revive it')
   }
   const replaced = before.refreshToken?.fingerprint !== after.refreshToken?.fingerprint
   assert.equal(after.generation > before.generation, replaced, 'a generation is a different refresh token')
   if (replaced) {
-    const successor = before.successor?.grant.refreshToken?.fingerprint
-    assert.ok(step.brings !== 'other' || after.refreshToken?.fingerprint === successor, 'only a grant brings one')
+    const held = [before.successor?.grant.refreshToken, ...before.siblings.map(({ refreshToken }) => refreshToken)]
+    const brought = held.some((token) => token?.fingerprint === after.refreshToken?.fingerprint)
+    assert.ok(step.brings !== 'other' || brought, 'only a grant brings one')
   }
   if (before.state.status === 'presenting' && after.state.status === 'presenting') {
     assert.equal(after.state.attempt.id, before.state.attempt.id, 'another attempt begins only after this one ended')
   }
   if (before.state.status !== 'presenting' && after.state.status === 'presenting') {
     assert.equal(after.fence, before.fence + 1, 'each acquire raises the fence')
-    assert.equal(after.refreshToken?.presentations, (before.refreshToken?.presentations ?? 0) + 1)
+    assert.equal(presentationsOf(after), presentationsOf(before) + 1, 'it is counted before it is sent')
   }
 }
 
@@ -144,3 +155,36 @@ test('whatever happens in whatever order, the invariants of a row hold', () => {
   for (const [name, of] of Object.entries(ALL)) if (of.row.state.status !== 'erased') walk(of, [name])
   assert.ok(steps > 10_000)
 })
+
+const LATE_ANSWER: Step = {
+  name: 'the answer to the parent comes late',
+  brings: 'grant',
+  run: (of) => ({ ...of, row: accept(of.row, STRICT, LATE, writing(of.elapsed)).row }),
+}
+
+test('in long sequences, with an answer that comes too late anywhere, no granted answer is lost and nobody is stuck', () => {
+  const starts = Object.entries(WITH_PARENT).filter(([, { row }]) => row.state.status !== 'erased')
+  const steps = fc.array(fc.constantFrom(...STEPS, LATE_ANSWER), { maxLength: 25 })
+  fc.assert(
+    fc.property(fc.constantFrom(...starts), steps, ([, start], path) => {
+      let of = start
+      for (const step of path) {
+        const then = step.run(of)
+        assertStep(of.row, step, then.row)
+        if (step.name === 'the last attempt is granted') assertKept(of, then.row)
+        of = then
+      }
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+/** A granted answer of the current grant to the current token, or to a sibling, is in the row afterwards. */
+function assertKept({ row, lease }: Situation, after: ConnectionRow): void {
+  const brought = `rt after ${lease.fence}`
+  const knew = [row.refreshToken, ...row.siblings.map(({ refreshToken }) => refreshToken)]
+  if (lease.grant !== row.grant || !knew.some((token) => token?.fingerprint === lease.answers)) return
+  const held = [after.successor?.grant.refreshToken, ...after.siblings.map(({ refreshToken }) => refreshToken)]
+  const kept = [after.refreshToken, ...held].some((token) => token?.fingerprint === brought)
+  assert.ok(kept, `${brought} is in the row`)
+}

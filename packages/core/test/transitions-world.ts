@@ -1,7 +1,7 @@
 /** A row in each state of `PROTOCOL.md` section 8: every one went through the rules. */
 import assert from 'node:assert/strict'
 import { born, deleting, erased } from '../src/acts.ts'
-import { commit, type Concluded, type Writing } from '../src/commit.ts'
+import { accept, commit, type Concluded, type Writing } from '../src/commit.ts'
 import type { At, ConnectionRow, SealedGrant } from '../src/connection.ts'
 import type { End } from '../src/grant.ts'
 import type { AttemptId, ClientId, ConnectionId, Fingerprint, OwnerId } from '../src/ids.ts'
@@ -106,16 +106,12 @@ const atOf = (row: ConnectionRow): At =>
   ({ uid: row.uid, grant: row.grant, generation: row.generation, fence: row.fence }) as At
 
 /** Acquires as soon as it is allowed, within a week, or fails the test. */
-export function present(
-  row: ConnectionRow,
-  elapsed: number,
-  owner = ME,
-): { row: ConnectionRow; lease: Lease; elapsed: number } {
+export function present(row: ConnectionRow, elapsed: number, owner = ME, terms = STRICT): Situation {
   const now = momentAt(elapsed)
-  const allowed = schedule(row, STRICT, owner, now, true)
+  const allowed = schedule(row, terms, owner, now, true)
   if (allowed.kind === 'never') throw new Error(`never: ${allowed.because}`)
   const when = allowed.kind === 'now' ? elapsed : Math.max(elapsed, allowed.at - START)
-  const decision = acquire(row, STRICT, requestOf(row, allowed.why, owner, when), momentAt(when))
+  const decision = acquire(row, terms, requestOf(row, allowed.why, owner, when), momentAt(when))
   if (decision.kind !== 'acquired') throw new Error(`not acquired: ${decision.kind}`)
   return { row: decision.row, lease: decision.lease, elapsed: when }
 }
@@ -156,7 +152,7 @@ export interface Situation {
 }
 
 /** Each state is reached as it is in life: every row here went through the rules. */
-function situations(): Record<string, Situation> {
+function situations(row: ConnectionRow, elapsedBefore: number): Record<string, Situation> {
   const end = ({ row, lease, elapsed }: Situation, how: End): Situation => ({
     row: commit(row, STRICT, lease, how, writing(elapsed)).row,
     lease,
@@ -167,7 +163,7 @@ function situations(): Record<string, Situation> {
   if (rejected === undefined || misconfigured === undefined || doubt === undefined) throw new Error('an end is missing')
   const again = ({ row, elapsed }: Situation): Situation => present(row, elapsed)
 
-  const presenting = present(newRow(), 0)
+  const presenting = present(row, elapsedBefore)
   const ready = end(presenting, { kind: 'not_sent', because: 'refused' })
   const inDoubt = end(presenting, doubt)
   const suspect = end(presenting, rejected)
@@ -186,15 +182,15 @@ function situations(): Record<string, Situation> {
     'blocked from in_doubt': end(inDoubtAgain, misconfigured),
     needs_user: end(presentingLast, rejected),
     deleting: { ...ready, row: deleting(ready.row, STRICT, writing(ready.elapsed)) },
-    'deleting, attempt open': { ...presenting, row: deleting(presenting.row, STRICT, writing(0)) },
+    'deleting, attempt open': { ...presenting, row: deleting(presenting.row, STRICT, writing(elapsedBefore)) },
     erased: {
       ...presenting,
-      row: erased(deleting(presenting.row, STRICT, writing(0)), STRICT, writing(0)),
+      row: erased(deleting(presenting.row, STRICT, writing(elapsedBefore)), STRICT, writing(elapsedBefore)),
     },
   }
 }
 
-export const ALL = situations()
+export const ALL = situations(newRow(), 0)
 export const situation = (name: string): Situation => ALL[name] ?? assert.fail(`no situation ${name}`)
 export const kept = ({ row, lease }: Situation, refreshToken: string, accessToken: string, elapsed = 0): Kept => ({
   uid: row.uid,
@@ -204,4 +200,18 @@ export const kept = ({ row, lease }: Situation, refreshToken: string, accessToke
   attempt: lease.attempt,
   granted: granted(refreshToken, accessToken, elapsed),
 })
+/** Two presentations of `rt1` were answered: the later one is current, and the other is still on its way. */
+function answeredTwice(): { row: ConnectionRow; elapsed: number; late: Kept } {
+  const doubt = ENDS.at(-1) ?? assert.fail('an end is missing')
+  const first = present(newRow(), 0)
+  const inDoubt = commit(first.row, STRICT, first.lease, doubt, writing(0)).row
+  const second = present(inDoubt, first.elapsed)
+  const later = accept(second.row, STRICT, kept(second, 'rt2', 'at2', second.elapsed), writing(second.elapsed)).row
+  return { row: later, elapsed: second.elapsed, late: kept(first, 'rt2 of the earlier', 'at2 of the earlier') }
+}
+const TWICE = answeredTwice()
+/** The same states with a parent that was answered twice, and the answer that came too late. */
+export const WITH_PARENT = situations(TWICE.row, TWICE.elapsed)
+export const LATE = TWICE.late
+
 export const told = ({ kind, row }: Concluded): string => `${kind}, ${row.state.status}`

@@ -5,6 +5,7 @@ import type {
   Numbers,
   Sealed,
   SealedGrant,
+  Sibling,
   State,
   StoredAccessToken,
   StoredRefreshToken,
@@ -129,6 +130,7 @@ export function readConnection(records: readonly CellRecord[]): ConnectionRow {
     refreshToken: readRefreshToken(record),
     parent: textOrNull(record, 'parent'),
     successor: readSuccessor(record),
+    siblings: readSiblings(record),
     accessTokens,
     scope: textOrNull(record, 'scope'),
     signedOutAt: jsonOrNull(record, 'signed_out_at'),
@@ -187,6 +189,32 @@ function readSuccessor(record: CellRecord): Unbranded<Successor> | null {
     scope: textOrNull(record, 'held_scope'),
   }
   return { attempt: text(record, 'held_attempt'), fence: integer(record, 'held_fence'), grant }
+}
+
+function readSiblings(record: CellRecord): Unbranded<Sibling>[] {
+  return (json(record, 'siblings') as readonly SiblingCells[]).map(([attempt, fence, sibling, facts, sealed]) => ({
+    attempt,
+    fence,
+    answers: sibling.answers,
+    refreshToken: {
+      ...facts,
+      sealed: new Uint8Array(Buffer.from(sealed, 'hex')),
+      presentations: sibling.presentations,
+    },
+    spent: sibling.spent,
+    backOff: sibling.backOff,
+  }))
+}
+
+/** As `SIBLINGS` selects them: attempt, fence, what is a sibling's own, facts of the refresh token, that sealed. */
+type SiblingCells = readonly [string, number, SiblingFacts, object, string]
+type SiblingFacts = Pick<Sibling, 'answers' | 'spent' | 'backOff'> & Pick<StoredRefreshToken, 'presentations'>
+
+/** uid, attempt, fence, refresh_token, refresh_token_facts, sibling. */
+export function siblingValues(uid: string, { attempt, fence, answers, refreshToken, spent, backOff }: Sibling): Cell[] {
+  const { presentations, ...token } = refreshToken
+  const facts: SiblingFacts = { answers, presentations, spent, backOff }
+  return [uid, attempt, fence, ...sealedAndFacts(token), JSON.stringify(facts)]
 }
 
 /** uid, variant, sealed, serial, fingerprint, token_type, scope, lifetime_ms, lifetime_from, sent_at, expires_at, fence, refused_at. */

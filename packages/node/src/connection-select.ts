@@ -60,6 +60,12 @@ export interface Dialect {
   table(name: string): string
   /** What else is read with a whole connection `c`, of its provider `p` and its client `k`. */
   readonly besides: string
+  /**
+   * The siblings of a connection `c`, newest first, as one cell: a JSON array of arrays of attempt, fence, the JSON of
+   * `sibling`, that of `refresh_token_facts`, and `refresh_token` in hexadecimal. Mostly none, and a join would multiply
+   * the records.
+   */
+  readonly siblings: string
   /** Connections `c` that hold a label `l`, from the labels on. */
   readonly labelled: string
   /** Connections `c` of which few present at any moment, which a planner cannot know. */
@@ -67,8 +73,8 @@ export interface Dialect {
 }
 
 /** Everything about the connections `c` that `source` yields, in one statement: one statement sees one instant. */
-const joined = ({ table, besides }: Dialect, source: string): string => `
-  SELECT ${COLUMNS}, ${ACCESS_TOKEN_COLUMNS}, ${HELD_COLUMNS}, ${besides}
+const joined = ({ table, besides, siblings }: Dialect, source: string): string => `
+  SELECT ${COLUMNS}, ${ACCESS_TOKEN_COLUMNS}, ${HELD_COLUMNS}, ${siblings} AS siblings, ${besides}
   FROM ${source}
   JOIN ${table('provider')} p ON p.id = c.provider
   JOIN ${table('client')} k ON k.id = c.client

@@ -178,6 +178,15 @@ CREATE INDEX local_refresh_token_of_connection ON local_refresh_token (uid, id);
 CREATE INDEX local_refresh_token_of_api_key ON local_refresh_token (api_key);
 `
 
+/** Answers that lost to a later one: what one answers, how often it was presented, and whether it can still be tried. */
+const SIBLINGS = `
+ALTER TABLE held_answer ADD COLUMN sibling TEXT CHECK (json_valid(sibling));
+UPDATE connection SET state = json_insert(state, '$.believed', json('null')) WHERE status = 'suspect';
+UPDATE connection SET state = json_insert(state, '$.from.believed', json('null'))
+  WHERE status IN ('presenting', 'blocked') AND state ->> '$.from.status' = 'suspect';
+UPDATE connection SET state = json_insert(state, '$.attempt.sibling', json('null')) WHERE attempt_owner IS NOT NULL;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS]
 export const VERSION = MIGRATIONS.length

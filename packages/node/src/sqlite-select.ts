@@ -12,6 +12,9 @@ export const {
 } = connectionQueries({
   table: (name) => name,
   besides: 'p.revision AS provider_revision, k.revision AS client_revision',
+  siblings: `(SELECT json_group_array(json_array(s.attempt, s.fence, json(s.sibling), json(s.refresh_token_facts),
+      hex(s.refresh_token)) ORDER BY s.fence DESC)
+    FROM held_answer s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
   // SQLite keeps the order of a CROSS JOIN.
   labelled: 'label l CROSS JOIN connection c ON c.uid = l.uid',
   presenting: 'connection c INDEXED BY connection_attempt',

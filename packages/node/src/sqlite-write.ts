@@ -8,6 +8,7 @@ import {
   changingValues,
   fixedValues,
   presentationValues,
+  siblingValues,
   successorValues,
 } from './connection-codec.ts'
 import { HISTORY_MOST, type HistoryNote } from './store-rows.ts'
@@ -44,6 +45,11 @@ export function connectionWriter(sql: DatabaseSync, numbers: Numbers): Connectio
   )
   const dropSuccessor = sql.prepare(`DELETE FROM held_answer WHERE uid = ? AND kind = 'successor'`)
   const dropHeld = sql.prepare('DELETE FROM held_answer WHERE uid = ?')
+  const putSibling = sql.prepare(
+    `INSERT INTO held_answer (uid, kind, attempt, fence, variant, refresh_token, refresh_token_facts, sibling)
+     VALUES (?, 'sibling', ?, ?, '', ?, ?, ?)`,
+  )
+  const dropSiblings = sql.prepare(`DELETE FROM held_answer WHERE uid = ? AND kind = 'sibling'`)
   const putLabel = sql.prepare('INSERT INTO label (uid, name, value, id) VALUES (?, ?, ?, ?)')
   const dropLabels = sql.prepare('DELETE FROM label WHERE uid = ?')
   const begin = sql.prepare(
@@ -78,8 +84,12 @@ export function connectionWriter(sql: DatabaseSync, numbers: Numbers): Connectio
   }
 
   function putHeld(before: ConnectionRow | null, after: ConnectionRow): void {
-    const { successor } = after
+    const { successor, siblings } = after
     if (after.state.status === 'erased') dropHeld.run(after.uid)
+    if (before !== null && before.siblings !== siblings && before.siblings.length + siblings.length > 0) {
+      dropSiblings.run(after.uid)
+      for (const sibling of siblings) putSibling.run(...siblingValues(after.uid, sibling))
+    }
     if ((before?.successor ?? null) === successor) return
     dropSuccessor.run(after.uid)
     if (successor !== null) putSuccessor.run(...successorValues(after.uid, successor))

@@ -135,7 +135,8 @@ const unknownClient = (client: string): TokenError =>
 
 function deletionOf(snapshot: Snapshot, context: StoreContext): Deletion {
   const { row, readAt } = snapshot
-  const held = [row.refreshToken, row.successor?.grant.refreshToken ?? null]
+  const siblings = row.siblings.map(({ refreshToken }) => refreshToken)
+  const held = [row.refreshToken, row.successor?.grant.refreshToken ?? null, ...siblings]
   return {
     kind: 'deleting',
     uid: row.uid,

@@ -4,6 +4,7 @@ import {
   acquire,
   commit,
   lend,
+  presentedRefreshToken,
   renew,
   takeOver,
   type Acquired,
@@ -123,7 +124,7 @@ const resultOf = ({ kind, snapshot }: Concluded, context: StoreContext): CommitR
 })
 
 function openForPresenting(row: ConnectionRow, context: StoreContext): Presented | Unreadable {
-  const { refreshToken } = row
+  const refreshToken = presentedRefreshToken(row)
   if (row.grantType === 'client_credentials' || refreshToken === null) return { kind: 'client_credentials' }
   const place = { owner: row.uid, purpose: 'rt', serial: refreshToken.serial }
   const opened = context.cipher.open('refresh_token', refreshToken.sealed, place)

@@ -23,7 +23,7 @@ export function begun(lease: Lease, host: string, now: Moment): HistoryNote {
 
 /**
  * The words for an answer: the outcome's own kind where the row took it; `held` after a granted one that waits for a
- * later attempt, `late` after one that changed nothing, `orphaned` after one that belongs to nobody any more.
+ * later attempt, `sibling` after one that lost to a later one, `late` after one that changed nothing, `orphaned` after one that belongs to nobody any more.
  */
 export function answered(
   before: ConnectionRow,
@@ -40,6 +40,7 @@ const WORDS = {
   committed: (outcome: string) => outcome,
   again: null,
   successor: (outcome: string) => `${outcome}, held`,
+  sibling: (outcome: string) => `${outcome}, sibling`,
   history: (outcome: string) => `${outcome}, late`,
   revoke: (outcome: string) => `${outcome}, orphaned`,
 } as const satisfies Record<CommitResult['kind'], ((outcome: string) => string) | null>

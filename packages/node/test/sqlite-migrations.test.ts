@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { createSystemClock } from '../src/clock-system.ts'
-import { checkOf, type Keyring } from '../src/keyring.ts'
+import type { Keyring } from '../src/keyring.ts'
 import { createSystemRandom } from '../src/random-system.ts'
 import { sqliteCallers } from '../src/sqlite-callers.ts'
-import { inspectSqlite, type SqliteDatabase } from '../src/sqlite-database.ts'
-import { groupCommit } from '../src/sqlite-group-commit.ts'
+import { inspectSqlite } from '../src/sqlite-database.ts'
 import { APPLICATION_ID, MIGRATIONS, VERSION } from '../src/sqlite-schema.ts'
 import { createSqliteStore } from '../src/store-sqlite.ts'
 import { BACKGROUND, newFolder, openDatabase, type Folder } from './contract/sqlite-backend.ts'
@@ -16,55 +14,29 @@ import { accessTokensOf, createWorld, mustAcquire, mustRead, newKeyring, type Wo
 
 const parts = { clock: createSystemClock(), random: createSystemRandom() }
 
-/** Opens a file of version 1 as the program of that time did, which knew nothing of later migrations. */
-function openFirstVersion(path: string): SqliteDatabase {
-  const sql = new DatabaseSync(path, { timeout: 20, enableForeignKeyConstraints: true })
-  const { installation } = sql.prepare('SELECT installation FROM installation').get() ?? {}
-  const commits = groupCommit({ sql, path, before: () => undefined, ...parts })
-  return {
-    path,
-    installation: String(installation),
-    place: null,
-    epoch: 1,
-    placeNow: '',
-    session: randomUUID(),
-    sql,
-    write: commits.write,
-    read: async (query) => query(),
-    committed: commits.committed,
-    close: async () => {
-      await commits.close()
-      if (sql.isOpen) sql.close()
-    },
+/** Rows of version 1, by what has come since: columns that it had not, and members of JSON that it did not know. */
+function asFirstVersion(target: DatabaseSync, current: string): void {
+  target.prepare('ATTACH ? AS current').run(current)
+  const tables = target.prepare(`SELECT name FROM main.sqlite_schema WHERE type = 'table'`).all()
+  for (const { name } of tables) {
+    const columns = target.prepare('SELECT name FROM pragma_table_info(?)').all(String(name))
+    const list = columns.map((column) => String(column['name'])).join(', ')
+    target.exec(`INSERT INTO main.${String(name)} (${list}) SELECT ${list} FROM current.${String(name)}`)
   }
+  target.exec('DETACH current')
+  target.exec(`UPDATE connection SET state = json_remove(state, '$.believed', '$.from.believed', '$.attempt.sibling')`)
 }
 
-/** A database of version 1 in use: three connections, one of them with history, one with labels, one deleted. */
+/** A database of version 1 in use: four connections, one with history, one with labels, one deleted, one that presents. */
 async function firstVersion(keys: Keyring): Promise<{ folder: Folder; world: World; ended(): Promise<void> }> {
-  const folder = await newFolder()
-  const sql = new DatabaseSync(folder.database)
-  sql.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL')
-  sql.exec('BEGIN IMMEDIATE')
-  for (const migration of MIGRATIONS.slice(0, 1)) sql.exec(migration)
-  sql.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`)
-  const { value, sealedWith } = checkOf(keys)
-  sql
-    .prepare(
-      `INSERT INTO installation (only_row, installation, key_check, sealed_with, place, epoch, created_at)
-       VALUES (1, ?, ?, ?, NULL, 1, 0)`,
-    )
-    .run(randomUUID(), value, sealedWith)
-  const { installation } = sql.prepare('SELECT installation FROM installation').get() ?? {}
-  sql.exec('COMMIT')
-  sql.close()
-
+  const [folder, source] = [await newFolder(), await newFolder()]
+  const current = await openDatabase(source.database, keys)
   const world = await createWorld(async () => ({
-    installation: String(installation),
+    installation: current.installation,
     keys,
-    open: async (of, bootNow) =>
-      createSqliteStore({ ...of, database: openFirstVersion(folder.database), bootNow, background: BACKGROUND }),
+    open: async (of, bootNow) => createSqliteStore({ ...of, database: current, bootNow, background: of.clock }),
     swapRefreshTokens: async () => undefined,
-    end: folder.remove,
+    end: async () => undefined,
   }))
   const { at } = await world.connect('used')
   const { lease } = await mustAcquire(world.one, at)
@@ -74,7 +46,21 @@ async function firstVersion(keys: Keyring): Promise<{ folder: Folder; world: Wor
   const deletion = await world.one.store.beginDelete(gone.at)
   assert.ok(deletion.kind === 'deleting')
   await world.one.store.finishDelete(deletion)
-  return { folder, world, ended: () => world.end() }
+  const refused = await mustAcquire(world.one, (await world.connect('presenting')).at)
+  await world.one.store.commit(refused.lease, { kind: 'rejected', word: 'invalid_grant' })
+  world.time.pass(60_000)
+  await mustAcquire(world.one, (await mustRead(world.one, 'presenting')).at, 'confirm')
+  await world.end()
+
+  const sql = new DatabaseSync(folder.database)
+  sql.exec('PRAGMA page_size = 8192; PRAGMA journal_mode = WAL')
+  sql.exec(MIGRATIONS[0] ?? assert.fail('there is no first migration'))
+  asFirstVersion(sql, source.database)
+  sql.exec(`UPDATE installation SET epoch = 1`)
+  sql.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`)
+  sql.close()
+  await source.remove()
+  return { folder, world, ended: folder.remove }
 }
 
 type Dump = Readonly<Record<string, readonly object[]>>
@@ -110,12 +96,17 @@ test('a database of version 1 opens with every row that it had, and the tables t
 
   const database = await openDatabase(folder.database, keys)
   assert.equal(database.epoch, 2)
-  const { installation: kept = [], ...after } = dump(folder.database)
-  const { installation: had = [], ...rows } = before
-  assert.deepEqual(kept, [{ ...had[0], epoch: 2 }])
-  assert.deepEqual(after, { ...rows, ...Object.fromEntries(CALLER_TABLES.map((table) => [table, []])) })
-  assert.equal(after['connection']?.length, 3)
-  assert.equal(after['presentation']?.length, 1)
+  const after = dump(folder.database)
+  for (const table of CALLER_TABLES) assert.deepEqual(after[table], [])
+  for (const [table, rows] of Object.entries(before)) assert.equal(after[table]?.length, rows.length, table)
+  const unchanged = (rows: readonly object[] = [], names: readonly string[]) =>
+    rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name))))
+  for (const [table, rows] of Object.entries(before)) {
+    // What a migration may change: the epoch of this opening, and members that the state had not.
+    const names = Object.keys(rows[0] ?? {}).filter((name) => name !== 'epoch' && name !== 'state')
+    assert.deepEqual(unchanged(after[table], names), unchanged(rows, names), table)
+  }
+  assert.equal(after['connection']?.length, 4)
   assert.equal((await inspectSqlite({ path: folder.database, ...parts }))?.version, VERSION)
 
   const { cipher, numbers, time } = world
@@ -126,6 +117,9 @@ test('a database of version 1 opens with every row that it had, and the tables t
   const { store } = createSqliteStore({ ...store_, database, bootNow, background: BACKGROUND })
   const view = await mustRead({ store }, 'used')
   assert.deepEqual(accessTokensOf(view), ['its token'], 'its secrets open')
+  const { state } = (await mustRead({ store }, 'presenting')).row
+  assert.ok(state.status === 'presenting' && state.from.status === 'suspect')
+  assert.deepEqual([state.attempt.sibling, state.from.believed], [null, null], 'members that it had not')
   assert.equal((await store.list({ limit: 10, labels: { team: 'sales' } })).length, 1)
 
   const rowsOf = sqliteCallers(database)

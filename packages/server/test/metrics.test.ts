@@ -65,6 +65,7 @@ test('events become counts of what came of each presentation, with how long the 
     told('access_token_rejected'),
     told('replayed'),
     told('answer_kept_for_history'),
+    told('answer_kept_as_sibling'),
     told('connection_imported'),
     told('connection_reconnected'),
     told('connection_deleted'),

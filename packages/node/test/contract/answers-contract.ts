@@ -274,19 +274,19 @@ export function answersContract(make: MakeBackend): void {
     const later = world.granted(at, { refreshToken: 'rt 2b', accessToken: 'at 2b' })
     assert.equal((await world.one.store.commit(first.lease, early)).kind, 'committed')
     assert.equal((await world.one.store.replay(asKept(later, second.lease))).kind, 'committed')
-    assert.equal((await world.one.store.replay(asKept(early, first.lease))).kind, 'history', 'sent earlier')
+    assert.equal((await world.one.store.replay(asKept(early, first.lease))).kind, 'again', 'it lost, and is kept')
     assert.equal(await stored(world, 'a'), 'rt 2b')
     await world.end()
   })
 
-  test('an answer to the parent of a pair that was presented changes nothing', async () => {
+  test('an answer to the parent of a pair that was presented does not replace it', async () => {
     const world = await createWorld(make)
     const { at, first, second } = await twoAttempts(world)
     await world.one.store.takeOver(at, dead(world.one.owner))
     await world.one.store.commit(first.lease, world.granted(at, { refreshToken: 'rt 2a', accessToken: 'at 2a' }))
     assert.equal(await stored(world, 'a'), 'rt 2a')
     const later = world.granted(at, { refreshToken: 'rt 2b', accessToken: 'at 2b' })
-    assert.equal((await world.one.store.commit(second.lease, later)).kind, 'history')
+    assert.equal((await world.one.store.commit(second.lease, later)).kind, 'sibling')
     await world.end()
   })
 

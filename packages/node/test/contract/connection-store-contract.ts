@@ -6,12 +6,14 @@ import { attemptsContract } from './attempts-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
+import { siblingsContract } from './siblings-contract.ts'
 import type { MakeBackend } from './store-world.ts'
 
 export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: reading`, () => readingContract(make))
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))
+  describe(`${name}: siblings`, () => siblingsContract(make))
   describe(`${name}: acts`, () => actsContract(make))
   describe(`${name}: notices`, () => noticesContract(make))
   describe(`${name}: providers and clients`, () => registryContract(make))

@@ -156,6 +156,8 @@ function sentence(event: TokenkeepEvent): string {
       return event.current ? 'the API refused its access token' : 'the API refused an old access token'
     case 'answer_kept_for_history':
       return 'an answer came too late to matter'
+    case 'answer_kept_as_sibling':
+      return 'an answer lost to a later one, and is kept as a last resort'
     case 'replayed':
       return 'an answer was found in a slot and kept'
     case 'store_unavailable':

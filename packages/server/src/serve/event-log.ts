@@ -18,6 +18,7 @@ const LINES = {
   needs_user: ['warn', 'only its user can revive it'],
   access_token_rejected: ['info', 'an API refused its access token'],
   answer_kept_for_history: ['info', 'an answer came too late to matter'],
+  answer_kept_as_sibling: ['info', 'an answer lost to a later one, and is kept as a last resort'],
   replayed: ['info', 'an answer was found in a slot and kept'],
   store_unavailable: ['error', 'the database does not answer'],
 } as const satisfies Record<EventType, readonly ['error' | 'warn' | 'info' | 'debug', string]>

@@ -108,6 +108,7 @@ function count(
     case 'connection_reconnected':
     case 'connection_deleted':
     case 'answer_kept_for_history':
+    case 'answer_kept_as_sibling':
       return
     default:
       assertNever(event)
