@@ -4,7 +4,8 @@
  */
 import { formFor, FULL, judge, ms, NUMBERS, Secret, type Lease, type OpenedClient, type Ticket } from '@tokenkeep/core'
 import { createSystemClock } from '../../packages/node/src/clock-system.ts'
-import { readClientInput, readProviderInput } from '../../packages/node/src/provider-input.ts'
+import { readClientInput } from '../../packages/node/src/client-input.ts'
+import { readProviderInput } from '../../packages/node/src/provider-input.ts'
 import { createTokenEndpoint } from '../../packages/node/src/token-endpoint-oauth4webapi.ts'
 import type { Exchange, ExchangeSetup } from '../refresh-rounds.ts'
 
@@ -33,7 +34,7 @@ export function prepareOwnExchange({ endpoint, clientId, clientSecret }: Exchang
 
   const form = formFor('refresh_token', FULL, null)
   return async (refreshToken) => {
-    const line = await calls.connect(provider, client, ms(5000))
+    const line = await calls.connect(provider, client, 'refresh_token', ms(5000))
     if ('kind' in line) throw new Error('the token endpoint cannot be reached')
     const answer = await calls.present(line, lease, ticketFor(refreshToken), form).ever
     const asked = { lastLifetimeMs: null, unknownLifetimeMs: NUMBERS.lifetimeUnknownMs, asked: false }

@@ -11,6 +11,7 @@ import type {
   NeedsUserReason,
   Presenting,
   Ready,
+  RefreshTokenLife,
   SealedGrant,
   Sibling,
   StoredAccessToken,
@@ -170,7 +171,7 @@ function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): C
     siblings: siblingsAfter(row, kept),
     generation: next(row.generation),
     parent: kept.answers,
-    refreshToken: refreshToken && { ...refreshToken, presentations: 0 },
+    refreshToken: refreshToken && { ...refreshToken, ...lifeAfter(row, terms, kept.granted), presentations: 0 },
     accessTokens: withAccessToken(row, terms, kept, now.wall),
     scope: scope ?? row.scope,
     successor: null,
@@ -189,6 +190,20 @@ function siblingsAfter(row: ConnectionRow, kept: Kept): readonly Sibling[] {
   return withSiblings(alike.length === row.siblings.length ? row.siblings : alike, held, lost)
 }
 
+/** Where the end of a sign-in is fixed from its beginning and answers are silent about it, a successor has the same end. */
+function lifeAfter(row: ConnectionRow, terms: Terms, granted: SealedGrant): Partial<RefreshTokenLife> {
+  if (granted.refreshTokenLife !== undefined) return lifeOf(granted.refreshTokenLife)
+  const standing = row.refreshToken
+  const inherits = terms.provider.refreshTokenAbsoluteMs !== null && granted.refreshToken?.endsAt === null
+  return inherits && standing !== null ? lifeOf(standing) : {}
+}
+
+const lifeOf = ({ receivedAt, endsAt, lifetimeMs }: RefreshTokenLife): RefreshTokenLife => ({
+  receivedAt,
+  endsAt,
+  lifetimeMs,
+})
+
 /** The refresh token stays: its count begins anew, and an access token replaces one of its variant by a later fence. */
 function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
   const overtaken = row.lastGrant !== null && row.lastGrant.fence > kept.fence
@@ -198,21 +213,13 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
     if (accessTokens === row.accessTokens) return { kind: 'history', row }
     return { kind: 'committed', row: written({ ...row, accessTokens }, terms, writing.owner, writing.now) }
   }
-  const known = kept.granted.refreshToken
   const standing = row.refreshToken
+  // An answer may announce another end for the token that stays, or that it has none; silence takes back nothing.
+  const { refreshToken: again } = kept.granted
+  const said = kept.granted.refreshTokenLife ?? (again === null || again.endsAt === null ? undefined : again)
   const updated: ConnectionRow = {
     ...row,
-    refreshToken:
-      standing === null
-        ? null
-        : {
-            ...standing,
-            presentations: 0,
-            // The same token again may come with a later end; saying none takes back none that was said.
-            ...(known === null || known.endsAt === null
-              ? {}
-              : { endsAt: known.endsAt, lifetimeMs: known.lifetimeMs, receivedAt: known.receivedAt }),
-          },
+    refreshToken: standing && { ...standing, presentations: 0, ...(said === undefined ? {} : lifeOf(said)) },
     // It works, so nothing that lost to it is needed.
     siblings: row.siblings.length === 0 ? row.siblings : [],
     accessTokens: withAccessToken(row, terms, kept, writing.now.wall),

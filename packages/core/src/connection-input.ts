@@ -196,6 +196,7 @@ export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
   const at =
     input.accessToken === undefined ? null : new Secret('access_token', readToken('accessToken', input.accessToken))
   const rtEnds = epoch('refreshTokenExpiresAt', input.refreshTokenExpiresAt)
+  const rtLifeMs = rtEnds === null ? provider.refreshTokenAbsoluteMs : ms(Math.max(0, since(now, rtEnds)))
   const saidEnd = epoch('expiresAt', input.expiresAt)
   const lifetimeMs =
     saidEnd !== null
@@ -208,8 +209,9 @@ export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
       serial,
       fingerprint: sealer.fingerprint(rt),
       receivedAt: now,
-      endsAt: rtEnds,
-      lifetimeMs: rtEnds === null ? null : ms(Math.max(0, since(now, rtEnds))),
+      // A sign-in of a fixed length may be older than its import: it ends then at the latest.
+      endsAt: rtEnds ?? (rtLifeMs === null ? null : later(now, rtLifeMs)),
+      lifetimeMs: rtLifeMs,
     },
     accessToken: at && {
       variant: FULL.key,

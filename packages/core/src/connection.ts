@@ -167,16 +167,20 @@ export interface StoredAccessToken {
   readonly refusedAt: UnixMs | null
 }
 
-/** The refresh token as the store keeps it. */
-export interface StoredRefreshToken {
-  readonly sealed: Sealed
-  readonly serial: Serial
-  readonly fingerprint: Fingerprint
+/** When a refresh token ends, as far as that is known. */
+export interface RefreshTokenLife {
   readonly receivedAt: UnixMs
   /** The end that the provider announced; null: none, or not said. */
   readonly endsAt: UnixMs | null
   /** The life that the provider announced at `receivedAt`; null: none, or not said. */
   readonly lifetimeMs: DurationMs | null
+}
+
+/** The refresh token as the store keeps it. */
+export interface StoredRefreshToken extends RefreshTokenLife {
+  readonly sealed: Sealed
+  readonly serial: Serial
+  readonly fingerprint: Fingerprint
   /** Presentations since it was stored, counted when acquired, uncounted only by `not_sent`. */
   readonly presentations: number
 }
@@ -188,6 +192,8 @@ export interface SealedGrant {
   readonly accessToken: Omit<StoredAccessToken, 'fence' | 'refusedAt'> | null
   /** The scope of the whole grant as far as this answer says it; null: unchanged. */
   readonly scope: string | null
+  /** What the answer says about the end of the refresh token, also of one that stays. Absent: nothing. */
+  readonly refreshTokenLife?: RefreshTokenLife
 }
 
 /** A granted answer to the current refresh token, held while a later attempt for that same token is open. */

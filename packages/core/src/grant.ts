@@ -4,22 +4,19 @@
  * RFC 6749 sections 4.4 (client credentials), 5.1 (success), 5.2 (errors) and 6 (refresh); RFC 8707 (resource).
  */
 import type { BlockedReason, SealedGrant } from './connection.ts'
-import type { GrantType, Provider, ProviderWords } from './provider.ts'
-import { Secret, type AccessToken, type AnswerBody, type RefreshToken } from './secret.ts'
+import type { GrantType, Provider, ProviderWords, Sign } from './provider.ts'
+import type { AccessToken, AnswerBody, RefreshToken } from './secret.ts'
 import type { DurationMs, Now } from './time.ts'
 import {
   answeredAt,
   cutRefreshToken,
   jwtLifetime,
   readBody,
-  readDuration,
   readRetryAfter,
-  readUntil,
-  refreshTokenText,
-  scopeText,
-  visibleText,
+  readTokens,
   wordsIn,
-  type Body,
+  type LifeSaid,
+  type TokensRead,
 } from './token-response.ts'
 import type { Variant } from './variant.ts'
 
@@ -96,8 +93,8 @@ export interface GrantedTokens {
     readonly assumed: boolean
   } | null
   readonly refreshToken: RefreshToken | null
-  /** The life announced for the refresh token (the one that came, or the one that stays); null: none or not said. */
-  readonly refreshTokenLifetimeMs: DurationMs | null
+  /** The life announced for the refresh token, the one that came or the one that stays; null: not said. */
+  readonly refreshTokenLife: LifeSaid | null
   readonly scope: string | null
 }
 
@@ -158,12 +155,12 @@ const BUSY_WORDS = ['temporarily_unavailable', 'server_error']
  * dead. A body that carries tokens is never read as an error.
  *
  * @param answer what came, with the moment of our sending
- * @param provider its own words come before the standard ones
+ * @param provider its own words come before the standard ones, and its own statuses after every word
  * @see RFC 6749 section 5.2 (error words), RFC 9110 section 10.2.3 (Retry-After)
  */
 export function judge(
   answer: Answer | NotSent,
-  provider: Pick<Provider, 'words' | 'accessTokenLifetimeMs'>,
+  provider: Pick<Provider, 'words' | 'answer' | 'accessTokenLifetimeMs'>,
   assume: Assumptions,
 ): Outcome {
   if (answer.kind === 'not_sent') return answer
@@ -176,53 +173,96 @@ export function judge(
   const text = answer.body.reveal()
 
   if (!answer.complete) {
-    const saved = success ? cutRefreshToken(text) : null
+    const saved = success ? cutRefreshToken(text, provider.answer) : null
     return saved === null ? inDoubt('cut', status, answer.abandoned !== true, retryAfterMs) : withoutAccessToken(saved)
   }
 
   const body = readBody(text)
   if (success && body === null) {
     // Complete by its length and cut all the same, by a proxy for example.
-    const saved = cutRefreshToken(text)
+    const saved = cutRefreshToken(text, provider.answer)
     if (saved !== null) return withoutAccessToken(saved)
   }
   if (success && body !== null) {
-    const granted = readGranted(body, answer, provider, assume)
-    if (granted !== null) return granted
+    const tokens = readTokens(body, provider.answer, answeredAt(answer))
+    if (tokens !== null) return granted(tokens, provider, assume)
   }
 
-  const words = body === null ? [] : wordsIn(body)
-  const among = (...lists: readonly (readonly string[])[]): string | null =>
-    words.find((word) => lists.some((list) => list.includes(word))) ?? null
-  const own: ProviderWords = provider.words
-  const passing = status === 408 || status === 425 || status === 429 || status >= 500
-
-  if (among(own.reused) !== null) return { kind: 'rejected', word: 'reused' }
-  if (among(own.unavailable) !== null) return unavailable('busy', status, retryAfterMs)
-  if (!passing && among(own.interactionRequired) !== null) return { kind: 'rejected', word: 'interaction_required' }
-  if (!passing && among(own.rejected) !== null) return { kind: 'rejected', word: 'invalid_grant' }
-  const ownFault = among(own.misconfigured)
-  if (!passing && ownFault !== null) return { kind: 'misconfigured', reason: 'client', word: ownFault }
-
-  if (!passing) {
-    if (among(REJECTED_WORDS) !== null) return { kind: 'rejected', word: 'invalid_grant' }
-    if (among(INTERACTION_WORDS) !== null) return { kind: 'rejected', word: 'interaction_required' }
-    const asked = among(ASKED_WORDS)
-    if (asked !== null) return { kind: 'misconfigured', reason: assume.asked ? 'asked' : 'request', word: asked }
-    const client = among(CLIENT_WORDS)
-    if (client !== null)
-      return { kind: 'misconfigured', reason: client === 'invalid_request' ? 'request' : 'client', word: client }
+  const heard: Heard = {
+    status,
+    words: body === null ? [] : wordsIn(body, provider.answer),
+    passing: status === 408 || status === 425 || status === 429 || status >= 500,
+    retryAfterMs,
   }
+  const meant =
+    meantBy(provider.words, heard, wordShown) ??
+    standardMeaning(heard, assume) ??
+    // A page of a proxy has a status, too; only an answer of the server itself can end a sign-in.
+    meantBy(body === null ? { ...provider.words, ...NOT_FROM_PAGES } : provider.words, heard, statusShown)
+  if (meant !== null) return meant
+
   if ((status >= 300 && status < 400) || status === 404 || status === 405 || status === 410) {
     return { kind: 'misconfigured', reason: 'endpoint', word: null }
   }
   if (success) return inDoubt('no_tokens', status, true, retryAfterMs)
-  const busy = among(BUSY_WORDS) !== null
+  const busy = heard.words.some((word) => BUSY_WORDS.includes(word))
   if (status === 425 || status === 429) return unavailable('busy', status, retryAfterMs)
   if ((status === 503 || busy) && retryAfterMs !== null) return unavailable('busy', status, retryAfterMs)
   if (status === 408 || status >= 500 || busy) return inDoubt('server_error', status, true, retryAfterMs)
-  if (status === 401 || status === 403 || words.length > 0) return unavailable('forbidden', status, retryAfterMs)
+  if (status === 401 || status === 403 || heard.words.length > 0) return unavailable('forbidden', status, retryAfterMs)
   return inDoubt('not_understood', status, true, retryAfterMs)
+}
+
+/** What an answer without tokens shows. */
+interface Heard {
+  readonly status: number
+  readonly words: readonly string[]
+  /** A status that speaks of the moment, not of the refresh token, whatever the body says. */
+  readonly passing: boolean
+  readonly retryAfterMs: DurationMs | null
+}
+
+const NOT_FROM_PAGES = { reused: [], rejected: [], interactionRequired: [] } as const
+
+/** The first outcome whose signs the answer shows, from the provider's own lists. */
+function meantBy(
+  own: ProviderWords,
+  heard: Heard,
+  shown: (signs: readonly Sign[], heard: Heard) => string | null,
+): Outcome | null {
+  const { status, passing, retryAfterMs } = heard
+  if (shown(own.reused, heard) !== null) return { kind: 'rejected', word: 'reused' }
+  if (shown(own.unavailable, heard) !== null) return unavailable('busy', status, retryAfterMs)
+  if (shown(own.inDoubt, heard) !== null) return inDoubt('server_error', status, true, retryAfterMs)
+  if (passing) return null
+  if (shown(own.interactionRequired, heard) !== null) return { kind: 'rejected', word: 'interaction_required' }
+  if (shown(own.rejected, heard) !== null) return { kind: 'rejected', word: 'invalid_grant' }
+  const fault = shown(own.misconfigured, heard)
+  return fault === null ? null : { kind: 'misconfigured', reason: 'client', word: fault }
+}
+
+/** The word of the answer that is one of these signs. */
+const wordShown = (signs: readonly Sign[], { words, status }: Heard): string | null =>
+  words.find((word) =>
+    signs.some((sign) => (typeof sign === 'string' ? sign === word : sign.word === word && sign.status === status)),
+  ) ?? null
+
+const statusShown = (signs: readonly Sign[], { status }: Heard): string | null =>
+  signs.some((sign) => typeof sign !== 'string' && sign.word === undefined && sign.status === status)
+    ? String(status)
+    : null
+
+/** What the words of RFC 6749, RFC 8707 and OpenID Connect mean. */
+function standardMeaning({ words, passing }: Heard, assume: Assumptions): Outcome | null {
+  if (passing) return null
+  const among = (list: readonly string[]): string | null => words.find((word) => list.includes(word)) ?? null
+  if (among(REJECTED_WORDS) !== null) return { kind: 'rejected', word: 'invalid_grant' }
+  if (among(INTERACTION_WORDS) !== null) return { kind: 'rejected', word: 'interaction_required' }
+  const asked = among(ASKED_WORDS)
+  if (asked !== null) return { kind: 'misconfigured', reason: assume.asked ? 'asked' : 'request', word: asked }
+  const client = among(CLIENT_WORDS)
+  if (client === null) return null
+  return { kind: 'misconfigured', reason: client === 'invalid_request' ? 'request' : 'client', word: client }
 }
 
 const unavailable = (because: UnavailableBecause, status: number, retryAfterMs: DurationMs | null): Unavailable => ({
@@ -243,47 +283,33 @@ const withoutAccessToken = (refreshToken: RefreshToken): GrantedTokens => ({
   kind: 'granted',
   accessToken: null,
   refreshToken,
-  refreshTokenLifetimeMs: null,
+  refreshTokenLife: null,
   scope: null,
 })
 
-const TOKEN_TYPE_LENGTH_MAX = 64
-
-function readGranted(
-  body: Body,
-  answer: ResponseSeen,
+/** The tokens of an answer, with what it left out filled in. */
+function granted(
+  read: TokensRead,
   provider: Pick<Provider, 'accessTokenLifetimeMs'>,
   assume: Assumptions,
-): GrantedTokens | null {
-  const accessText = visibleText(body['access_token'])
-  const accessToken = accessText === null ? null : new Secret('access_token', accessText)
-  const refreshToken = refreshTokenText(body['refresh_token'])
-  if (accessToken === null && refreshToken === null) return null
-  const at = answeredAt(answer)
-  const said = readDuration(body['expires_in']) ?? readUntil(body['expires_at'], at)
+): GrantedTokens {
+  const { accessToken: token } = read
   return {
     kind: 'granted',
-    accessToken:
-      accessToken === null
-        ? null
-        : {
-            token: accessToken,
-            // RFC 6749 section 5.1 requires it; servers that leave it out mean Bearer.
-            tokenType: (visibleText(body['token_type']) ?? 'Bearer').slice(0, TOKEN_TYPE_LENGTH_MAX),
-            lifetimeMs:
-              said ??
-              provider.accessTokenLifetimeMs ??
-              jwtLifetime(accessToken) ??
-              assume.lastLifetimeMs ??
-              assume.unknownLifetimeMs,
-            assumed: said === null,
-          },
-    refreshToken: refreshToken === null ? null : new Secret('refresh_token', refreshToken),
-    refreshTokenLifetimeMs:
-      readDuration(body['refresh_expires_in']) ??
-      readDuration(body['refresh_token_expires_in']) ??
-      readDuration(body['x_refresh_token_expires_in']) ??
-      readUntil(body['refresh_token_expires_at'], at),
-    scope: scopeText(body['scope']),
+    accessToken: token && {
+      token,
+      // RFC 6749 section 5.1 requires it; servers that leave it out mean Bearer.
+      tokenType: read.tokenType ?? 'Bearer',
+      lifetimeMs:
+        read.lifetimeMs ??
+        provider.accessTokenLifetimeMs ??
+        jwtLifetime(token) ??
+        assume.lastLifetimeMs ??
+        assume.unknownLifetimeMs,
+      assumed: read.lifetimeMs === null,
+    },
+    refreshToken: read.refreshToken,
+    refreshTokenLife: read.refreshTokenLife,
+    scope: read.scope,
   }
 }

@@ -24,15 +24,18 @@ export { FULL, parseVariant, variantOf } from './variant.ts'
 export type { Variant, VariantKey } from './variant.ts'
 
 // Providers and clients
-export { NO_WORDS, TOKEN_ENDPOINT_AUTH_METHODS } from './provider.ts'
+export { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, TOKEN_ENDPOINT_AUTH_METHODS } from './provider.ts'
 export type {
+  AnswerShape,
   Client,
   GrantType,
   Narrowing,
   OpenedClient,
   Provider,
   ProviderWords,
+  RequestShape,
   ReusePolicy,
+  Sign,
   TokenEndpointAuthMethod,
   Winner,
 } from './provider.ts'
@@ -55,6 +58,7 @@ export { presentedRefreshToken } from './sibling.ts'
 export { viewOf } from './view.ts'
 export { formFor, judge } from './grant.ts'
 export type * from './grant.ts'
+export type { LifeSaid } from './token-response.ts'
 
 // The manager and what it awaits
 export { createManager } from './manager.ts'

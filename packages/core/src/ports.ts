@@ -21,7 +21,7 @@ import type {
   Uid,
 } from './ids.ts'
 import type { Busy, Gone, Lease, Moved, NotYet, Ticket } from './lease.ts'
-import type { Client, OpenedClient, Provider } from './provider.ts'
+import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
 import type { Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
 
@@ -183,8 +183,8 @@ export interface Line {
 }
 
 export interface TokenEndpoint {
-  /** No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one attempt alone. */
-  connect(provider: Provider, client: OpenedClient, withinMs: DurationMs): Promise<Line | NotSent>
+  /** No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one attempt alone, to where this grant goes. */
+  connect(provider: Provider, client: OpenedClient, grantType: GrantType, withinMs: DurationMs): Promise<Line | NotSent>
   /** Takes the ticket and writes the whole request in one tick. */
   present(line: Line, lease: Lease, ticket: Ticket, form: Form): Presentation
   /** RFC 7009, once. A 200 proves nothing about unknown tokens; `unavailable` means: assume it lives. */

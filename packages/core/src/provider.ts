@@ -20,18 +20,27 @@ export type Winner = 'same' | 'any' | 'newest'
 /** What asking for less at a refresh does: narrows that one token, or the grant for good. */
 export type Narrowing = 'token_only' | 'sticks' | 'unknown'
 
+/**
+ * One thing that an answer shows: a word, a status, or a word that counts only with that status.
+ *
+ * A word says more than a status: a status alone counts only where no word is known.
+ */
+export type Sign = string | { readonly status: number; readonly word?: string }
+
 /** Words and statuses by which a provider says what the standard words do not: they are tried before ours. */
 export interface ProviderWords {
   /** The family is dead because a spent token was seen. */
-  readonly reused: readonly string[]
+  readonly reused: readonly Sign[]
   /** The refresh token is dead. */
-  readonly rejected: readonly string[]
+  readonly rejected: readonly Sign[]
   /** A person has to do something at the provider. */
-  readonly interactionRequired: readonly string[]
+  readonly interactionRequired: readonly Sign[]
   /** The operator has to mend the registration. */
-  readonly misconfigured: readonly string[]
+  readonly misconfigured: readonly Sign[]
   /** Try later: the refresh token was not consumed. */
-  readonly unavailable: readonly string[]
+  readonly unavailable: readonly Sign[]
+  /** It failed on their side, and the refresh token may be consumed. */
+  readonly inDoubt: readonly Sign[]
 }
 
 export const NO_WORDS: ProviderWords = {
@@ -40,6 +49,49 @@ export const NO_WORDS: ProviderWords = {
   interactionRequired: [],
   misconfigured: [],
   unavailable: [],
+  inDoubt: [],
+}
+
+/** How a provider's token requests differ from a form with the parameters of RFC 6749. */
+export interface RequestShape {
+  /** `json`: the same parameters as members of one JSON object. */
+  readonly encoding: 'form' | 'json'
+  /** Sent with every token request. They are kept and shown in the clear: no place for a secret. */
+  readonly parameters: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>>
+  /** What stands between scopes; a space in RFC 6749 section 3.3. */
+  readonly scopeSeparator: string
+}
+
+export const STANDARD_REQUEST: RequestShape = { encoding: 'form', parameters: {}, headers: {}, scopeSeparator: ' ' }
+
+/** Where a provider's answers differ from RFC 6749 section 5. A member is named with dots between its levels. */
+export interface AnswerShape {
+  /** Objects that hold the tokens where they do not stand at the top; the first that has one counts, for all of them. */
+  readonly tokensIn: readonly string[]
+  /** Names tried before the standard one, in that object. */
+  readonly accessToken: readonly string[]
+  readonly refreshToken: readonly string[]
+  readonly expiresIn: readonly string[]
+  readonly refreshTokenExpiresIn: readonly string[]
+  readonly scope: readonly string[]
+  /** Where else words stand, tried after the standard places. */
+  readonly words: readonly string[]
+  /** What its access tokens are, whatever the answer calls them; null: what the answer says. */
+  readonly tokenType: string | null
+  readonly scopeSeparator: string
+}
+
+export const STANDARD_ANSWER: AnswerShape = {
+  tokensIn: [],
+  accessToken: [],
+  refreshToken: [],
+  expiresIn: [],
+  refreshTokenExpiresIn: [],
+  scope: [],
+  words: [],
+  tokenType: null,
+  scopeSeparator: ' ',
 }
 
 /** An authorization server as data. Nothing in the code branches on its name. */
@@ -51,8 +103,12 @@ export interface Provider {
   /** RFC 8414 issuer; where endpoints are not given they are discovered from it. */
   readonly issuer: string | null
   readonly tokenEndpoint: string | null
+  /** Where refreshes go if not to the token endpoint. */
+  readonly refreshEndpoint: string | null
   readonly revocationEndpoint: string | null
   readonly introspectionEndpoint: string | null
+  /** How a client with a secret proves itself unless it says otherwise. */
+  readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod
   readonly reuse: ReusePolicy
   readonly narrowing: Narrowing
   /** A refresh ends the access tokens handed out before. */
@@ -61,7 +117,11 @@ export interface Provider {
   readonly accessTokenLifetimeMs: DurationMs | null
   /** A refresh token dies when it is not used for so long. */
   readonly refreshTokenIdleMs: DurationMs | null
+  /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so. */
+  readonly refreshTokenAbsoluteMs: DurationMs | null
   readonly words: ProviderWords
+  readonly request: RequestShape
+  readonly answer: AnswerShape
   /** The APIs that tokens of this provider are for; `fetchFor` sends them nowhere else. Empty: not limited. */
   readonly apiBaseUrls: readonly string[]
   readonly allowPrivateNetwork: boolean

@@ -75,7 +75,7 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const { provider, policy } = of.view.terms
   // A client that cannot be presented, without its secret for example, is no reason to leave the attempt open.
   const line = await ports.endpoint
-    .connect(provider, client, policy.connectDeadlineMs)
+    .connect(provider, client, of.view.row.grantType, policy.connectDeadlineMs)
     .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
   if ('kind' in line) return end(ports, of, client, acquired.lease, room, line)
 
@@ -247,16 +247,18 @@ function sealGrant(tokens: GrantedTokens, of: Refreshing, lease: Lease, room: Ro
   const refreshToken = of.view.row.grantType === 'client_credentials' ? null : tokens.refreshToken
   const asked = of.variant.scopes.length > 0 ? of.variant.scopes.join(' ') : null
   const full = of.variant.key === ''
+  const said = of.view.row.grantType === 'client_credentials' ? null : tokens.refreshTokenLife
+  const lifetimeMs = said?.lifetimeMs ?? null
+  const life = { receivedAt: sentAt, endsAt: lifetimeMs === null ? null : later(sentAt, lifetimeMs), lifetimeMs }
   return {
     variant: of.variant.key,
     refreshToken: refreshToken && {
       sealed: sealer.seal(refreshToken, { owner: uid, purpose: 'rt', serial }),
       serial,
       fingerprint: sealer.fingerprint(refreshToken),
-      receivedAt: sentAt,
-      endsAt: tokens.refreshTokenLifetimeMs === null ? null : later(sentAt, tokens.refreshTokenLifetimeMs),
-      lifetimeMs: tokens.refreshTokenLifetimeMs,
+      ...life,
     },
+    ...(said === null ? {} : { refreshTokenLife: life }),
     accessToken: accessToken && {
       variant: of.variant.key,
       sealed: sealer.seal(accessToken.token, { owner: uid, purpose: `at:${of.variant.key}`, serial }),

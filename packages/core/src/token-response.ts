@@ -3,6 +3,7 @@
  *
  * RFC 6749 sections 5.1 and 5.2; what servers do beside it is in the comments.
  */
+import type { AnswerShape } from './provider.ts'
 import { Secret, type AccessToken, type RefreshToken } from './secret.ts'
 import { fromSeconds, ms, type DurationMs, type Now, type UnixMs } from './time.ts'
 
@@ -35,16 +36,92 @@ function readForm(text: string): Body {
   return fields
 }
 
-/** Where servers put their word: `error`, `code`, `error.code`, `status`; some as numbers. */
-export function wordsIn(body: Body): string[] {
-  const error = body['error']
-  const places = [
-    isRecord(error) ? error['code'] : error,
-    isRecord(error) ? error['status'] : null,
-    body['code'],
-    body['status'],
-  ]
-  return places.flatMap((place) => (typeof place === 'string' || typeof place === 'number' ? [String(place)] : []))
+/** The value at a path of own members, such as `error.code`; undefined where there is none. */
+function valueAt(body: Body, path: string): unknown {
+  let value: unknown = body
+  for (const name of path.split('.')) {
+    if (!isRecord(value) || !Object.hasOwn(value, name)) return undefined
+    value = value[name]
+  }
+  return value
+}
+
+const WORD_PLACES = ['error', 'error.code', 'error.status', 'code', 'status']
+
+/**
+ * The words of an answer: `error`, `code`, `error.code`, `status`, then the provider's own places; some are numbers,
+ * and some stand in a list.
+ */
+export function wordsIn(body: Body, shape: Pick<AnswerShape, 'words'>): string[] {
+  return [...WORD_PLACES, ...shape.words].flatMap((place) => {
+    const value = valueAt(body, place)
+    return (Array.isArray(value) ? value : [value]).flatMap((word: unknown) =>
+      typeof word === 'string' || typeof word === 'number' ? [String(word)] : [],
+    )
+  })
+}
+
+// ---- tokens --------------------------------------------------------------------------------------------------------
+
+/** What a token response says, before anything is assumed. */
+export interface TokensRead {
+  readonly accessToken: AccessToken | null
+  readonly tokenType: string | null
+  readonly lifetimeMs: DurationMs | null
+  readonly refreshToken: RefreshToken | null
+  readonly refreshTokenLife: LifeSaid | null
+  readonly scope: string | null
+}
+
+/** A life that was announced; null within: it was said that there is no fixed end. */
+export interface LifeSaid {
+  readonly lifetimeMs: DurationMs | null
+}
+
+const TOKEN_TYPE_LENGTH_MAX = 64
+
+/**
+ * The tokens of an answer, and what it says about them; null where it has none.
+ *
+ * @param at when the answer was given, by its own clock
+ */
+export function readTokens(body: Body, shape: AnswerShape, at: UnixMs): TokensRead | null {
+  // One object for everything: an access token of one grant beside the refresh token of another would mix two sign-ins.
+  const places = [body, ...shape.tokensIn.map((path) => valueAt(body, path)).filter(isRecord)]
+  for (const place of places) {
+    const first = <Value>(names: readonly string[], read: (value: unknown) => Value | null): Value | null => {
+      for (const name of names) {
+        const value = read(valueAt(place, name))
+        if (value !== null) return value
+      }
+      return null
+    }
+    const accessText = first([...shape.accessToken, 'access_token'], visibleText)
+    const refreshText = first([...shape.refreshToken, 'refresh_token'], refreshTokenText)
+    if (accessText === null && refreshText === null) continue
+    return {
+      accessToken: accessText === null ? null : new Secret('access_token', accessText),
+      tokenType: shape.tokenType ?? first(['token_type'], visibleText)?.slice(0, TOKEN_TYPE_LENGTH_MAX) ?? null,
+      lifetimeMs:
+        first([...shape.expiresIn, 'expires_in'], readDuration) ??
+        first(['expires_at'], (value) => readUntil(value, at)),
+      refreshToken: refreshText === null ? null : new Secret('refresh_token', refreshText),
+      refreshTokenLife: readLife(place, shape, at),
+      scope: first([...shape.scope, 'scope'], (value) => scopeText(value, shape.scopeSeparator)),
+    }
+  }
+  return null
+}
+
+const LIFE_NAMES = ['refresh_expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in']
+
+function readLife(place: Body, shape: AnswerShape, at: UnixMs): LifeSaid | null {
+  const said = [...shape.refreshTokenExpiresIn, ...LIFE_NAMES].map((name) => valueAt(place, name))
+  const until = valueAt(place, 'refresh_token_expires_at')
+  const lifetimeMs = said.map(readDuration).find((duration) => duration !== null) ?? readUntil(until, at) ?? null
+  if (lifetimeMs !== null) return { lifetimeMs }
+  // Keycloak says 0 for offline tokens: no fixed end, not an end that has come.
+  return [...said, until].some((value) => value === 0 || value === '0') ? { lifetimeMs: null } : null
 }
 
 // RFC 6749 appendix A.12 and A.17: tokens are visible ASCII characters and space.
@@ -55,19 +132,42 @@ export const visibleText = (value: unknown): string | null =>
 export const refreshTokenText = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value.isWellFormed() ? value : null
 
-/** A scope so long is not kept: it has to fit into a spill slot beside the tokens, and nobody granted it on purpose. */
-export const scopeText = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && value.length <= SCOPE_LENGTH_MAX ? value : null
+/**
+ * Scopes with single spaces between them (RFC 6749 section 3.3), from a string or a list. One so long is not kept: it has
+ * to fit into a spill slot beside the tokens, and nobody granted it on purpose.
+ */
+export function scopeText(value: unknown, separator: string): string | null {
+  const listed = Array.isArray(value) && value.every((scope) => typeof scope === 'string') ? value.join(' ') : value
+  if (typeof listed !== 'string') return null
+  const scope =
+    separator === ' '
+      ? listed
+      : listed
+          .split(separator)
+          .map((one) => one.trim())
+          .join(' ')
+  return scope !== '' && scope.length <= SCOPE_LENGTH_MAX ? scope : null
+}
 
 const SCOPE_LENGTH_MAX = 8 * 1024
 
-/** A complete `refresh_token` member of a body that was cut: what is left of a sign-in, so it is kept. */
-export function cutRefreshToken(cut: string): RefreshToken | null {
-  const member = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(cut)?.[1]
-  if (member === undefined) return null
+/** A complete refresh token of a body that was cut: what is left of a sign-in, so it is kept. */
+export function cutRefreshToken(cut: string, shape: Pick<AnswerShape, 'refreshToken'>): RefreshToken | null {
+  for (const name of [...shape.refreshToken, 'refresh_token']) {
+    const value = cutMember(cut, name)
+    if (value !== null) return new Secret('refresh_token', value)
+  }
+  return null
+}
+
+function cutMember(cut: string, name: string): string | null {
+  const spelled = (name.split('.').at(-1) ?? name).replaceAll(/\W/g, '\\$&')
+  const member = new RegExp(`"${spelled}"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*")`).exec(cut)?.[1]
+  // In a form, only what follows shows that a value is complete.
+  const field = member === undefined ? new RegExp(`^[^{<]*?(?:^|&)${spelled}=([^&\\s]+)&`).exec(cut)?.[1] : undefined
   try {
-    const value = refreshTokenText(JSON.parse(member))
-    return value === null ? null : new Secret('refresh_token', value)
+    if (field !== undefined) return refreshTokenText(decodeURIComponent(field.replaceAll('+', ' ')))
+    return member === undefined ? null : refreshTokenText(JSON.parse(member))
   } catch {
     return null
   }

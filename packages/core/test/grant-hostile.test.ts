@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { judge, type Outcome } from '../src/grant.ts'
-import { NO_WORDS, type ProviderWords } from '../src/provider.ts'
+import { NO_WORDS, STANDARD_ANSWER, type ProviderWords } from '../src/provider.ts'
 import { Secret } from '../src/secret.ts'
 import { ms, type MonoMs, type UnixMs } from '../src/time.ts'
 
@@ -26,7 +26,7 @@ const judged = ({ body, ...rest }: Seen, own: Partial<ProviderWords> = {}): Outc
       ...rest,
       body: new Secret('answer_body', typeof body === 'string' ? body : JSON.stringify(body)),
     },
-    { words: { ...NO_WORDS, ...own }, accessTokenLifetimeMs: null },
+    { words: { ...NO_WORDS, ...own }, answer: STANDARD_ANSWER, accessTokenLifetimeMs: null },
     { lastLifetimeMs: null, unknownLifetimeMs: ms(300_000), asked: false },
   )
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { judge, type GrantedTokens } from '../src/grant.ts'
-import { NO_WORDS } from '../src/provider.ts'
+import { NO_WORDS, STANDARD_ANSWER } from '../src/provider.ts'
 import { Secret } from '../src/secret.ts'
 import { ms, type DurationMs, type MonoMs, type UnixMs } from '../src/time.ts'
 
@@ -29,7 +29,7 @@ const read = (fields: object, { provider, last, date = DATE }: Known = {}): Gran
       sentAt: SENT_AT,
       body: new Secret('answer_body', body),
     },
-    { words: NO_WORDS, accessTokenLifetimeMs: provider ?? null },
+    { words: NO_WORDS, answer: STANDARD_ANSWER, accessTokenLifetimeMs: provider ?? null },
     { lastLifetimeMs: last ?? null, unknownLifetimeMs: ms(300_000), asked: false },
   )
   return outcome.kind === 'granted' ? outcome : assert.fail(outcome.kind)
@@ -109,16 +109,23 @@ test('a token that only looks like a JWT says nothing, and breaks nothing', () =
   }
 })
 
-const ends: readonly [string, object, number | null][] = [
+const ends: readonly [string, object, number | 'no fixed end' | 'not said'][] = [
   ['refresh_expires_in', { refresh_expires_in: 1_800 }, 1_800_000],
   ['refresh_expires_in as a string', { refresh_expires_in: '1800' }, 1_800_000],
   ['refresh_token_expires_in', { refresh_token_expires_in: 1_800 }, 1_800_000],
   ['x_refresh_token_expires_in', { x_refresh_token_expires_in: 1_800 }, 1_800_000],
   ['refresh_token_expires_at', { refresh_token_expires_at: SERVER_NOW_S + 1_800 }, 1_800_000],
-  ['refresh_expires_in 0: no fixed end', { refresh_expires_in: 0 }, null],
-  ['nothing', {}, null],
+  ['refresh_expires_in 0', { refresh_expires_in: 0 }, 'no fixed end'],
+  ['refresh_expires_in "0"', { refresh_expires_in: '0' }, 'no fixed end'],
+  ['refresh_token_expires_at 0', { refresh_token_expires_at: 0 }, 'no fixed end'],
+  ['one of two', { refresh_expires_in: 0, refresh_token_expires_in: 60 }, 60_000],
+  ['ISO', { refresh_token_expires_at: new Date((SERVER_NOW_S + 60) * 1000).toISOString() }, 60_000],
+  ['null', { refresh_token_expires_at: null }, 'not said'],
+  ['nothing', {}, 'not said'],
 ]
 for (const [name, fields, expected] of ends) {
-  test(`the refresh token's life said as ${name} is ${expected ?? 'none'}`, () =>
-    assert.equal(read(fields).refreshTokenLifetimeMs, expected))
+  test(`the refresh token's life said as ${name} is ${expected}`, () => {
+    const life = read(fields).refreshTokenLife
+    assert.equal(life === null ? 'not said' : (life.lifetimeMs ?? 'no fixed end'), expected)
+  })
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formFor, judge, type Answer, type GrantedTokens, type Outcome, type ResponseSeen } from '../src/grant.ts'
-import { NO_WORDS, type ProviderWords } from '../src/provider.ts'
+import { NO_WORDS, STANDARD_ANSWER, type ProviderWords } from '../src/provider.ts'
 import { Secret } from '../src/secret.ts'
 import { ms, type MonoMs, type Now, type UnixMs } from '../src/time.ts'
 import { FULL, parseVariant } from '../src/variant.ts'
@@ -10,7 +10,7 @@ import { FULL, parseVariant } from '../src/variant.ts'
 const SENT_AT: Now = { wall: Date.parse('2026-11-23T08:00:00Z') as UnixMs, mono: 5_000 as MonoMs }
 const DATE = 'Mon, 23 Nov 2026 08:00:00 GMT'
 const ASSUME = { lastLifetimeMs: null, unknownLifetimeMs: ms(300_000), asked: false }
-const PLAIN = { words: NO_WORDS, accessTokenLifetimeMs: null }
+const PLAIN = { words: NO_WORDS, answer: STANDARD_ANSWER, accessTokenLifetimeMs: null }
 
 type Seen = Partial<Omit<ResponseSeen, 'kind' | 'body' | 'sentAt'>> & { body?: string | object }
 

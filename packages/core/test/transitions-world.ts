@@ -10,7 +10,7 @@ import { acquire, type Lease } from '../src/lease.ts'
 import { NUMBERS, policyOf, type Terms } from '../src/policy.ts'
 import type { Evidence, Kept } from '../src/ports.ts'
 import type { Sealed } from '../src/secret.ts'
-import { NO_WORDS, type ReusePolicy } from '../src/provider.ts'
+import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type ReusePolicy } from '../src/provider.ts'
 import { schedule } from '../src/schedule.ts'
 import { ms, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
 import type { VariantKey } from '../src/variant.ts'
@@ -41,7 +41,12 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     refreshKillsAccessToken: false,
     accessTokenLifetimeMs: null,
     refreshTokenIdleMs: ms(24 * HOUR),
+    refreshEndpoint: null,
+    tokenEndpointAuthMethod: 'client_secret_basic',
+    refreshTokenAbsoluteMs: null,
     words: NO_WORDS,
+    request: STANDARD_REQUEST,
+    answer: STANDARD_ANSWER,
     apiBaseUrls: [],
     allowPrivateNetwork: false,
   } as const
@@ -87,7 +92,7 @@ export const granted = (refreshToken: string | null, accessToken: string | null,
   scope: null,
 })
 
-const newRow = (): ConnectionRow =>
+export const newRow = (): ConnectionRow =>
   born(
     {
       uid: '00000000-0000-4000-8000-000000000000' as Uid,

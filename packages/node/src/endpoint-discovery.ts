@@ -16,7 +16,7 @@ import { processDiscoveryResponse, type AuthorizationServer } from 'oauth4webapi
 import { readProviderUrl } from './address-rules.ts'
 import type { Exchange } from './single-exchange.ts'
 
-export type EndpointName = 'tokenEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
+export type EndpointName = 'tokenEndpoint' | 'refreshEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
 
 export interface EndpointDiscovery {
   /**
@@ -122,6 +122,8 @@ function endpointsOf(metadata: AuthorizationServer, provider: Provider): Found |
   if (!(tokenEndpoint instanceof URL)) return null
   return {
     tokenEndpoint,
+    // No metadata has one (RFC 8414 section 2): it is the token endpoint unless the provider's data says otherwise.
+    refreshEndpoint: tokenEndpoint,
     revocationEndpoint: endpoint(metadata.revocation_endpoint),
     introspectionEndpoint: endpoint(metadata.introspection_endpoint),
   }

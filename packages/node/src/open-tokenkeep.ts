@@ -35,7 +35,9 @@ import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
 import { nameOf } from './input-members.ts'
 import { createLiveness, isAnyoneAlive } from './liveness.ts'
-import { readClientInput, readProviderInput } from './provider-input.ts'
+import { readClientInput } from './client-input.ts'
+import { knownPresets } from './known-presets.ts'
+import { readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
@@ -188,13 +190,17 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   }
   const keep: Tokenkeep = {
     providers: {
-      put: async (input) => registry.putProvider(readProviderInput(input)),
+      // Only who adds a provider needs what is known about them.
+      put: async (input) => registry.putProvider(readProviderInput(input, await knownPresets())),
       get: async (id) =>
         (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknown('provider', id)),
       list: () => registry.providers(),
     },
     clients: {
-      put: async (input) => registry.putClient(readClientInput(input)),
+      put: async (input) => {
+        const provider = await registry.provider(readClientInput(input).provider)
+        return registry.putClient(readClientInput(input, provider?.tokenEndpointAuthMethod))
+      },
       get: async (id) => {
         const name = nameOf<ClientId>('client', id)
         return (await registry.clients()).find((client) => client.id === name) ?? raise(unknown('client', id))

@@ -1,14 +1,15 @@
-/** What users write about providers and clients, read into what the registry keeps: everything said, nothing guessed. */
+/** What users write about providers, read into what the registry keeps: everything said, nothing guessed. */
 import {
   NO_WORDS,
-  Secret,
+  STANDARD_ANSWER,
+  STANDARD_REQUEST,
   TOKEN_ENDPOINT_AUTH_METHODS,
-  type ClientId,
+  type AnswerShape,
   type Narrowing,
-  type OpenedClient,
   type Provider,
   type ProviderId,
   type ProviderWords,
+  type RequestShape,
   type ReusePolicy,
   type TokenEndpointAuthMethod,
   type Winner,
@@ -23,26 +24,32 @@ import {
   refuser,
   spanOf,
   spelled,
-  textOf,
   type Refuse,
 } from './input-members.ts'
 import { readProviderUrl } from './address-rules.ts'
-import { PRESETS, type Preset } from './presets.ts'
+import type { Preset } from './presets/preset.ts'
+import { answerOf, requestOf, wordsOf } from './exchange-input.ts'
 
 /** A provider as users write it. What is left out comes from the preset, else from the cautious default. */
 export interface ProviderInput {
   /** 1 to 64 of the characters `A-Z a-z 0-9 . _ -`, the first a letter or digit. */
   readonly id: string
-  /** A known provider whose facts fill in what is left out: `keycloak` (give `issuer`), `jobrad`. */
+  /** A known provider whose facts fill in what is left out; `docs/providers.md` lists them. */
   readonly preset?: string | undefined
+  /** What stands in the URLs of the preset in braces, such as `{ tenant: 'example.org' }`. Not kept. */
+  readonly variables?: Readonly<Record<string, string>> | undefined
   /** RFC 8414 issuer, an https URL; endpoints that are not given are discovered from it. */
   readonly issuer?: string | null | undefined
   /** Needed where there is neither an issuer nor a preset that has it. */
   readonly tokenEndpoint?: string | null | undefined
+  /** Where refreshes go if not to the token endpoint. */
+  readonly refreshEndpoint?: string | null | undefined
   /** RFC 7009. Null: there is none, whatever the preset says. */
   readonly revocationEndpoint?: string | null | undefined
   /** RFC 7662. Null: there is none, whatever the preset says. */
   readonly introspectionEndpoint?: string | null | undefined
+  /** How its clients with a secret prove themselves unless they say otherwise; `client_secret_basic` where absent. */
+  readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod | undefined
   /** What a second presentation of one refresh token does; `unknown` where absent. */
   readonly reuse?: ReusePolicy | undefined
   /** What asking for less at a refresh does; `unknown` where absent, and then narrower tokens are not asked for. */
@@ -53,32 +60,20 @@ export interface ProviderInput {
   readonly accessTokenLifetimeMs?: number | null | undefined
   /** A refresh token dies when it is not used for so long, milliseconds. */
   readonly refreshTokenIdleMs?: number | null | undefined
-  /** Error words and statuses of this provider, tried before the standard ones. */
+  /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so; milliseconds. */
+  readonly refreshTokenAbsoluteMs?: number | null | undefined
+  /** Error words and statuses of this provider, tried before the standard ones. A list left out is the preset's. */
   readonly words?: Partial<ProviderWords> | undefined
+  /** How its token requests differ from the standard. A member left out is the preset's. */
+  readonly request?: Partial<RequestShape> | undefined
+  /** Where its answers differ from the standard. A member left out is the preset's. */
+  readonly answer?: Partial<AnswerShape> | undefined
   /** The APIs that its tokens are for, as URLs; `fetchFor` sends them nowhere else. Absent: not limited. */
   readonly apiBaseUrls?: readonly string[] | undefined
   /** Its URLs may point into private networks; false where absent. */
   readonly allowPrivateNetwork?: boolean | undefined
 }
 
-/** A client as users write it: our registration at a provider. */
-export interface ClientInput {
-  /** As a provider's id. */
-  readonly id: string
-  /** The id of a provider. */
-  readonly provider: string
-  /** RFC 6749 section 2.2 client identifier. */
-  readonly clientId: string
-  /** Absent for public clients. */
-  readonly clientSecret?: string | undefined
-  /** Absent: `client_secret_basic` with a secret (the default of RFC 8414 section 2), `none` without. */
-  readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod | undefined
-}
-
-const CLIENT_ID_LENGTH_MAX = 1000
-const CLIENT_SECRET_LENGTH_MAX = 4000
-const WORDS_MAX = 50
-const WORD_LENGTH_MAX = 100
 const BASE_URLS_MAX = 50
 const GRACE_SECONDS_MAX = 30 * 24 * 3600
 const COUNTED_MAX = 1000
@@ -86,17 +81,22 @@ const COUNTED_MAX = 1000
 /**
  * Reads a provider.
  *
+ * @param presets those that `preset` can name
  * @throws TokenError `invalid_input`: what is wrong, where, and what to do; `provider_refused`: a URL that is plain http,
  * carries credentials, or points into a private network without `allowPrivateNetwork`
  */
-export function readProviderInput(input: ProviderInput): Omit<Provider, 'revision'> {
+export function readProviderInput(
+  input: ProviderInput,
+  presets: Readonly<Record<string, Preset>> = {},
+): Omit<Provider, 'revision'> {
   const given = recordOf('a provider', input)
   const id = nameOf<ProviderId>('provider', given['id'])
   const where = `provider "${id}"`
   onlyMembers(where, given, PROVIDER_MEMBERS)
   const refuse = refuser('invalid_input', where, id)
 
-  const preset = presetOf(given['preset'], refuse)
+  const preset = presetOf(given['preset'], presets, refuse)
+  const variables = variablesOf(given['variables'], preset, refuse)
   const rules = { allowPrivateNetwork: flag(given, 'allowPrivateNetwork', false, refuse) }
   const refuseUrl = refuser('provider_refused', where, id)
   const url = (name: string, fallback: string | null): string | null => {
@@ -107,26 +107,25 @@ export function readProviderInput(input: ProviderInput): Omit<Provider, 'revisio
     return 'url' in read ? value : refuseUrl(`${name} ${read.wrong}`)
   }
 
-  const issuer = url('issuer', preset?.issuer.value ?? null)
+  const issuer = url('issuer', filled(preset?.issuer.value ?? null, variables, null))
   if (issuer !== null && issuer.includes('?')) refuse('issuer must not have a query (RFC 8414 section 2)')
-  const endpoint = (name: 'tokenEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'): string | null =>
-    url(name, fromTemplate(preset?.[name].value ?? null, issuer))
+  const endpoint = (name: EndpointMember): string | null =>
+    url(name, filled(preset?.[name].value ?? null, variables, issuer))
   const tokenEndpoint = endpoint('tokenEndpoint')
-  if (tokenEndpoint === null && issuer === null) {
-    refuse(
-      preset === null
-        ? 'nothing says where its tokens come from: give tokenEndpoint, or issuer to discover it, or a preset'
-        : 'this preset needs an issuer, such as https://id.example.org/realms/NAME',
-    )
-  }
+  if (tokenEndpoint === null && issuer === null) refuse(whatIsMissing(preset))
 
   return {
     id,
     preset: preset === null ? null : String(given['preset']),
     issuer,
     tokenEndpoint,
+    refreshEndpoint: endpoint('refreshEndpoint'),
     revocationEndpoint: endpoint('revocationEndpoint'),
     introspectionEndpoint: endpoint('introspectionEndpoint'),
+    tokenEndpointAuthMethod:
+      given['tokenEndpointAuthMethod'] === undefined
+        ? defaultAuthMethod(preset)
+        : oneOf('tokenEndpointAuthMethod', given['tokenEndpointAuthMethod'], TOKEN_ENDPOINT_AUTH_METHODS, refuse),
     reuse:
       given['reuse'] === undefined ? (preset?.reuse.value ?? { kind: 'unknown' }) : reuseOf(given['reuse'], refuse),
     narrowing:
@@ -141,50 +140,17 @@ export function readProviderInput(input: ProviderInput): Omit<Provider, 'revisio
     ),
     accessTokenLifetimeMs: spanOf(given, 'accessTokenLifetimeMs', preset?.accessTokenLifetimeMs.value ?? null, refuse),
     refreshTokenIdleMs: spanOf(given, 'refreshTokenIdleMs', preset?.refreshTokenIdleMs.value ?? null, refuse),
-    words: given['words'] === undefined ? (preset?.words.value ?? NO_WORDS) : wordsOf(given['words'], refuse),
+    refreshTokenAbsoluteMs: spanOf(
+      given,
+      'refreshTokenAbsoluteMs',
+      preset?.refreshTokenAbsoluteMs.value ?? null,
+      refuse,
+    ),
+    words: wordsOf(given['words'], preset?.words.value ?? NO_WORDS, refuse),
+    request: requestOf(given['request'], preset?.request.value ?? STANDARD_REQUEST, refuse),
+    answer: answerOf(given['answer'], preset?.answer.value ?? STANDARD_ANSWER, refuse),
     apiBaseUrls: baseUrlsOf(given['apiBaseUrls'], rules, refuse, refuseUrl),
     ...rules,
-  }
-}
-
-/**
- * Reads a client. The provider is not looked up here.
- *
- * @throws TokenError `invalid_input`: what is wrong, where, and what to do; never the secret itself
- */
-export function readClientInput(input: ClientInput): Omit<OpenedClient, 'revision'> {
-  const given = recordOf('a client', input)
-  const id = nameOf<ClientId>('client', given['id'])
-  const where = `client "${id}"`
-  onlyMembers(where, given, CLIENT_MEMBERS)
-  const refuse = refuser('invalid_input', where, id)
-
-  const provider = nameOf<ProviderId>('provider', given['provider'])
-  const clientId = textOf('clientId', given['clientId'], CLIENT_ID_LENGTH_MAX, refuse)
-  const secret =
-    given['clientSecret'] === undefined || given['clientSecret'] === null
-      ? null
-      : textOf('clientSecret', given['clientSecret'], CLIENT_SECRET_LENGTH_MAX, refuse)
-  const method =
-    given['tokenEndpointAuthMethod'] === undefined
-      ? secret === null
-        ? 'none'
-        : 'client_secret_basic'
-      : oneOf('tokenEndpointAuthMethod', given['tokenEndpointAuthMethod'], TOKEN_ENDPOINT_AUTH_METHODS, refuse)
-  if (method === 'none' && secret !== null) {
-    refuse(
-      'tokenEndpointAuthMethod "none" sends no secret, and a clientSecret is given: leave one of them out, or choose client_secret_basic or client_secret_post',
-    )
-  }
-  if (method !== 'none' && secret === null) {
-    refuse(`tokenEndpointAuthMethod "${method}" needs a clientSecret; for a public client it is "none"`)
-  }
-  return {
-    id,
-    provider,
-    clientId,
-    tokenEndpointAuthMethod: method,
-    clientSecret: secret === null ? null : new Secret('client_secret', secret),
   }
 }
 
@@ -193,27 +159,25 @@ export function readClientInput(input: ClientInput): Omit<OpenedClient, 'revisio
 const PROVIDER_MEMBERS = Object.keys({
   id: true,
   preset: true,
+  variables: true,
   issuer: true,
   tokenEndpoint: true,
+  refreshEndpoint: true,
   revocationEndpoint: true,
   introspectionEndpoint: true,
+  tokenEndpointAuthMethod: true,
   reuse: true,
   narrowing: true,
   refreshKillsAccessToken: true,
   accessTokenLifetimeMs: true,
   refreshTokenIdleMs: true,
+  refreshTokenAbsoluteMs: true,
   words: true,
+  request: true,
+  answer: true,
   apiBaseUrls: true,
   allowPrivateNetwork: true,
 } satisfies Record<keyof ProviderInput, true>)
-
-const CLIENT_MEMBERS = Object.keys({
-  id: true,
-  provider: true,
-  clientId: true,
-  clientSecret: true,
-  tokenEndpointAuthMethod: true,
-} satisfies Record<keyof ClientInput, true>)
 
 const NARROWINGS = ['token_only', 'sticks', 'unknown'] as const satisfies readonly Narrowing[]
 const WINNERS = ['same', 'any', 'newest'] as const satisfies readonly Winner[]
@@ -224,19 +188,61 @@ const REUSE_KINDS = [
   'strict',
   'unknown',
 ] as const satisfies readonly ReusePolicy['kind'][]
-const WORD_LISTS = Object.keys(NO_WORDS) as readonly (keyof ProviderWords)[]
 
-function presetOf(name: unknown, refuse: Refuse): Preset | null {
+type EndpointMember = 'tokenEndpoint' | 'refreshEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
+
+function presetOf(name: unknown, presets: Readonly<Record<string, Preset>>, refuse: Refuse): Preset | null {
   if (name === undefined || name === null) return null
-  const preset = typeof name === 'string' && Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined
-  const known = Object.keys(PRESETS).join(', ')
-  return preset ?? refuse(`preset is not known; known are ${known}`)
+  const preset = typeof name === 'string' && Object.hasOwn(presets, name) ? presets[name] : undefined
+  return preset ?? refuse(`preset is not known; known are ${Object.keys(presets).join(', ')}`)
 }
 
-function fromTemplate(template: string | null, issuer: string | null): string | null {
-  if (template?.includes('{issuer}') !== true) return template
-  return issuer === null ? null : template.replaceAll('{issuer}', issuer.replace(/\/+$/, ''))
+/** A name of a host, or one part of a path: nothing that could lead to another place than the preset's. */
+const VARIABLE = /^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$/
+
+function variablesOf(value: unknown, preset: Preset | null, refuse: Refuse): Readonly<Record<string, string>> {
+  if (value === undefined) return {}
+  if (!isRecord(value)) return refuse(`variables must be an object such as { tenant: 'example.org' }`)
+  const known = Object.keys(preset?.variables ?? {})
+  return Object.fromEntries(
+    Object.entries(value).map(([name, text]) => {
+      if (!known.includes(name)) {
+        return refuse(
+          `variables has no member ${spelled(name)}; ${known.length === 0 ? 'there are none here' : `known are ${known.join(', ')}`}`,
+        )
+      }
+      return typeof text === 'string' && VARIABLE.test(text)
+        ? [name, text]
+        : refuse(`variables.${name} must be of letters, digits, "." and "-", and is ${preset?.variables[name] ?? ''}`)
+    }),
+  )
 }
+
+/** A URL of a preset with everything in it; null: something is missing. */
+function filled(
+  template: string | null,
+  variables: Readonly<Record<string, string>>,
+  issuer: string | null,
+): string | null {
+  if (template === null) return null
+  const known: Readonly<Record<string, string>> =
+    issuer === null ? variables : { ...variables, issuer: issuer.replace(/\/+$/, '') }
+  const url = template.replaceAll(/\{(\w+)\}/g, (braced, name: string) => known[name] ?? braced)
+  return url.includes('{') ? null : url
+}
+
+function whatIsMissing(preset: Preset | null): string {
+  if (preset === null) {
+    return 'nothing says where its tokens come from: give tokenEndpoint, or issuer to discover it, or a preset'
+  }
+  const needed = Object.entries(preset.variables).map(([name, what]) => `variables.${name} (${what})`)
+  return needed.length === 0
+    ? 'this preset needs an issuer, such as https://id.example.org/realms/NAME'
+    : `this preset needs ${needed.join(' and ')}`
+}
+
+const defaultAuthMethod = (preset: Preset | null): TokenEndpointAuthMethod =>
+  preset?.tokenEndpointAuthMethods.value.find((method) => method !== 'none') ?? 'client_secret_basic'
 
 function reuseOf(value: unknown, refuse: Refuse): ReusePolicy {
   if (!isRecord(value)) return refuse(`reuse must be an object such as { kind: 'strict' }`)
@@ -275,26 +281,6 @@ function reuseOf(value: unknown, refuse: Refuse): ReusePolicy {
         `reuse.grace needs either seconds (more than 0, at most ${GRACE_SECONDS_MAX}) or until: 'successor_used'`,
       )
     }
-  }
-}
-
-function wordsOf(value: unknown, refuse: Refuse): ProviderWords {
-  if (!isRecord(value)) return refuse(`words must be an object such as { rejected: ['token_dead'] }`)
-  const unknown = Object.keys(value).find((name) => !WORD_LISTS.some((list) => list === name))
-  if (unknown !== undefined) refuse(`words has no list ${spelled(unknown)}; known are ${WORD_LISTS.join(', ')}`)
-  const list = (name: keyof ProviderWords): readonly string[] => {
-    const words = value[name] ?? []
-    if (!Array.isArray(words) || words.length > WORDS_MAX) {
-      return refuse(`words.${name} must be a list of at most ${WORDS_MAX} strings`)
-    }
-    return words.map((word: unknown) => textOf(`each of words.${name}`, word, WORD_LENGTH_MAX, refuse))
-  }
-  return {
-    reused: list('reused'),
-    rejected: list('rejected'),
-    interactionRequired: list('interactionRequired'),
-    misconfigured: list('misconfigured'),
-    unavailable: list('unavailable'),
   }
 }
 

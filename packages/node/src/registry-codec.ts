@@ -2,15 +2,16 @@
 import type { Client, ClientId, Provider, ProviderId, Revision } from '@tokenkeep/core'
 import { integer, json, sealedBytes, text, textOrNull, type Cell, type CellRecord } from './cells.ts'
 import type { StoredClient } from './registry.ts'
+import { readStoredProvider, storedSettings } from './stored-provider.ts'
 
 export const CLIENT_COLUMNS = `id, revision, provider, client_id, token_endpoint_auth_method,
   secret, secret_serial, secret_fingerprint`
 
-export const readProvider = (record: CellRecord): Provider => ({
-  ...(json(record, 'settings') as Omit<Provider, 'id' | 'revision'>),
-  id: text(record, 'id') as ProviderId,
-  revision: integer(record, 'revision') as Revision,
-})
+export const readProvider = (record: CellRecord): Provider =>
+  readStoredProvider(
+    { id: text(record, 'id') as ProviderId, revision: integer(record, 'revision') as Revision },
+    json(record, 'settings'),
+  )
 
 export function readClient(record: CellRecord): StoredClient {
   const client: Client = {
@@ -32,9 +33,7 @@ export function readClient(record: CellRecord): StoredClient {
 }
 
 /** id, revision, settings. */
-export function providerValues({ id, revision, ...settings }: Provider): Cell[] {
-  return [id, revision, JSON.stringify(settings)]
-}
+export const providerValues = (provider: Provider): Cell[] => [provider.id, provider.revision, storedSettings(provider)]
 
 /** In the order of {@link CLIENT_COLUMNS}. */
 export const clientValues = ({ client, secret }: StoredClient): Cell[] => [

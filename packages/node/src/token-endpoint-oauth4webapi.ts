@@ -16,6 +16,7 @@ import {
   type OpenedClient,
   type Presented,
   type Provider,
+  type RequestShape,
   type ResponseSeen,
   type Secret,
   type TokenEndpoint,
@@ -47,6 +48,7 @@ const QUESTION_DEADLINE_MS = fromSeconds(10)
 interface Prepared {
   readonly line: Line
   readonly requests: Readonly<Record<GrantType, Template>>
+  readonly shape: RequestShape
 }
 
 interface Template {
@@ -82,14 +84,15 @@ export function createTokenEndpoint(setup: DialSetup): TokenEndpoint {
     if (url === 'none') return 'unsupported'
     if (url === 'failed') return null
     const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork } as const
-    return exchange(to, { headers: built.headers, body: built.parameters.toString() }, QUESTION_DEADLINE_MS)
+    return exchange(to, outgoing(built.headers, built.parameters, provider.request.encoding), QUESTION_DEADLINE_MS)
   }
 
   return {
-    async connect(provider, client, withinMs) {
+    async connect(provider, client, grantType, withinMs) {
       const startedAt = clock.now()
       const requests = await requestsOf(client)
-      const url = await discovery.find(provider, 'tokenEndpoint', withinMs)
+      const elsewhere = grantType === 'refresh_token' && provider.refreshEndpoint !== null
+      const url = await discovery.find(provider, elsewhere ? 'refreshEndpoint' : 'tokenEndpoint', withinMs)
       if (!(url instanceof URL)) return notSent('discovery')
       const leftMs = ms(withinMs - since(startedAt.mono, clock.now().mono))
       if (leftMs <= 0) return notSent('timeout')
@@ -97,7 +100,7 @@ export function createTokenEndpoint(setup: DialSetup): TokenEndpoint {
       const line = await dial(to, leftMs)
       if (!(line instanceof Line)) return line
       const handle = { close: () => line.close() } as LineOfPort
-      prepared.set(handle, { line, requests })
+      prepared.set(handle, { line, requests, shape: provider.request })
       return handle
     },
 
@@ -106,7 +109,7 @@ export function createTokenEndpoint(setup: DialSetup): TokenEndpoint {
       if (ready === undefined) throw new Error('this line was not opened by this token endpoint')
       return ready.line.send((now) => {
         const presented = ticket.take(lease, now)
-        return presented === 'over' ? 'over' : filled(ready.requests[presented.kind], form, presented)
+        return presented === 'over' ? 'over' : filled(ready.requests[presented.kind], ready.shape, form, presented)
       })
     },
 
@@ -220,12 +223,33 @@ function proofOf(client: OpenedClient): ClientAuth {
   }
 }
 
-function filled(template: Template, form: Form, presented: Presented): Outgoing {
+function filled(template: Template, shape: RequestShape, form: Form, presented: Presented): Outgoing {
   const parameters = new URLSearchParams(template.parameters)
+  for (const [name, value] of Object.entries(shape.parameters)) parameters.set(name, value)
   if (presented.kind === 'refresh_token') parameters.set('refresh_token', presented.refreshToken.reveal())
-  if (form.scope !== null) parameters.set('scope', form.scope)
+  if (form.scope !== null) parameters.set('scope', form.scope.replaceAll(' ', shape.scopeSeparator))
   for (const resource of form.resources) parameters.append('resource', resource)
-  return { headers: template.headers, body: parameters.toString() }
+  return outgoing({ ...template.headers, ...lowerCased(shape.headers) }, parameters, shape.encoding)
+}
+
+/** Names of headers are compared without regard to case, members of an object are not. */
+const lowerCased = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+
+function outgoing(
+  headers: Readonly<Record<string, string>>,
+  parameters: URLSearchParams,
+  encoding: RequestShape['encoding'],
+): Outgoing {
+  if (encoding === 'form') return { headers, body: parameters.toString() }
+  const members = [...new Set(parameters.keys())].map((name) => {
+    const values = parameters.getAll(name)
+    return [name, values.length === 1 ? values[0] : values]
+  })
+  return {
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(Object.fromEntries(members)),
+  }
 }
 
 // ---- reading -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import type {
   TokenOptions,
 } from '@tokenkeep/core'
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
-import type { ClientInput, ProviderInput } from './provider-input.ts'
+import type { ClientInput } from './client-input.ts'
+import type { ProviderInput } from './provider-input.ts'
 
 export interface OpenOptions {
   /** The SQLite database; made where it is missing. Its locks and slots lie beside it, in `<path>.state/`. */

@@ -172,14 +172,14 @@ test('a caller whose time is up goes, and the discovery serves the next one', as
 test('a failed discovery means that nothing was sent', async (t) => {
   const { provider } = await issuer(t, [])
   const endpoint = createTokenEndpoint({ clock: createSystemClock() })
-  const line = await endpoint.connect(provider(), clientOf(), WITHIN)
+  const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
   assert.deepEqual(line, { kind: 'not_sent', because: 'discovery' })
 })
 
 test('a discovered endpoint is connected to', async (t) => {
   const { provider } = await issuer(t, [OIDC])
   const endpoint = createTokenEndpoint({ clock: createSystemClock() })
-  const line = await endpoint.connect(provider(), clientOf(), WITHIN)
+  const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
   assert.ok(!('kind' in line))
   line.close()
 })

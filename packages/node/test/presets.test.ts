@@ -1,35 +1,59 @@
+/** What is said about providers: every fact has a source, and nothing permissive rests on memory. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { PRESETS, type Fact } from '../src/presets.ts'
-import { readProviderInput } from '../src/provider-input.ts'
+import { PRESETS, type Evidence, type Fact, type FactName, type Preset } from '../src/presets.ts'
+import { readProviderInput, type ProviderInput } from '../src/provider-input.ts'
+
+/** Good enough to let a second presentation leave, or to believe that one kills nothing. */
+const FIRM: readonly Evidence[] = ['official', 'source_code', 'official_text_via_quotation']
+
+const factsOf = ({ name: _, variables: __, ...facts }: Preset): readonly [FactName, Fact<unknown>][] =>
+  Object.entries(facts) as [FactName, Fact<unknown>][]
+
+const inputFor = (id: string, { issuer, variables }: Preset): ProviderInput => {
+  const given = Object.fromEntries(Object.keys(variables).map((name) => [name, 'example-1.org']))
+  const needsIssuer = issuer.value === null && Object.keys(variables).length === 0
+  return {
+    id,
+    preset: id,
+    ...(Object.keys(variables).length > 0 ? { variables: given } : {}),
+    ...(needsIssuer ? { issuer: 'https://id.example.org/realms/external' } : {}),
+  }
+}
 
 for (const [id, preset] of Object.entries(PRESETS)) {
-  const { name, ...rest } = preset
-  const facts = Object.entries(rest as Record<string, Fact<unknown>>)
-
   test(`preset ${id} says for each fact how it is known and where from`, () => {
-    assert.notEqual(name, '')
-    for (const [fact, { evidence, source }] of facts) {
+    assert.match(id, /^[a-z0-9][a-z0-9-]*$/)
+    assert.notEqual(preset.name, '')
+    for (const [fact, { evidence, source }] of factsOf(preset)) {
       assert.equal(source.length === 0, evidence === 'unknown', `${id}.${fact}`)
     }
   })
 
-  test(`preset ${id} makes a provider`, () => {
-    const issuer = 'https://id.example.org/realms/external'
-    const provider = readProviderInput({ id, preset: id, ...(preset.issuer.value === null ? { issuer } : {}) })
-    assert.equal(provider.preset, id)
-    assert.ok(provider.tokenEndpoint?.startsWith('https://'))
-    assert.doesNotMatch(JSON.stringify(provider), /\{issuer\}/)
+  test(`preset ${id} rests no policy that lets more leave than "unknown" does on memory or hearsay`, () => {
+    const { value, evidence } = preset.reuse
+    if (value.kind !== 'unknown' && value.kind !== 'strict') assert.ok(FIRM.includes(evidence), evidence)
+    if (preset.narrowing.value === 'token_only') assert.ok(FIRM.includes(preset.narrowing.evidence))
   })
 
-  test(`preset ${id} does not claim a reuse policy that nobody verified`, () => {
-    assert.deepEqual(preset.reuse.value, { kind: 'unknown' })
+  test(`preset ${id} makes a provider whose URLs have nothing left in braces`, () => {
+    const provider = readProviderInput(inputFor(id, preset), PRESETS)
+    assert.equal(provider.preset, id)
+    assert.ok((provider.tokenEndpoint ?? provider.issuer)?.startsWith('https://'))
+    assert.doesNotMatch(JSON.stringify(provider), /\{\w+\}/)
+  })
+
+  test(`preset ${id} sends what it says through the checks that users' settings meet`, () => {
+    const { words, request, answer } = preset
+    const given = { ...inputFor(id, preset), words: words.value, request: request.value, answer: answer.value }
+    const { words: read, request: sent, answer: heard } = readProviderInput(given, PRESETS)
+    assert.deepEqual([read, sent, heard], [words.value, request.value, answer.value])
   })
 }
 
 test('the token endpoint of jobrad is the one that is known', () => {
   assert.equal(
-    readProviderInput({ id: 'external', preset: 'jobrad' }).tokenEndpoint,
+    readProviderInput({ id: 'external', preset: 'jobrad' }, PRESETS).tokenEndpoint,
     'https://id.jobrad.org/realms/external/protocol/openid-connect/token',
   )
 })

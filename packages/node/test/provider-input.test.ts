@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { inspect } from 'node:util'
-import { NO_WORDS, TokenError, type FailureCode } from '@tokenkeep/core'
-import { readClientInput, readProviderInput, type ClientInput, type ProviderInput } from '../src/provider-input.ts'
+import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, TokenError, type FailureCode } from '@tokenkeep/core'
+import { readClientInput, type ClientInput } from '../src/client-input.ts'
+import { PRESETS } from '../src/presets.ts'
+import { readProviderInput as readWith, type ProviderInput } from '../src/provider-input.ts'
+
+const readProviderInput = (input: ProviderInput) => readWith(input, PRESETS)
 
 const ISSUER = 'https://id.example.org/realms/external'
 const PLAIN: ProviderInput = { id: 'external', tokenEndpoint: 'https://id.example.org/token' }
@@ -13,14 +17,19 @@ test('a provider with a token endpoint alone gets the cautious defaults', () => 
     preset: null,
     issuer: null,
     tokenEndpoint: 'https://id.example.org/token',
+    refreshEndpoint: null,
     revocationEndpoint: null,
     introspectionEndpoint: null,
+    tokenEndpointAuthMethod: 'client_secret_basic',
     reuse: { kind: 'unknown' },
     narrowing: 'unknown',
     refreshKillsAccessToken: false,
     accessTokenLifetimeMs: null,
     refreshTokenIdleMs: null,
+    refreshTokenAbsoluteMs: null,
     words: NO_WORDS,
+    request: STANDARD_REQUEST,
+    answer: STANDARD_ANSWER,
     apiBaseUrls: [],
     allowPrivateNetwork: false,
   })
@@ -107,7 +116,10 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ id: 'a\u0000b' }, /a provider id has 1 to 64/],
   [{ id: 'a'.repeat(65) }, /a provider id has 1 to 64/],
   [{ id: 42 }, /a provider id has 1 to 64/],
-  [{ tokenEndpont: 'https://id.example.org' }, /"tokenEndpont" is not a member; known are id, preset, issuer/],
+  [
+    { tokenEndpont: 'https://id.example.org' },
+    /"tokenEndpont" is not a member; known are id, preset, variables, issuer/,
+  ],
   [{ 'x\u001b[2J': 1 }, /one that is not a plain word/],
   [{ preset: 'keyclock' }, /preset is not known; known are keycloak, jobrad/],
   [{ preset: 'constructor' }, /not known/],
@@ -146,16 +158,100 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ accessTokenLifetimeMs: NaN }, /accessTokenLifetimeMs must be milliseconds/],
   [{ refreshTokenIdleMs: 1e15 }, /refreshTokenIdleMs must be milliseconds/],
   [{ words: ['a'] }, /words must be an object/],
-  [{ words: { dead: ['a'] } }, /words has no list "dead"; known are reused, rejected/],
+  [{ words: { dead: ['a'] } }, /words has no member "dead"; known are reused, rejected/],
   [{ words: { rejected: 'a' } }, /words\.rejected must be a list/],
   [{ words: { rejected: ['a\nb'] } }, /each of words\.rejected must not contain control characters/],
   [{ words: { rejected: [''] } }, /each of words\.rejected must be a string that is not empty/],
+  [{ words: { rejected: [7] } }, /each of words\.rejected must be a word, or an object such as/],
+  [{ words: { rejected: [{ status: 99 }] } }, /status must be a whole number from 200 to 599/],
+  [{ words: { rejected: [{ status: 400, words: 'a' }] } }, /has no member "words"; known are status, word/],
+  [{ words: { rejected: [{ status: 503, word: 'a' }] } }, /status 503 says that it passes/],
+  [{ words: { misconfigured: [{ status: 429 }] } }, /status 429 says that it passes/],
+  [{ words: { rejected: [{ status: 200 }] } }, /status 200 needs a word beside it/],
+  [{ request: 'json' }, /request must be an object/],
+  [{ request: { encoding: 'xml' } }, /request\.encoding must be one of form, json/],
+  [{ request: { parameters: { refresh_token: 'canary' } } }, /request\.parameters must not have "refresh_token"/],
+  [{ request: { headers: { Authorization: 'canary' } } }, /request\.headers must not have "Authorization"/],
+  [{ request: { headers: { 'X-A': 'a\r\nb' } } }, /request\.headers\.X-A must not contain control characters/],
+  [{ request: { headers: { 'X A': 'a' } } }, /request\.headers has a name that is not a plain word/],
+  [{ request: { scopeSeparator: ';' } }, /request\.scopeSeparator must be one of/],
+  [{ answer: { token: ['a'] } }, /answer has no member "token"; known are tokensIn, accessToken/],
+  [{ answer: { tokensIn: 'a' } }, /answer\.tokensIn must be a list/],
+  [{ answer: { tokenType: 'DPoP' } }, /answer\.tokenType must be one of Bearer/],
+  [{ tokenEndpointAuthMethod: 'basic' }, /tokenEndpointAuthMethod must be one of client_secret_basic/],
+  [{ refreshEndpoint: 'http://id.example.org/refresh' }, /refreshEndpoint .*https/, 'provider_refused'],
+  [{ variables: { tenant: 'a' } }, /variables has no member "tenant"; there are none here/],
 ]
 for (const [changes, message, code = 'invalid_input'] of WRONG_PROVIDERS) {
   test(`a provider with ${inspect(changes, { breakLength: Infinity, maxStringLength: 40, maxArrayLength: 1 })} is refused`, () => {
     assert.match(refused(provider(changes), code), message)
   })
 }
+
+test('a list, a request or an answer that is given leaves the rest of them as the preset says', () => {
+  const presets = {
+    odd: {
+      ...PRESETS['keycloak']!,
+      words: { ...PRESETS['keycloak']!.words, value: { ...NO_WORDS, rejected: ['dead'], reused: ['spent'] } },
+      request: { ...PRESETS['keycloak']!.request, value: { ...STANDARD_REQUEST, encoding: 'json' as const } },
+      answer: { ...PRESETS['keycloak']!.answer, value: { ...STANDARD_ANSWER, tokensIn: ['data'] } },
+    },
+  }
+  const read = readWith(
+    {
+      id: 'p',
+      preset: 'odd',
+      issuer: ISSUER,
+      words: { rejected: ['gone', { status: 403, word: 'over' }] },
+      request: { parameters: { redirect_uri: 'https://app.example.org/' } },
+      answer: { scopeSeparator: ',' },
+    },
+    presets,
+  )
+  assert.deepEqual(read.words, { ...NO_WORDS, rejected: ['gone', { status: 403, word: 'over' }], reused: ['spent'] })
+  assert.deepEqual(read.request.encoding, 'json')
+  assert.deepEqual(read.request.parameters, { redirect_uri: 'https://app.example.org/' })
+  assert.deepEqual(read.answer, { ...STANDARD_ANSWER, tokensIn: ['data'], scopeSeparator: ',' })
+})
+
+test('what stands in braces in the URLs of a preset is given by the user, and cannot lead to another host', () => {
+  const keycloak = PRESETS['keycloak']!
+  const presets = {
+    tenants: {
+      ...keycloak,
+      variables: { tenant: 'the tenant' },
+      tokenEndpoint: { ...keycloak.tokenEndpoint, value: 'https://id.example.org/{tenant}/token' },
+      revocationEndpoint: { ...keycloak.tokenEndpoint, value: null },
+      introspectionEndpoint: { ...keycloak.tokenEndpoint, value: null },
+    },
+  }
+  const read = (variables?: Record<string, string>) => readWith({ id: 'p', preset: 'tenants', variables }, presets)
+  assert.equal(read({ tenant: 'acme' }).tokenEndpoint, 'https://id.example.org/acme/token')
+  assert.match(
+    refused(() => read(), 'invalid_input'),
+    /this preset needs variables\.tenant \(the tenant\)/,
+  )
+  assert.match(
+    refused(() => read({ shop: 'a' }), 'invalid_input'),
+    /has no member "shop"; known are tenant/,
+  )
+  for (const tenant of ['a/../b', '@evil.example', '', '.', 'a b', '{issuer}', 'a%2f', 'x'.repeat(300)]) {
+    assert.match(
+      refused(() => read({ tenant }), 'invalid_input'),
+      /variables\.tenant must be of letters/,
+      tenant,
+    )
+  }
+})
+
+test('a client with a secret uses the method of its provider unless it says otherwise', () => {
+  const secret: ClientInput = { id: 'app', provider: 'external', clientId: 'c', clientSecret: 's' }
+  assert.equal(readClientInput(secret, 'client_secret_post').tokenEndpointAuthMethod, 'client_secret_post')
+  const said: ClientInput = { ...secret, tokenEndpointAuthMethod: 'client_secret_basic' }
+  assert.equal(readClientInput(said, 'client_secret_post').tokenEndpointAuthMethod, 'client_secret_basic')
+  const publicClient: ClientInput = { id: 'app', provider: 'external', clientId: 'c' }
+  assert.equal(readClientInput(publicClient, 'client_secret_post').tokenEndpointAuthMethod, 'none')
+})
 
 test('private networks are allowed where the provider says so, for every URL', () => {
   const read = readProviderInput({

@@ -16,6 +16,7 @@ import {
   type OpenedClient,
   type Presented,
   type Provider,
+  type RequestShape,
 } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
 import { createTokenEndpoint, USER_AGENT } from '../src/token-endpoint-oauth4webapi.ts'
@@ -35,6 +36,7 @@ interface Asked {
   readonly path: string | undefined
   readonly headers: IncomingHttpHeaders
   readonly form: Record<string, string[]>
+  readonly body: string
 }
 
 /** A server that notes what it was asked, and answers. */
@@ -47,7 +49,7 @@ async function server(
     void bodyOf(request).then((body) => {
       const form: Record<string, string[]> = {}
       for (const [name, value] of new URLSearchParams(body)) (form[name] ??= []).push(value)
-      asked.push({ method: request.method, path: request.url, headers: request.headers, form })
+      asked.push({ method: request.method, path: request.url, headers: request.headers, form, body })
       answer(request, response)
     })
   })
@@ -64,7 +66,7 @@ async function present(
   lease = leaseOf(),
 ): Promise<Answer | NotSent> {
   const endpoint = createTokenEndpoint({ clock })
-  const line = await endpoint.connect(provider, client, WITHIN)
+  const line = await endpoint.connect(provider, client, 'refresh_token', WITHIN)
   if ('kind' in line) return line
   return endpoint.present(
     line,
@@ -105,6 +107,53 @@ test('basic authentication encodes id and secret as a form before base64 (RFC 67
   assert.equal(scheme, 'Basic')
   assert.equal(Buffer.from(credentials, 'base64').toString(), 'id%3Awith+colon:a%2Bb%25c+%C3%BC')
   assert.deepEqual(asked[0]?.form, { grant_type: ['refresh_token'], refresh_token: ['rt-1/+ &=ü'] })
+})
+
+test('a provider that wants JSON gets the same parameters as members, and its own headers and parameters', async (t) => {
+  const { url, asked } = await server(t)
+  const request: RequestShape = {
+    encoding: 'json',
+    parameters: { redirect_uri: 'https://app.example.org/?a=b' },
+    headers: { 'Some-Version': '2026-01', 'User-Agent': 'registered-name/1' },
+    scopeSeparator: ',',
+  }
+  await present(providerOf({ tokenEndpoint: at(url, '/token'), request }), clientOf(), {
+    grantType: 'refresh_token',
+    scope: 'a b c',
+    resources: ['https://a.example.org/', 'https://b.example.org/'],
+  })
+  assert.deepEqual(JSON.parse(asked[0]?.body ?? ''), {
+    grant_type: 'refresh_token',
+    refresh_token: 'rt-1/+ &=ü',
+    client_id: 'my-client',
+    client_secret: 'my-secret',
+    redirect_uri: 'https://app.example.org/?a=b',
+    scope: 'a,b,c',
+    resource: ['https://a.example.org/', 'https://b.example.org/'],
+  })
+  assert.equal(asked[0]?.headers['content-type'], 'application/json')
+  assert.equal(asked[0]?.headers['content-length'], String(Buffer.byteLength(asked[0]?.body ?? '')))
+  assert.equal(asked[0]?.headers['some-version'], '2026-01')
+  assert.equal(asked[0]?.headers['user-agent'], 'registered-name/1')
+})
+
+test('refreshes go to the refresh endpoint where there is one, client credentials to the token endpoint', async (t) => {
+  const { url, asked } = await server(t)
+  const provider = providerOf({ tokenEndpoint: at(url, '/token'), refreshEndpoint: at(url, '/refresh') })
+  await present(provider, clientOf())
+  const endpoint = createTokenEndpoint({ clock })
+  const line = await endpoint.connect(provider, clientOf(), 'client_credentials', WITHIN)
+  assert.ok(!('kind' in line))
+  const form: Form = { grantType: 'client_credentials', scope: null, resources: [] }
+  const ticket = lend({ kind: 'client_credentials' }, () => 'a')
+  await endpoint.present(line, leaseOf(), ticket, form).ever
+  assert.deepEqual(
+    asked.map(({ path, form: sent }) => [path, sent['grant_type']?.[0]]),
+    [
+      ['/refresh', 'refresh_token'],
+      ['/token', 'client_credentials'],
+    ],
+  )
 })
 
 test('a public client sends its id alone', async (t) => {
@@ -164,8 +213,8 @@ test('the ticket is taken before `present` returns, and a second presentation th
   const endpoint = createTokenEndpoint({ clock })
   const provider = providerOf({ tokenEndpoint: at(url, '/token') })
   const [line, other] = await Promise.all([
-    endpoint.connect(provider, clientOf(), WITHIN),
-    endpoint.connect(provider, clientOf(), WITHIN),
+    endpoint.connect(provider, clientOf(), 'refresh_token', WITHIN),
+    endpoint.connect(provider, clientOf(), 'refresh_token', WITHIN),
   ])
   assert.ok(!('kind' in line) && !('kind' in other))
   const ticket = lend(PRESENTED, () => 'a')
@@ -184,7 +233,12 @@ test('a line of another endpoint is refused before the ticket is taken', () => {
 test('a closed line sends nothing', async (t) => {
   const { url, asked } = await server(t)
   const endpoint = createTokenEndpoint({ clock })
-  const line = await endpoint.connect(providerOf({ tokenEndpoint: at(url, '/token') }), clientOf(), WITHIN)
+  const line = await endpoint.connect(
+    providerOf({ tokenEndpoint: at(url, '/token') }),
+    clientOf(),
+    'refresh_token',
+    WITHIN,
+  )
   assert.ok(!('kind' in line))
   line.close()
   line.close()
@@ -198,6 +252,7 @@ test('neither a line nor a presentation prints a secret', async (t) => {
   const line = await endpoint.connect(
     provider,
     clientOf({ clientSecret: new Secret('client_secret', 'canary-cs') }),
+    'refresh_token',
     WITHIN,
   )
   assert.ok(!('kind' in line))
@@ -233,7 +288,7 @@ test('a stored endpoint that the address rules refuse is not connected to', asyn
 test('a client without the secret that its method needs is an error of ours, with nothing of the library in it', async () => {
   const provider = providerOf({ tokenEndpoint: 'http://127.0.0.1:1/token' })
   await assert.rejects(
-    createTokenEndpoint({ clock }).connect(provider, clientOf({ clientSecret: null }), WITHIN),
+    createTokenEndpoint({ clock }).connect(provider, clientOf({ clientSecret: null }), 'refresh_token', WITHIN),
     (error: unknown) => error instanceof TokenError && error.code === 'invalid_input' && error.cause === undefined,
   )
 })

@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import {
   FULL,
   NO_WORDS,
+  STANDARD_ANSWER,
+  STANDARD_REQUEST,
   NUMBERS,
   Secret,
   ms,
@@ -141,7 +143,12 @@ export function provider(id: string, reuse: ReusePolicy): Omit<Provider, 'revisi
     refreshKillsAccessToken: false,
     accessTokenLifetimeMs: null,
     refreshTokenIdleMs: null,
+    refreshEndpoint: null,
+    tokenEndpointAuthMethod: 'client_secret_basic',
+    refreshTokenAbsoluteMs: null,
     words: NO_WORDS,
+    request: STANDARD_REQUEST,
+    answer: STANDARD_ANSWER,
     apiBaseUrls: [],
     allowPrivateNetwork: false,
   }

@@ -221,31 +221,67 @@ const reuse = z.union([
   z.strictObject({ kind: z.literal('grace'), seconds: z.number().positive().max(2_592_000), winner: z.enum(WINNERS) }),
   z.strictObject({ kind: z.literal('grace'), until: z.literal('successor_used'), winner: z.enum(WINNERS) }),
 ])
-const words = z.array(z.string().min(1).max(100)).max(50)
+const word = z.string().min(1).max(100)
+const signs = z
+  .array(z.union([word, z.strictObject({ status: z.int().min(200).max(599), word: word.optional() })]))
+  .max(50)
+  .meta({ description: 'Words, statuses, or words that count with one status only' })
+const members = z.array(z.string().min(1).max(100)).max(10)
+const texts = z.record(z.string().min(1).max(64), z.string().min(1).max(1000))
+const separator = z.enum([' ', ',', '+'])
 const settings = {
   preset: z.string().nullable(),
   issuer: url.nullable(),
   token_endpoint: url.nullable(),
+  refresh_endpoint: url.nullable().meta({ description: 'Where refreshes go if not to the token endpoint' }),
   revocation_endpoint: url.nullable(),
   introspection_endpoint: url.nullable(),
+  token_endpoint_auth_method: z.enum(AUTH_METHODS).meta({ description: 'Of clients with a secret that do not say' }),
   reuse: reuse.meta({ description: 'What a second presentation of one refresh token does' }),
   narrowing: z.enum(['token_only', 'sticks', 'unknown']),
   refresh_kills_access_token: z.boolean(),
   access_token_lifetime: seconds.nullable().meta({ description: 'Seconds, where answers do not say it' }),
   refresh_token_idle: seconds.nullable().meta({ description: 'Seconds that an unused refresh token lives' }),
+  refresh_token_absolute: seconds
+    .nullable()
+    .meta({ description: 'Seconds from sign-in to its end, where answers do not say it' }),
   words: z.strictObject({
-    reused: words,
-    rejected: words,
-    interaction_required: words,
-    misconfigured: words,
-    unavailable: words,
+    reused: signs,
+    rejected: signs,
+    interaction_required: signs,
+    misconfigured: signs,
+    unavailable: signs,
+    in_doubt: signs,
+  }),
+  request: z.strictObject({
+    encoding: z.enum(['form', 'json']),
+    parameters: texts,
+    headers: texts,
+    scope_separator: separator,
+  }),
+  answer: z.strictObject({
+    tokens_in: members,
+    access_token: members,
+    refresh_token: members,
+    expires_in: members,
+    refresh_token_expires_in: members,
+    scope: members,
+    words: members,
+    token_type: z.literal('Bearer').nullable(),
+    scope_separator: separator,
   }),
   api_base_urls: z.array(url).max(50),
   allow_private_network: z.boolean(),
 }
 export const Provider = z.object({ id: name, revision: z.int(), ...settings }).meta({ id: 'Provider' })
 export const ProviderBody = z
-  .strictObject({ ...settings, words: settings.words.partial() })
+  .strictObject({
+    ...settings,
+    words: settings.words.partial(),
+    request: settings.request.partial(),
+    answer: settings.answer.partial(),
+    variables: texts.meta({ description: "What stands in braces in the preset's URLs" }),
+  })
   .partial()
   .meta({
     id: 'ProviderSettings',

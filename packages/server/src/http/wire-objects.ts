@@ -1,6 +1,7 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
 import type { Client, ConnectionInfo, HandOut, HistoryEntry, Provider } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
+import { answerWire, requestWire, someAnswer, someRequest, someWords, wordsWire } from '../api/exchange-wire.ts'
 import type {
   ApiKeyWire,
   ClientSettingsWire,
@@ -96,44 +97,43 @@ export const providerWire = (provider: Provider): ProviderWire => ({
   preset: provider.preset,
   issuer: provider.issuer,
   token_endpoint: provider.tokenEndpoint,
+  refresh_endpoint: provider.refreshEndpoint,
   revocation_endpoint: provider.revocationEndpoint,
   introspection_endpoint: provider.introspectionEndpoint,
+  token_endpoint_auth_method: provider.tokenEndpointAuthMethod,
   reuse: provider.reuse,
   narrowing: provider.narrowing,
   refresh_kills_access_token: provider.refreshKillsAccessToken,
   access_token_lifetime: seconds(provider.accessTokenLifetimeMs),
   refresh_token_idle: seconds(provider.refreshTokenIdleMs),
-  words: {
-    reused: [...provider.words.reused],
-    rejected: [...provider.words.rejected],
-    interaction_required: [...provider.words.interactionRequired],
-    misconfigured: [...provider.words.misconfigured],
-    unavailable: [...provider.words.unavailable],
-  },
+  refresh_token_absolute: seconds(provider.refreshTokenAbsoluteMs),
+  words: wordsWire(provider.words),
+  request: requestWire(provider.request),
+  answer: answerWire(provider.answer),
   api_base_urls: [...provider.apiBaseUrls],
   allow_private_network: provider.allowPrivateNetwork,
 })
 
 export function providerInput(id: string, body: ProviderSettingsWire): ProviderInput {
-  const { words } = body
+  const { words, request, answer } = body
   const given = {
     preset: body.preset ?? undefined,
+    variables: body.variables,
     issuer: body.issuer,
     tokenEndpoint: body.token_endpoint,
+    refreshEndpoint: body.refresh_endpoint,
     revocationEndpoint: body.revocation_endpoint,
     introspectionEndpoint: body.introspection_endpoint,
+    tokenEndpointAuthMethod: body.token_endpoint_auth_method,
     reuse: body.reuse,
     narrowing: body.narrowing,
     refreshKillsAccessToken: body.refresh_kills_access_token,
     accessTokenLifetimeMs: durationMs(body.access_token_lifetime),
     refreshTokenIdleMs: durationMs(body.refresh_token_idle),
-    words: words && {
-      reused: words.reused ?? [],
-      rejected: words.rejected ?? [],
-      interactionRequired: words.interaction_required ?? [],
-      misconfigured: words.misconfigured ?? [],
-      unavailable: words.unavailable ?? [],
-    },
+    refreshTokenAbsoluteMs: durationMs(body.refresh_token_absolute),
+    words: words && someWords(words),
+    request: request && someRequest(request),
+    answer: answer && someAnswer(answer),
     apiBaseUrls: body.api_base_urls,
     allowPrivateNetwork: body.allow_private_network,
   }

@@ -12,6 +12,7 @@ import {
   type HistoryEntry,
   type Provider,
   type ReusePolicy,
+  type Sign,
 } from '@tokenkeep/core'
 import type { ApiKey, LocalRefreshToken } from '@tokenkeep/node'
 import type {
@@ -92,29 +93,59 @@ export function readPresentation(answer: unknown): HistoryEntry {
 export function readProvider(answer: unknown): Provider {
   const provider = membersOf<ProviderWire>(answer, 'a provider')
   const words = provider.nested<ProviderWire['words']>('words')
+  const request = provider.nested<ProviderWire['request']>('request')
+  const shape = provider.nested<ProviderWire['answer']>('answer')
   return {
     id: provider.text('id') as Provider['id'],
     revision: provider.number('revision') as Provider['revision'],
     preset: provider.textOrNull('preset'),
     issuer: provider.textOrNull('issuer'),
     tokenEndpoint: provider.textOrNull('token_endpoint'),
+    refreshEndpoint: provider.textOrNull('refresh_endpoint'),
     revocationEndpoint: provider.textOrNull('revocation_endpoint'),
     introspectionEndpoint: provider.textOrNull('introspection_endpoint'),
+    tokenEndpointAuthMethod: provider.oneOf('token_endpoint_auth_method', TOKEN_ENDPOINT_AUTH_METHODS),
     reuse: readReuse(provider.nested<ReuseWire>('reuse')),
     narrowing: provider.oneOf('narrowing', NARROWINGS),
     refreshKillsAccessToken: provider.flag('refresh_kills_access_token'),
     accessTokenLifetimeMs: milliseconds(provider.numberOrNull('access_token_lifetime')),
     refreshTokenIdleMs: milliseconds(provider.numberOrNull('refresh_token_idle')),
+    refreshTokenAbsoluteMs: milliseconds(provider.numberOrNull('refresh_token_absolute')),
     words: {
-      reused: words.list('reused', textItem),
-      rejected: words.list('rejected', textItem),
-      interactionRequired: words.list('interaction_required', textItem),
-      misconfigured: words.list('misconfigured', textItem),
-      unavailable: words.list('unavailable', textItem),
+      reused: words.list('reused', signItem),
+      rejected: words.list('rejected', signItem),
+      interactionRequired: words.list('interaction_required', signItem),
+      misconfigured: words.list('misconfigured', signItem),
+      unavailable: words.list('unavailable', signItem),
+      inDoubt: words.list('in_doubt', signItem),
+    },
+    request: {
+      encoding: request.oneOf('encoding', ['form', 'json']),
+      parameters: request.texts('parameters'),
+      headers: request.texts('headers'),
+      scopeSeparator: request.text('scope_separator'),
+    },
+    answer: {
+      tokensIn: shape.list('tokens_in', textItem),
+      accessToken: shape.list('access_token', textItem),
+      refreshToken: shape.list('refresh_token', textItem),
+      expiresIn: shape.list('expires_in', textItem),
+      refreshTokenExpiresIn: shape.list('refresh_token_expires_in', textItem),
+      scope: shape.list('scope', textItem),
+      words: shape.list('words', textItem),
+      tokenType: shape.textOrNull('token_type'),
+      scopeSeparator: shape.text('scope_separator'),
     },
     apiBaseUrls: provider.list('api_base_urls', textItem),
     allowPrivateNetwork: provider.flag('allow_private_network'),
   }
+}
+
+function signItem(item: unknown): Sign {
+  if (typeof item === 'string') return item
+  const sign = membersOf<{ status: number; word?: string }>(item, 'a word or status')
+  const word = sign.textOrAbsent('word')
+  return { status: sign.number('status'), ...(word === null ? {} : { word }) }
 }
 
 export function readClient(answer: unknown): Client {

@@ -1,6 +1,7 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
 import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
 import type { ApiKeyInput, ClientInput, ProviderInput } from '@tokenkeep/node'
+import { someAnswerWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
 import type { ClientSettingsWire, ImportWire, NewApiKeyWire, ProviderSettingsWire, ReconnectWire } from '../api/wire.ts'
 
 /** A body before `JSON.stringify` leaves out what is undefined. */
@@ -38,24 +39,31 @@ function signInBody(input: SignInInput, nowMs: number) {
 }
 
 export function providerBody(input: ProviderInput): Record<string, unknown> {
-  const { words } = input
-  const body: Written<Omit<ProviderSettingsWire, 'words'>> = {
+  const { words, request, answer } = input
+  const body: Written<Omit<ProviderSettingsWire, 'words' | 'request' | 'answer'>> = {
     preset: input.preset,
+    variables: input.variables,
     issuer: input.issuer,
     token_endpoint: input.tokenEndpoint,
+    refresh_endpoint: input.refreshEndpoint,
     revocation_endpoint: input.revocationEndpoint,
     introspection_endpoint: input.introspectionEndpoint,
+    token_endpoint_auth_method: input.tokenEndpointAuthMethod,
     reuse: input.reuse,
     narrowing: input.narrowing,
     refresh_kills_access_token: input.refreshKillsAccessToken,
     access_token_lifetime: seconds(input.accessTokenLifetimeMs),
     refresh_token_idle: seconds(input.refreshTokenIdleMs),
+    refresh_token_absolute: seconds(input.refreshTokenAbsoluteMs),
     api_base_urls: input.apiBaseUrls,
     allow_private_network: input.allowPrivateNetwork,
   }
-  if (words === undefined) return body
-  const { interactionRequired, ...same } = words
-  return { ...body, words: { ...same, interaction_required: interactionRequired } }
+  return {
+    ...body,
+    words: words && someWordsWire(words),
+    request: request && someRequestWire(request),
+    answer: answer && someAnswerWire(answer),
+  }
 }
 
 export function clientBody(input: ClientInput): Written<ClientSettingsWire> {

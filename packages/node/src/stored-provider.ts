@@ -1,0 +1,31 @@
+/** A provider as a database keeps it: its settings in one JSON text, which an earlier version may have written. */
+import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type Provider } from '@tokenkeep/core'
+
+/** What settings of before a member existed mean by its absence. */
+const BEFORE: Pick<
+  Provider,
+  'refreshEndpoint' | 'tokenEndpointAuthMethod' | 'refreshTokenAbsoluteMs' | 'request' | 'answer'
+> = {
+  refreshEndpoint: null,
+  tokenEndpointAuthMethod: 'client_secret_basic',
+  refreshTokenAbsoluteMs: null,
+  request: STANDARD_REQUEST,
+  answer: STANDARD_ANSWER,
+}
+
+/** @param settings parsed, as `storedSettings` wrote them, now or in an earlier version */
+export function readStoredProvider(of: Pick<Provider, 'id' | 'revision'>, settings: unknown): Provider {
+  const stored = settings as Omit<Provider, 'id' | 'revision'>
+  return {
+    ...BEFORE,
+    ...stored,
+    words: { ...NO_WORDS, ...stored.words },
+    request: { ...STANDARD_REQUEST, ...stored.request },
+    answer: { ...STANDARD_ANSWER, ...stored.answer },
+    ...of,
+  }
+}
+
+export function storedSettings({ id: _, revision: __, ...settings }: Provider): string {
+  return JSON.stringify(settings)
+}
