@@ -1,7 +1,15 @@
 import { fromSeconds, NO_WORDS } from '@tokenkeep/core'
-import { concluded, official, preset, recalled, reported, thirdPartyCode, unknown, type Preset } from './preset.ts'
-
-export const STRING_SEARCH = 'string search over public source files (index names no repository)'
+import {
+  concluded,
+  official,
+  preset,
+  recalled,
+  reported,
+  STRING_SEARCH,
+  thirdPartyCode,
+  unknown,
+  type Preset,
+} from './preset.ts'
 
 const LAYERS = 'https://www.keycloak.org/securing-apps/oidc-layers'
 const TIMEOUTS =

@@ -1,5 +1,6 @@
 /** What one preset is: facts about a provider, each with how it is known and where from. */
 import {
+  fromSeconds,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_REQUEST,
@@ -123,3 +124,10 @@ export const concluded = known('concluded_not_tried')
 export const words = (lists: Partial<ProviderWords>): ProviderWords => ({ ...NO_WORDS, ...lists })
 export const request = (shape: Partial<RequestShape>): RequestShape => ({ ...STANDARD_REQUEST, ...shape })
 export const answer = (shape: Partial<AnswerShape>): AnswerShape => ({ ...STANDARD_ANSWER, ...shape })
+
+/** A list of endpoints that an integrator keeps in public; the bare fact is taken from it, nothing else. */
+export const PROVIDER_LIST =
+  'https://github.com/NangoHQ/nango/blob/2f4c0af671e2ca1c43dd4e78f3c369218bf3fc87/packages/providers/providers.yaml'
+export const STRING_SEARCH = 'string search over public source files (index names no repository)'
+
+export const days = (count: number): DurationMs => fromSeconds(count * 24 * 3600)

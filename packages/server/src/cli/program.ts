@@ -72,7 +72,7 @@ function addProviders(provider: Command, context: MakeContext): void {
   provider
     .command('add <id>')
     .description('add a provider, or replace its settings')
-    .option('--preset <name>', 'settings known for a kind of server: keycloak, jobrad')
+    .option('--preset <name>', 'what is known about a provider: google, slack, entra, keycloak ...')
     .option('--issuer <url>', 'endpoints that are not given are discovered from it (RFC 8414)')
     .option('--token-endpoint <url>', 'where tokens are asked for')
     .option('--revocation-endpoint <url>', 'where they are revoked (RFC 7009)')

@@ -1,0 +1,46 @@
+import { fromSeconds } from '@tokenkeep/core'
+import { answer, days, official, preset, recalled, words, type Preset } from './preset.ts'
+
+const SPOTIFY = 'https://developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens'
+const SPOTIFY_EXPIRY = 'https://developer.spotify.com/blog/2026-06-18-refresh-token-expiration'
+
+export const spotify: Preset = preset('Spotify', {
+  tokenEndpoint: official('https://accounts.spotify.com/api/token', SPOTIFY),
+  tokenEndpointAuthMethods: official(['client_secret_basic', 'none'], SPOTIFY),
+  accessTokenLifetimeMs: official(fromSeconds(3600), SPOTIFY),
+  refreshTokenAbsoluteMs: official(
+    days(180),
+    SPOTIFY_EXPIRY,
+    'Six months from the sign-in. A refresh does not move it, and answers do not say it.',
+  ),
+})
+
+const TWITCH = 'https://dev.twitch.tv/docs/authentication/refresh-tokens'
+
+export const twitch: Preset = preset('Twitch', {
+  tokenEndpoint: official('https://id.twitch.tv/oauth2/token', TWITCH),
+  revocationEndpoint: recalled(
+    'https://id.twitch.tv/oauth2/revoke',
+    'https://dev.twitch.tv/docs/authentication/revoke-tokens',
+  ),
+  tokenEndpointAuthMethods: official(['client_secret_post'], TWITCH),
+  words: recalled(
+    words({ rejected: [{ status: 400, word: 'Invalid refresh token' }] }),
+    TWITCH,
+    'In `message`; `error` says no more than Bad Request.',
+  ),
+  answer: recalled(answer({ words: ['message'] }), TWITCH, 'Its scope may be a list, which needs no setting.'),
+})
+
+const X =
+  'https://github.com/xdevplatform/docs/blob/1f38869440a28cbd190492b1dbb1f7dad83b198d/resources/fundamentals/authentication/oauth-2-0/authorization-code.mdx'
+
+export const x: Preset = preset('X', {
+  tokenEndpoint: official('https://api.x.com/2/oauth2/token', X),
+  revocationEndpoint: recalled(
+    'https://api.x.com/2/oauth2/revoke',
+    'https://docs.x.com/resources/fundamentals/authentication/oauth-2-0/user-access-token',
+  ),
+  tokenEndpointAuthMethods: official(['client_secret_basic', 'none'], X),
+  accessTokenLifetimeMs: official(fromSeconds(7200), X),
+})
