@@ -121,7 +121,7 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
     /"tokenEndpont" is not a member; known are id, preset, variables, issuer/,
   ],
   [{ 'x\u001b[2J': 1 }, /one that is not a plain word/],
-  [{ preset: 'keyclock' }, /preset is not known; known are keycloak, jobrad/],
+  [{ preset: 'keyclock' }, /preset is not known; known are atlassian, auth0, authentik/],
   [{ preset: 'constructor' }, /not known/],
   [{ preset: 7 }, /preset is not known/],
   [{ preset: 'keycloak', tokenEndpoint: undefined }, /this preset needs an issuer/],
