@@ -10,6 +10,11 @@ import { ms, since, type MonoMs } from './time.ts'
 const EVERY_MS = ms(1000)
 /** What one round claims; the next round is a second away, and a claim that is not done comes back by itself. */
 const BATCH = 64
+/**
+ * How many others are probed in a round, each for well under a millisecond. As every process does so, a death is seen
+ * within a second or two however many they are, and nobody spends the second on probing.
+ */
+const PROBES = 8
 
 export interface Scheduler {
   /** From now on what is due is left to other processes; what this one remembers is still compared with the store. */
@@ -45,6 +50,8 @@ export function startScheduler(
       // Nobody waits for these; each settles by itself, and what fails stays due.
       tend(view, finish).catch(() => undefined)
     }
+    // Also where nobody waits for the one who died: a grace window does not wait for the end of its lease.
+    await manager.watches.buryTheDead(PROBES)
   }
 
   const run = async (): Promise<void> => {

@@ -15,8 +15,12 @@ const PROBE_EVERY_MS = 250
 export interface Watches {
   /** Resolves when the attempt that `view` shows open has ended, by whomever, or after `close`. One watch a connection. */
   watch(view: View): Promise<void>
-  /** Probes every other owner; whoever is dead is buried: slots replayed, open attempts put in doubt. */
-  buryTheDead(): Promise<void>
+  /**
+   * Probes other owners; whoever is dead is buried: slots replayed, open attempts put in doubt.
+   *
+   * @param most so many, drawn anew at each call; absent: all
+   */
+  buryTheDead(most?: number): Promise<void>
   close(): void
 }
 
@@ -83,8 +87,10 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       running.set(view.row.uid, promise)
       return promise
     },
-    async buryTheDead() {
-      for (const other of await ports.liveness.others()) {
+    async buryTheDead(most = Number.POSITIVE_INFINITY) {
+      const others = await ports.liveness.others()
+      const from = others.length > most ? Math.floor(ports.random.fraction() * others.length) : 0
+      for (const other of [...others.slice(from), ...others.slice(0, from)].slice(0, most)) {
         const judged = await ports.liveness.judge(other)
         // One that cannot be buried now is met again by whoever watches its attempt.
         if (typeof judged !== 'string') await bury(judged).catch(() => undefined)

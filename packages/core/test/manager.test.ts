@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  createManager,
   ms,
+  NUMBERS,
   startScheduler,
   TokenError,
   variantOf,
   type AttemptId,
+  type OwnerId,
   type TokenOptions,
   type VariantKey,
 } from '@tokenkeep/core'
@@ -323,6 +326,52 @@ test('slots of a dead owner are replayed before anybody doubts its attempt', asy
     world.events.filter(({ type }) => type === 'in_doubt' || type === 'replayed').map(({ type }) => type),
     ['replayed'],
   )
+})
+
+test('a dead process is noticed within a second or so, also where nobody asks for what it was refreshing', async () => {
+  const world = createWorld({ reuse: { kind: 'grace', seconds: 10, winner: 'any' } })
+  world.server.graceMs = 10 * S
+  const a = await withX(world)
+  const { ports, manager, custody } = world.start('B')
+  const scheduler = startScheduler(ports, manager, custody.finishDeletion)
+  world.scripts.push({ afterMs: 3 * S })
+  follow(a.manager.token('x'))
+  await world.pass(500)
+  world.kill(a)
+  await world.pass(1_100)
+  assert.deepEqual(
+    world.events.flatMap((event) => (event.type === 'in_doubt' ? [event.because] : [])),
+    ['owner_dead'],
+  )
+  await world.pass(6 * S)
+  assert.deepEqual([world.row().state.status, world.server.dead], ['ready', false])
+  const stopped = scheduler.stop()
+  await world.pass(S)
+  await stopped
+})
+
+test('of many others only some are probed at a time, and nobody is left out for ever', async () => {
+  const world = createWorld()
+  const { ports } = await withX(world)
+  const judged = new Set<string>()
+  let draws = 0
+  const random: typeof ports.random = { ...ports.random, fraction: () => ((draws += 1) % 10) / 10 }
+  const others = Array.from({ length: 30 }, (_, n) => `other-${n}` as OwnerId)
+  const liveness: typeof ports.liveness = {
+    others: async () => others,
+    judge: async (of) => {
+      judged.add(of)
+      return 'alive'
+    },
+  }
+  const { watches } = createManager(
+    { ...ports, liveness, random },
+    { owner: 'me' as OwnerId, numbers: NUMBERS, cacheBytes: 1_000 },
+  )
+  await watches.buryTheDead(8)
+  assert.equal(judged.size, 8)
+  for (let round = 0; round < 10; round += 1) await watches.buryTheDead(8)
+  assert.equal(judged.size, 30)
 })
 
 test('a lease that was lost meanwhile costs the answer nothing: it is committed by its ancestry', async () => {

@@ -3,43 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startDevserver, type Devserver, type RealmOptions, type SessionSeed } from '@tokenkeep/devserver'
-import { ms, later, type Clock, type Moment, type TokenkeepEvent } from '@tokenkeep/core'
-import { createBootClock } from '../src/boot.ts'
-import { createSystemClock } from '../src/clock-system.ts'
-import { openWithClocks, type Clocks } from '../src/open-tokenkeep.ts'
+import type { TokenkeepEvent } from '@tokenkeep/core'
+import { openWithClocks } from '../src/open-tokenkeep.ts'
 import type { ProviderInput } from '../src/provider-input.ts'
 import type { OpenOptions, Tokenkeep } from '../src/tokenkeep.ts'
+import { movableClocks, type MovableClocks } from './fixtures/movable-clocks.ts'
 
 export const CLIENT_SECRET = 'client-secret-canary-7f3a'
-
-/** Clocks that run as the system's do and can be put forward. */
-export interface MovableClocks extends Clocks {
-  forward(byMs: number): void
-}
-
-export function movableClocks(): MovableClocks {
-  const system = createSystemClock()
-  const boot = createBootClock()
-  let ahead = 0
-  const clock: Clock = {
-    ...system,
-    now: () => {
-      const { wall, mono } = system.now()
-      return { wall: later(wall, ms(ahead)), mono: later(mono, ms(ahead)) }
-    },
-  }
-  return {
-    clock,
-    background: { ...clock, alarm: createSystemClock({ alarms: 'background' }).alarm },
-    bootNow: (): Moment => {
-      const now = boot.now()
-      return { boot: now.boot, at: later(now.at, ms(ahead)), wall: later(now.wall, ms(ahead)) }
-    },
-    forward: (byMs) => {
-      ahead += byMs
-    },
-  }
-}
 
 export interface World extends AsyncDisposable {
   readonly server: Devserver

@@ -1,0 +1,20 @@
+/** One scenario on one database in a process of its own, which `run.ts` ends with all that it started. */
+import process from 'node:process'
+import { DATABASES, type DatabaseKind } from './database.ts'
+import { finding, type Finding, type Scenario } from './scenario.ts'
+import { SCENARIOS } from './scenarios.ts'
+
+const [name, given] = process.argv.slice(2)
+const scenario = SCENARIOS.find((each) => each.name === name)
+const database = DATABASES.find((each) => each === given)
+if (scenario === undefined || database === undefined) throw new Error('started without a scenario and a database')
+
+process.send?.({ findings: await played(scenario, database) }, () => process.exit(0))
+
+async function played(what: Scenario, on: DatabaseKind): Promise<readonly Finding[]> {
+  try {
+    return await what.run({ database: on, say: (line) => process.send?.({ line }) })
+  } catch (error) {
+    return [finding('the scenario comes to its end', error instanceof Error ? error.message : String(error), false)]
+  }
+}
