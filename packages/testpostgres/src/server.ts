@@ -20,6 +20,7 @@ import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { installBinaries, packaged, postgresMissing } from './binaries.ts'
+import { watchOver } from './watchdog.ts'
 
 export interface StartOptions {
   /**
@@ -134,12 +135,7 @@ export async function startPostgres(options: StartOptions = {}): Promise<Postgre
     }
   }
 
-  // The last resort, where a test ended without disposing.
-  const atExit = (): void => {
-    running?.kill('SIGQUIT')
-    remove(folder)
-  }
-  process.once('exit', atExit)
+  const forget = watchOver(folder)
 
   const server: PostgresServer = {
     port,
@@ -162,9 +158,9 @@ export async function startPostgres(options: StartOptions = {}): Promise<Postgre
     start,
     log,
     [Symbol.asyncDispose]: async () => {
-      process.off('exit', atExit)
       await ended('SIGQUIT')
       remove(folder)
+      forget()
     },
   }
   try {

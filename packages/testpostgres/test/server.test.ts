@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import process from 'node:process'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { postgresMissing, startPostgres, type PostgresServer } from '@tokenkeep/testpostgres'
 
@@ -52,4 +56,22 @@ test('each database has a role of its own, which cannot make others', async (t) 
   assert.equal(await ask(one, `SELECT rolsuper AS answer FROM pg_roles WHERE rolname = current_user`), false)
   await assert.rejects(() => ask(one, 'CREATE DATABASE another'), { code: '42501' })
   assert.equal(await ask(one, `SELECT current_setting('fsync') AS answer`), 'off')
+})
+
+test('a server whose starter was killed is gone as well', async (t) => {
+  if (missing(t)) return
+  const script = `
+    import { startPostgres } from '@tokenkeep/testpostgres'
+    const server = await startPostgres({ fsync: false })
+    console.log(JSON.stringify({ folder: server.socketFolder, url: server.adminUrl }))
+    setInterval(() => undefined, 1_000)`
+  const args = [...process.execArgv, '--input-type=module-typescript', '--eval', script]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname })
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const { folder, url } = JSON.parse(line.toString()) as { folder: string; url: string }
+  assert.equal(await ask(url, `SELECT 'here' AS answer`), 'here')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  while (existsSync(folder)) await pause(20)
+  await assert.rejects(() => ask(url, 'SELECT 1'), { code: 'ECONNREFUSED' })
 })

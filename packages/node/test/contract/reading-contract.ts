@@ -116,7 +116,7 @@ export function readingContract(make: MakeBackend): void {
       world.one.store.due({ limit: 3, except: [] }),
       other.store.due({ limit: 3, except: [] }),
     ])
-    assert.equal(first.length, 3)
+    assert.deepEqual([first.length, second.length].sort(), [2, 3])
     assert.deepEqual([...first, ...second].map(({ row }) => row.id).sort(), ids)
     assert.deepEqual(await world.one.store.due({ limit: 9, except: [] }), [])
     world.time.pass(29_999)

@@ -46,6 +46,7 @@ export const HTTP_STATUS = {
   key_wrong: 500,
   newer_database: 500,
   folder_unusable: 500,
+  database_unusable: 500,
   node_too_old: 500,
   unauthorized: 401,
   forbidden: 403,

@@ -47,6 +47,7 @@ const BY_FAILURE = {
   key_wrong: EXIT.operator,
   newer_database: EXIT.operator,
   folder_unusable: EXIT.operator,
+  database_unusable: EXIT.operator,
   node_too_old: EXIT.operator,
   unauthorized: EXIT.operator,
   forbidden: EXIT.operator,

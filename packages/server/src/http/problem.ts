@@ -82,6 +82,7 @@ const OF_THE_OPERATOR: Partial<Readonly<Record<FailureCode, string>>> = {
   key_wrong: MISBUILT,
   newer_database: MISBUILT,
   folder_unusable: MISBUILT,
+  database_unusable: MISBUILT,
   node_too_old: MISBUILT,
 }
 /** Whether the answer says less than the error, so that a log has to say the rest. */

@@ -118,6 +118,7 @@ export const MEANINGS = {
   key_wrong: MISTAKE,
   newer_database: MISTAKE,
   folder_unusable: MISTAKE,
+  database_unusable: MISTAKE,
   node_too_old: MISTAKE,
 } as const satisfies Record<FailureCode, Meaning>
 

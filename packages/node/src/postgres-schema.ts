@@ -1,0 +1,186 @@
+/**
+ * The tables in Postgres, as numbered migrations: the same tables and columns as in SQLite, which `docs/storage.md`
+ * describes. A migration that was released is never edited, a change is a new one at the end.
+ */
+
+/**
+ * Ids are compared by their bytes, as SQLite does. What is JSON stays the text that was written, so that both databases
+ * give back the same.
+ */
+const FIRST = `
+CREATE TABLE installation (
+  only_row integer PRIMARY KEY CHECK (only_row = 1),
+  version integer NOT NULL,
+  installation text NOT NULL,
+  key_check text NOT NULL,
+  sealed_with text NOT NULL,
+  place text,
+  epoch bigint NOT NULL,
+  created_at bigint NOT NULL
+);
+
+CREATE TABLE provider (
+  id text COLLATE "C" PRIMARY KEY,
+  revision bigint NOT NULL,
+  settings text NOT NULL CHECK (settings::json IS NOT NULL)
+);
+
+CREATE TABLE client (
+  id text COLLATE "C" PRIMARY KEY,
+  revision bigint NOT NULL,
+  provider text COLLATE "C" NOT NULL REFERENCES provider (id),
+  client_id text NOT NULL,
+  token_endpoint_auth_method text NOT NULL,
+  secret bytea,
+  secret_serial text,
+  secret_fingerprint text
+);
+
+CREATE TABLE connection (
+  uid text COLLATE "C" PRIMARY KEY,
+  id text COLLATE "C" NOT NULL,
+  provider text COLLATE "C" NOT NULL REFERENCES provider (id),
+  client text COLLATE "C" NOT NULL REFERENCES client (id),
+  grant_type text NOT NULL CHECK (grant_type IN ('refresh_token', 'client_credentials')),
+  subject text,
+  labels text NOT NULL CHECK (labels::json IS NOT NULL),
+  grant_no bigint NOT NULL,
+  generation bigint NOT NULL,
+  revision bigint NOT NULL,
+  fence bigint NOT NULL,
+  status text NOT NULL CHECK (status IN (
+    'ready', 'presenting', 'in_doubt', 'suspect', 'blocked', 'needs_user', 'deleting', 'erased')),
+  state text NOT NULL CHECK (state::json IS NOT NULL),
+  attempt_owner text COLLATE "C",
+  refresh_token bytea,
+  refresh_token_serial text,
+  refresh_token_fingerprint text COLLATE "C",
+  refresh_token_received_at bigint,
+  refresh_token_ends_at bigint,
+  refresh_token_lifetime_ms bigint,
+  presentations bigint,
+  parent text,
+  scope text,
+  signed_out_at text CHECK (signed_out_at IS NULL OR signed_out_at::json IS NOT NULL),
+  last_grant text CHECK (last_grant IS NULL OR last_grant::json IS NOT NULL),
+  last_end text CHECK (last_end IS NULL OR last_end::json IS NOT NULL),
+  forced text CHECK (forced IS NULL OR forced::json IS NOT NULL),
+  used_at bigint,
+  due_at bigint,
+  urgency integer NOT NULL,
+  lapses_at bigint,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  -- Something happens by itself in every state that waits for something.
+  CHECK (due_at IS NOT NULL OR status IN ('ready', 'needs_user', 'erased')),
+  CHECK (status <> 'erased' OR refresh_token IS NULL)
+);
+
+CREATE UNIQUE INDEX connection_living ON connection (id) WHERE status <> 'erased';
+CREATE INDEX connection_erased ON connection (id, updated_at) WHERE status = 'erased';
+CREATE INDEX connection_forgotten ON connection (updated_at) WHERE status = 'erased';
+-- Not unique: a granted answer is never dropped, also where a provider gives one token to two connections.
+CREATE INDEX connection_refresh_token ON connection (client, refresh_token_fingerprint)
+  WHERE refresh_token_fingerprint IS NOT NULL;
+CREATE INDEX connection_due ON connection (urgency, due_at, provider, uid) WHERE due_at IS NOT NULL;
+CREATE INDEX connection_attempt ON connection (attempt_owner) WHERE attempt_owner IS NOT NULL;
+CREATE INDEX connection_lapsing ON connection (id, lapses_at) WHERE lapses_at IS NOT NULL;
+-- Ready and presenting change with every refresh, and a list of those is a list of nearly all.
+CREATE INDEX connection_troubled ON connection (status, id) WHERE status NOT IN ('ready', 'presenting', 'erased');
+CREATE INDEX connection_of_provider ON connection (provider, id) WHERE status <> 'erased';
+-- Every refresh writes a row three times. What is dead is swept before it outweighs what lives.
+ALTER TABLE connection SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE TABLE access_token (
+  uid text COLLATE "C" NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  variant text COLLATE "C" NOT NULL,
+  sealed bytea NOT NULL,
+  serial text NOT NULL,
+  fingerprint text NOT NULL,
+  token_type text NOT NULL,
+  scope text,
+  lifetime_ms bigint NOT NULL,
+  lifetime_from text NOT NULL CHECK (lifetime_from IN ('answer', 'assumed')),
+  sent_at bigint NOT NULL,
+  expires_at bigint NOT NULL,
+  fence bigint NOT NULL,
+  refused_at bigint,
+  PRIMARY KEY (uid, variant)
+);
+
+CREATE TABLE held_answer (
+  uid text COLLATE "C" NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  kind text NOT NULL CHECK (kind IN ('successor', 'sibling')),
+  attempt text NOT NULL,
+  fence bigint NOT NULL,
+  variant text NOT NULL,
+  scope text,
+  refresh_token bytea,
+  refresh_token_facts text CHECK (refresh_token_facts IS NULL OR refresh_token_facts::json IS NOT NULL),
+  access_token bytea,
+  access_token_facts text CHECK (access_token_facts IS NULL OR access_token_facts::json IS NOT NULL),
+  sibling text CHECK (sibling IS NULL OR sibling::json IS NOT NULL),
+  PRIMARY KEY (uid, kind, attempt)
+);
+CREATE UNIQUE INDEX held_answer_successor ON held_answer (uid) WHERE kind = 'successor';
+
+CREATE TABLE label (
+  uid text COLLATE "C" NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  name text COLLATE "C" NOT NULL,
+  value text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  PRIMARY KEY (uid, name)
+);
+CREATE INDEX label_value ON label (name, value, id, uid);
+
+CREATE TABLE presentation (
+  uid text COLLATE "C" NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  fence bigint NOT NULL,
+  attempt text NOT NULL,
+  grant_no bigint NOT NULL,
+  generation bigint NOT NULL,
+  presented text,
+  owner text NOT NULL,
+  host text NOT NULL,
+  why text NOT NULL,
+  acquired_at bigint NOT NULL,
+  ended_at bigint,
+  outcome text,
+  PRIMARY KEY (uid, fence)
+);
+
+CREATE TABLE api_key (
+  id text COLLATE "C" PRIMARY KEY,
+  name text NOT NULL,
+  digest text COLLATE "C" NOT NULL,
+  scopes text NOT NULL CHECK (scopes::json IS NOT NULL),
+  labels text NOT NULL CHECK (labels::json IS NOT NULL),
+  created_at bigint NOT NULL,
+  expires_at bigint,
+  revoked_at bigint
+);
+CREATE UNIQUE INDEX api_key_digest ON api_key (digest);
+
+CREATE TABLE api_key_source (
+  api_key text COLLATE "C" NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  provider text COLLATE "C" NOT NULL REFERENCES provider (id),
+  connection text COLLATE "C" NOT NULL,
+  PRIMARY KEY (api_key, provider)
+);
+
+CREATE TABLE local_refresh_token (
+  id text COLLATE "C" PRIMARY KEY,
+  digest text COLLATE "C" NOT NULL,
+  api_key text COLLATE "C" NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  uid text COLLATE "C" NOT NULL REFERENCES connection (uid) ON DELETE CASCADE,
+  created_at bigint NOT NULL,
+  revoked_at bigint
+);
+CREATE UNIQUE INDEX local_refresh_token_digest ON local_refresh_token (digest);
+CREATE INDEX local_refresh_token_of_connection ON local_refresh_token (uid, id);
+CREATE INDEX local_refresh_token_of_api_key ON local_refresh_token (api_key);
+`
+
+/** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
+export const MIGRATIONS: readonly string[] = [FIRST]
+export const VERSION = MIGRATIONS.length

@@ -1,0 +1,64 @@
+/** The queries about connections as Postgres takes them. What it shares with the other engine is in `connection-select.ts`. */
+import { connectionQueries } from './connection-select.ts'
+import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
+import { CLIENT_COLUMNS } from './registry-codec.ts'
+import { URGENCIES } from './store-marks.ts'
+
+export type PostgresQueries = ReturnType<typeof postgresQueries>
+
+const CLIENT_CELLS = CLIENT_COLUMNS.split(',')
+  .map((column) => column.trim())
+  .map((column) => `k.${column} AS client_${column}`)
+  .join(', ')
+
+export function postgresQueries(schema: string) {
+  const table = tableIn(schema)
+  const connection = table('connection')
+  const { pages, whole, ...shared } = connectionQueries({
+    table,
+    besides: `p.revision AS provider_revision, p.settings AS provider_settings, ${CLIENT_CELLS}, ${CLOCK} AS store_now`,
+    siblings: `(SELECT coalesce(json_agg(json_build_array(s.attempt, s.fence, s.sibling::json,
+        s.refresh_token_facts::json, encode(s.refresh_token, 'hex')) ORDER BY s.fence DESC), '[]'::json)::text
+      FROM ${table('held_answer')} s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
+    labelled: `${table('label')} l JOIN ${connection} c ON c.uid = l.uid`,
+    presenting: `${connection} c`,
+  })
+  const prepared = Object.fromEntries(Object.entries(shared).map(([name, text]) => [name, statement(text)]))
+  return {
+    ...(prepared as Record<keyof typeof shared, Statement>),
+    pages,
+    clock: statement(`SELECT ${CLOCK} AS store_now`),
+    /** Of two arrays, uids and the revisions that were seen of them: the connections that were written since. */
+    newer: statement(`
+      ${whole(`unnest(?::text[], ?::bigint[]) AS j (uid, revision) JOIN ${connection} c ON c.uid = j.uid`)}
+      WHERE c.revision > j.revision`),
+    /**
+     * The most urgent that are due, the longest due first, without those of some providers. One short range of the index
+     * for each urgency: what is not due is never looked at.
+     *
+     * Values: store time or null for the server's own, providers to leave out, how many.
+     */
+    due: statement(dueText(connection, whole)),
+    lock: statement(`SELECT uid FROM ${connection} WHERE uid = ? FOR UPDATE`),
+    /** Held until the transaction ends: who else is about to write this refresh token waits. */
+    lockToken: statement(`SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`),
+    termsOf: statement(`
+      SELECT p.id AS provider, k.id AS client, p.revision AS provider_revision, p.settings AS provider_settings,
+        ${CLIENT_CELLS}
+      FROM ${table('client')} k JOIN ${table('provider')} p ON p.id = k.provider WHERE k.id = ?`),
+  }
+}
+
+function dueText(connection: string, whole: (source: string) => string): string {
+  const ranges = Object.values(URGENCIES).map(
+    (urgency) => `
+      (SELECT uid, urgency, due_at FROM ${connection}
+       WHERE urgency = ${urgency} AND due_at <= (SELECT at FROM moment) AND provider <> ALL ((SELECT out FROM moment)::text[])
+       ORDER BY due_at LIMIT (SELECT most FROM moment))`,
+  )
+  return `
+    WITH moment AS MATERIALIZED (SELECT coalesce(?::bigint, floor(${CLOCK})::bigint) AS at, ?::text[] AS out, ?::bigint AS most),
+    due AS MATERIALIZED (
+      SELECT * FROM (${ranges.join(' UNION ALL ')}) ranges ORDER BY urgency, due_at LIMIT (SELECT most FROM moment))
+    ${whole(`due JOIN ${connection} c ON c.uid = due.uid`)} ORDER BY due.urgency, due.due_at, c.uid`
+}

@@ -1,0 +1,46 @@
+/** The store in Postgres, for the processes of many hosts. */
+import type { Moment } from '@tokenkeep/core'
+import { connectionStore } from './connection-store.ts'
+import type { PostgresDatabase } from './postgres-database.ts'
+import type { PostgresNotices } from './postgres-notices.ts'
+import { postgresRegistry, postgresTerms } from './postgres-registry.ts'
+import { postgresRows } from './postgres-rows.ts'
+import { registry } from './registry.ts'
+import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
+
+export interface PostgresStoreOptions extends StoreParts {
+  /** Opened by `openPostgresDatabase`; closed together with this store. */
+  readonly database: PostgresDatabase
+  /** Closed together with this store, too. */
+  readonly notices: PostgresNotices
+  /** Store time, where a test moves it; absent: the server's own, the same for every host. */
+  readonly storeNow?: () => Moment
+}
+
+/**
+ * A connection store and registry in one Postgres database.
+ *
+ * Every verb fails with TokenError `store_unavailable` where the database cannot be reached or refuses, and with `closed`
+ * after `close`.
+ */
+export function createPostgresStore({ database, notices, storeNow, ...parts }: PostgresStoreOptions): OpenStore {
+  const rows = postgresRows({
+    database,
+    terms: postgresTerms(),
+    numbers: parts.numbers,
+    onWritten: notices.tell,
+    storeNow,
+  })
+  return {
+    store: connectionStore(
+      rows,
+      storeContext(parts, () => database.session),
+    ),
+    registry: registry(postgresRegistry(database), parts),
+    notices: notices.notices,
+    close: async () => {
+      await notices.close()
+      await database.close()
+    },
+  }
+}
