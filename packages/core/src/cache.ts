@@ -15,6 +15,8 @@ export interface Entry {
   readonly uid: Uid
   readonly id: ConnectionId
   readonly variant: VariantKey
+  /** When the connection was made: an id can be given again. */
+  readonly createdAt: UnixMs
   readonly revision: Revision
   readonly fence: Fence
   readonly handOut: HandOut
@@ -56,9 +58,18 @@ export interface Cache {
   put(view: View, token: OpenedAccessToken, now: Now): HandOut
   /** Remembers what nobody asked for yet: a refresh in the background is no use of the connection. */
   remember(view: View, token: OpenedAccessToken, now: Now): void
+  /**
+   * What another process wrote: its tokens take the place of those remembered. Dropped is what may not be handed out any
+   * more, and what a refresh under way there is going to end.
+   */
+  heard(view: View, now: Now): void
   drop(uid: Uid): void
   /** Uids used within the last minute with the revision remembered; to be called once a second. */
   usedLately(): readonly (readonly [Uid, Revision])[]
+  /** The same, limited to those that were heard of, at any time. */
+  usedAmong(heard: readonly Uid[] | 'unknown'): readonly (readonly [Uid, Revision])[]
+  /** Resolves when something is handed out; asked again meanwhile, it is the same promise. */
+  nextHandOut(): Promise<void>
   /** Whether the connection was handed out since its entry was put. */
   wasUsed(uid: Uid): boolean
   clear(): void
@@ -99,23 +110,49 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     }
   }
 
+  /** Somebody wants to know of the next hand-out. */
+  let awaited = false
+  let handedOut = Promise.withResolvers<void>()
+  const tellOfHandOut = (): void => {
+    awaited = false
+    handedOut.resolve()
+    handedOut = Promise.withResolvers<void>()
+  }
+
   const use = (entry: Entry): void => {
+    if (awaited) tellOfHandOut()
     entry.touched = true
     entry.recent = RECENT_SECONDS
     entry.used = true
   }
 
-  const keep = (view: View, token: OpenedAccessToken, now: Now, by: { readonly used: boolean }): HandOut => {
-    const { uid, id, revision, scope } = view.row
+  const entriesOf = (uid: Uid): Entry[] => [...(keysOf.get(uid) ?? [])].flatMap((key) => entries.get(key) ?? [])
+
+  const recentOf = (among: Iterable<Entry>): readonly (readonly [Uid, Revision])[] => {
+    const used = new Map<Uid, Revision>()
+    for (const { uid, revision, recent } of among) {
+      if (recent === 0) continue
+      // The oldest reading of any variant: a write after it concerns that one.
+      const known = used.get(uid)
+      if (known === undefined || revision < known) used.set(uid, revision)
+    }
+    return [...used]
+  }
+
+  const keep = (view: View, token: OpenedAccessToken, now: Now, by: Pick<Entry, 'used' | 'recent'>): HandOut => {
+    const { uid, id, revision, scope, createdAt } = view.row
     const key = cacheKey(id, token.variant)
     const old = entries.get(key)
-    // A lower revision never replaces a higher one: two reads can come back in the wrong order.
-    if (old !== undefined && old.uid === uid && old.revision > revision) return handOut(token, scope)
+    // A lower revision never replaces a higher one, nor a deleted connection the one that has its id now: what was read
+    // first can come back last.
+    if (old !== undefined && (old.uid === uid ? old.revision > revision : old.createdAt > createdAt))
+      return handOut(token, scope)
     // A thousand callers who shared one refresh put it once.
     if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence) {
       if (by.used) use(old)
       return old.handOut
     }
+    if (by.used && awaited) tellOfHandOut()
     if (old !== undefined) remove(old)
     const freshUntil = Math.min(
       aheadAt(uid, token, view.terms.policy),
@@ -127,6 +164,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       uid,
       id,
       variant: token.variant,
+      createdAt,
       revision,
       fence: token.fence,
       handOut: given,
@@ -136,8 +174,8 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       freshUntilMono: later(now.mono, ms(freshUntil - now.wall)),
       putAt: now,
       bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
-      touched: false,
-      recent: RECENT_SECONDS,
+      touched: old?.touched ?? false,
+      recent: by.recent,
       place: free.pop() ?? ring.length,
       used: by.used,
     }
@@ -182,29 +220,35 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       const dead = now.wall >= entry.expiresAt || aged >= entry.expiresAt - entry.putAt.wall
       return dead ? undefined : entry.handOut
     },
-    put: (view, token, now) => keep(view, token, now, { used: true }),
-    remember: (view, token, now) => void keep(view, token, now, { used: false }),
-    drop(uid) {
-      for (const key of keysOf.get(uid) ?? []) {
-        const entry = entries.get(key)
-        if (entry !== undefined) remove(entry)
+    heard(view, now) {
+      const { row, accessTokens, terms } = view
+      const { status } = row.state
+      const over = status === 'deleting' || status === 'erased' || row.signedOutAt !== null
+      // Callers have to wait for the refresh that ends what is remembered here.
+      const dying = status === 'presenting' && terms.provider.refreshKillsAccessToken
+      for (const entry of entriesOf(row.uid)) {
+        if (entry.revision >= row.revision) continue
+        const token = accessTokens.find(({ variant, refusedAt }) => variant === entry.variant && refusedAt === null)
+        if (token === undefined || over || dying) remove(entry)
+        else keep(view, token, now, { used: false, recent: entry.recent })
       }
+    },
+    put: (view, token, now) => keep(view, token, now, { used: true, recent: RECENT_SECONDS }),
+    remember: (view, token, now) => void keep(view, token, now, { used: false, recent: RECENT_SECONDS }),
+    drop(uid) {
+      for (const entry of entriesOf(uid)) remove(entry)
     },
     usedLately() {
-      const used = new Map<Uid, Revision>()
-      for (const entry of entries.values()) {
-        if (entry.recent === 0) continue
-        entry.recent -= 1
-        // The oldest reading of any variant: a write after it concerns that one.
-        const known = used.get(entry.uid)
-        if (known === undefined || entry.revision < known) used.set(entry.uid, entry.revision)
-      }
-      return [...used]
+      const used = recentOf(entries.values())
+      for (const entry of entries.values()) if (entry.recent > 0) entry.recent -= 1
+      return used
     },
-    wasUsed(uid) {
-      for (const key of keysOf.get(uid) ?? []) if (entries.get(key)?.used === true) return true
-      return false
+    usedAmong: (heard) => recentOf(heard === 'unknown' ? entries.values() : heard.flatMap(entriesOf)),
+    nextHandOut() {
+      awaited = true
+      return handedOut.promise
     },
+    wasUsed: (uid) => entriesOf(uid).some(({ used }) => used),
     clear() {
       entries.clear()
       keysOf.clear()

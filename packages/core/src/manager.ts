@@ -148,6 +148,9 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     switch (decision.action) {
       case 'hand_out':
         if (decision.ahead !== null && refreshes) launch(view, decision.ahead, variant, { wanted: true })
+        // About to be ended by our own refresh: remembered, it would be handed out beyond that.
+        if (view.terms.provider.refreshKillsAccessToken && flights.of(uid) !== undefined)
+          return handOut(decision.token, view.row.scope)
         return cache.put(view, decision.token, clock.now())
       case 'refuse':
         throw errorFor(refusalFor(view, decision.refusal), id)
@@ -234,6 +237,8 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     if (open !== undefined) return open
     const used = by.wanted || cache.wasUsed(view.row.uid)
     const flight = flights.start({ view, why, variant, usedAt: used ? clock.now().wall : null })
+    // From now on callers look into the store, and wait.
+    if (view.terms.provider.refreshKillsAccessToken) cache.drop(view.row.uid)
     // What a refresh in the background brings is remembered, too, so that the next caller need not look.
     void flight.done.then(
       (flown) => {

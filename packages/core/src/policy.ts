@@ -90,6 +90,20 @@ export const TICK_MS = ms(50)
 /** Answers kept for one connection that lost to a later one: more than two presentations of a token in doubt are rare. */
 export const SIBLINGS_MOST = 3
 
+/** How often a source of notices that cannot ring by itself is looked at while somebody waits for another process. */
+export const LOOK_WAITING_MS = ms(10)
+/** The same while remembered tokens are being handed out. */
+export const LOOK_REMEMBERING_MS = ms(50)
+/** What is remembered is compared with the store this often, heard of or not. */
+export const COMPARE_EVERY_MS = seconds(1)
+/** How often a silent owner's lock is tried: the try takes well under a millisecond. */
+export const PROBE_EVERY_MS = ms(250)
+/**
+ * Where a notice names nothing, everything is asked for, and then the next one has to wait: for each connection that was
+ * asked for so much longer. A look at one takes a few microseconds, so looking takes less than a tenth of the time.
+ */
+export const PAUSE_AFTER_EACH_MS = ms(0.05)
+
 const check = (relation: boolean, sentence: string): void => {
   if (!relation) throw new Error(`policy: ${sentence}`)
 }

@@ -1,13 +1,15 @@
 /**
- * Does by itself what is due: refreshes ahead, tries in doubt, confirmations, takeovers, deletions; and asks once a
- * second whether others wrote to what was used lately (`PROTOCOL.md` sections 10 and 11).
+ * Does by itself what is due: refreshes ahead, tries in doubt, confirmations, takeovers, deletions; and keeps what is
+ * remembered the same as what others wrote: by their notices, and once a second whatever was heard (`PROTOCOL.md`
+ * sections 10 and 11).
  */
 import type { View } from './connection.ts'
 import type { Manager } from './manager.ts'
+import type { Uid } from './ids.ts'
+import { COMPARE_EVERY_MS, LOOK_REMEMBERING_MS, PAUSE_AFTER_EACH_MS } from './policy.ts'
 import type { Ports } from './ports.ts'
-import { ms, since, type MonoMs } from './time.ts'
+import { later, ms, since, type MonoMs } from './time.ts'
 
-const EVERY_MS = ms(1000)
 /** What one round claims; the next round is a second away, and a claim that is not done comes back by itself. */
 const BATCH = 64
 /**
@@ -35,16 +37,28 @@ export function startScheduler(
   finishDeletion: ((view: View) => Promise<void>) | null,
 ): Scheduler {
   const { store, clock, events } = ports
+  const { cache } = manager
+  const listener = ports.notices.listen()
   let stopped = false
   let finish = finishDeletion
   /** When the store was first found away, by the monotonic clock. */
   let awaySince: MonoMs | null = null
+  /** When something was handed out last, as far as that is looked at: once a second. Null: not lately. */
+  let handedOutAt: MonoMs | null = null
+  let noting = false
+  /** Before this moment notices are left alone. */
+  let listensFrom: MonoMs = clock.now().mono
+  /** Ends the pause between two looks. */
+  let wake: () => void = () => undefined
 
   const tend = (view: View, finishIt: (view: View) => Promise<void>): Promise<void> =>
     view.row.state.status === 'deleting' ? finishIt(view) : manager.tend(view)
 
   const round = async (): Promise<void> => {
-    for (const view of await store.changes(manager.cache.usedLately())) manager.cache.drop(view.row.uid)
+    // What was written up to now is read here.
+    listener.take()
+    // Also where nothing is used: by this it is known how long the store has been away.
+    await compare(cache.usedLately())
     if (finish === null) return
     for (const view of await store.due({ limit: BATCH, except: [] })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
@@ -54,26 +68,71 @@ export function startScheduler(
     await manager.watches.buryTheDead(PROBES)
   }
 
-  const run = async (): Promise<void> => {
-    while (!stopped) {
-      try {
-        await round()
-        awaySince = null
-      } catch {
-        const now = clock.now()
-        if (awaySince === null) events.tell({ type: 'store_unavailable', at: now.wall })
-        awaySince ??= now.mono
-        // Nobody knows any more whether they were deleted or replaced.
-        if (since(awaySince, now.mono) >= manager.numbers.cacheWithoutStoreMs) manager.cache.clear()
-      }
-      await Promise.race([clock.alarm(EVERY_MS).rung, ended])
+  const compare = async (used: ReturnType<typeof cache.usedLately>): Promise<void> => {
+    for (const view of await store.changes(used)) cache.heard(view, clock.now())
+  }
+
+  const hear = async (heard: readonly Uid[] | 'unknown'): Promise<void> => {
+    const used = cache.usedAmong(heard)
+    if (used.length === 0) return
+    // Where it fails, the next round finds what this one did not, and says that the store is away.
+    await compare(used).catch(() => undefined)
+    if (heard === 'unknown') listensFrom = later(clock.now().mono, ms(used.length * PAUSE_AFTER_EACH_MS))
+  }
+
+  const roundOrAway = async (): Promise<void> => {
+    try {
+      await round()
+      awaySince = null
+    } catch {
+      const now = clock.now()
+      if (awaySince === null) events.tell({ type: 'store_unavailable', at: now.wall })
+      awaySince ??= now.mono
+      // Nobody knows any more whether they were deleted or replaced.
+      if (since(awaySince, now.mono) >= manager.numbers.cacheWithoutStoreMs) cache.clear()
     }
   }
 
-  let end: () => void = () => undefined
-  const ended = new Promise<void>((resolve) => {
-    end = resolve
-  })
+  /** Notes the next hand-out, and looks closely from then on. */
+  const noteNextHandOut = async (): Promise<void> => {
+    if (noting) return
+    noting = true
+    await cache.nextHandOut()
+    noting = false
+    const quiet = handedOutAt === null
+    handedOutAt = clock.now().mono
+    if (quiet) wake()
+  }
+
+  /** Until `until`, or until something is heard, or handed out for the first time after a pause. */
+  const pause = async (until: MonoMs): Promise<void> => {
+    const from = clock.now().mono
+    const woken = new Promise<void>((resolve) => (wake = resolve))
+    const listens = from >= listensFrom
+    const alarm = clock.alarm(ms(Math.max(0, since(from, listens ? until : earlier(until, listensFrom)))))
+    const bell = listens ? listener.bell(handedOutAt === null ? COMPARE_EVERY_MS : LOOK_REMEMBERING_MS) : null
+    await Promise.race([alarm.rung, woken, ...(bell === null ? [] : [bell.rung])])
+    alarm.cancel()
+    bell?.cancel()
+  }
+
+  const run = async (): Promise<void> => {
+    while (!stopped) {
+      await roundOrAway()
+      const until = later(clock.now().mono, COMPARE_EVERY_MS)
+      // What is noted once a second may have been a second before: two of them make sure of one.
+      if (handedOutAt !== null && since(handedOutAt, clock.now().mono) >= 2 * COMPARE_EVERY_MS) handedOutAt = null
+      void noteNextHandOut()
+      while (!stopped && clock.now().mono < until) {
+        await pause(until)
+        if (stopped || clock.now().mono < listensFrom) continue
+        const heard = listener.take()
+        if (heard.length > 0) await hear(heard)
+      }
+    }
+    listener.close()
+  }
+
   const running = run()
   return {
     onlyWatch() {
@@ -81,8 +140,10 @@ export function startScheduler(
     },
     async stop() {
       stopped = true
-      end()
+      wake()
       await running
     },
   }
 }
+
+const earlier = (a: MonoMs, b: MonoMs): MonoMs => (a < b ? a : b)

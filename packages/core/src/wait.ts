@@ -1,16 +1,17 @@
 /**
- * Watching an open attempt until it ends: how a waiter learns of a commit, of a renewal, or that its owner is gone
+ * Watching open attempts until they end: how a waiter learns of a commit, of a renewal, or that its owner is gone
  * (`PROTOCOL.md` section 7).
+ *
+ * One loop serves all that this process waits for. It is woken by notices and reads by `changes`, in one query for all
+ * who are to be asked; polling, with its back-off, goes on underneath, because a notice may be lost.
  */
 import type { View } from './connection.ts'
 import type { OwnerId, Uid } from './ids.ts'
-import { openAttempt } from './lease.ts'
-import { ms, since } from './time.ts'
-import type { Ports, ProofOfDeath } from './ports.ts'
+import { openAttempt, type Busy } from './lease.ts'
+import { LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
+import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
+import type { Listener, Ports, ProofOfDeath } from './ports.ts'
 import { replayAll } from './spill.ts'
-
-/** How often a silent owner's lock is tried: the try takes well under a millisecond. */
-const PROBE_EVERY_MS = 250
 
 export interface Watches {
   /** Resolves when the attempt that `view` shows open has ended, by whomever, or after `close`. One watch a connection. */
@@ -24,17 +25,53 @@ export interface Watches {
   close(): void
 }
 
+/** One connection that is watched, for whoever waits for it. */
+interface Watch {
+  readonly over: Promise<void>
+  readonly end: () => void
+  readonly fail: (error: unknown) => void
+  view: View
+  seen: Busy
+  /** Since when this fence and heartbeat are seen, by our own monotonic clock. */
+  seenAt: MonoMs
+  askedAt: MonoMs
+  /** The next poll comes so long after the last one. */
+  pollMs: DurationMs
+  /** Its takeover is on its way: there is nothing to ask any more. */
+  concluding: boolean
+}
+
 export function createWatches(ports: Ports, owner: OwnerId): Watches {
-  const running = new Map<Uid, Promise<void>>()
+  const { store, clock, liveness, notices } = ports
+  const watches = new Map<Uid, Watch>()
+  /** When each owner that is waited for was probed last; endless while a probe is on its way. */
+  const probed = new Map<OwnerId, MonoMs>()
+  let looping = false
   let closed = false
+  /** Ends the pause of the loop. */
+  let wake: () => void = () => undefined
+
+  const end = (watch: Watch): void => {
+    watches.delete(watch.view.row.uid)
+    watch.end()
+    wake()
+  }
+  const fail = (watch: Watch, error: unknown): void => {
+    watches.delete(watch.view.row.uid)
+    watch.fail(error)
+    wake()
+  }
+  const of = (other: OwnerId): Watch[] => [...watches.values()].filter(({ seen }) => seen.owner === other)
+
+  // ---- the dead ----
 
   const bury = async (proof: ProofOfDeath): Promise<void> => {
     let done = false
     try {
       // Slots before takeover: an answer that was received beats every doubt about it.
       await replayAll(ports, ports.spill.pending(proof))
-      for (const view of await ports.store.openAttempts(proof.owner)) {
-        const taken = await ports.store.takeOver(view.at, proof)
+      for (const view of await store.openAttempts(proof.owner)) {
+        const taken = await store.takeOver(view.at, proof)
         if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_dead')
       }
       done = true
@@ -43,61 +80,172 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     }
   }
 
-  const watch = async (first: View): Promise<void> => {
-    let view = first
-    let seen = openAttempt(view.row, view.readAt.store)
-    let seenAt = ports.clock.now().mono
-    let probedAt: typeof seenAt | null = null
-    let pollMs = first.terms.policy.pollFirstMs
-    while (seen !== null && !closed) {
-      if (seen.owner !== owner && (probedAt === null || since(probedAt, ports.clock.now().mono) >= PROBE_EVERY_MS)) {
-        probedAt = ports.clock.now().mono
-        const judged = await ports.liveness.judge(seen.owner)
-        if (typeof judged !== 'string') {
-          await bury(judged)
-          return
-        }
+  const probe = async (other: OwnerId): Promise<void> => {
+    probed.set(other, Number.POSITIVE_INFINITY as MonoMs)
+    try {
+      const judged = await liveness.judge(other)
+      if (typeof judged !== 'string') {
+        await bury(judged)
+        for (const watch of of(other)) end(watch)
       }
-      await ports.clock.alarm(pollMs).rung
-      pollMs = ms(Math.min(pollMs * 2, view.terms.policy.pollCapMs))
-      const [changed] = await ports.store.changes([[view.row.uid, view.row.revision]])
-      if (changed !== undefined) {
-        const open = openAttempt(changed.row, changed.readAt.store)
-        if (open?.fence !== seen.fence) return
-        if (open.heartbeat !== seen.heartbeat) seenAt = ports.clock.now().mono
-        view = changed
-        seen = open
-        continue
-      }
-      const watchedMs = since(seenAt, ports.clock.now().mono)
-      if (watchedMs < seen.leaseMs) continue
-      const evidence = { kind: 'lease_over', fence: seen.fence, heartbeat: seen.heartbeat, watchedMs } as const
-      const taken = await ports.store.takeOver(view.at, evidence)
+      probed.set(other, clock.now().mono)
+    } catch (error) {
+      // Whoever waits looks again, and begins with a probe.
+      probed.delete(other)
+      for (const watch of of(other)) fail(watch, error)
+    }
+  }
+
+  const probeWhoIsDue = (now: MonoMs): void => {
+    const others = new Set([...watches.values()].map(({ seen }) => seen.owner))
+    others.delete(owner)
+    for (const known of probed.keys()) if (!others.has(known)) probed.delete(known)
+    for (const other of others) {
+      const at = probed.get(other)
+      if (at === undefined || since(at, now) >= PROBE_EVERY_MS) void probe(other)
+    }
+  }
+
+  // ---- the living ----
+
+  const ask = async (asked: readonly Watch[]): Promise<void> => {
+    const now = clock.now().mono
+    for (const watch of asked) {
+      watch.askedAt = now
+      watch.pollMs = ms(Math.min(watch.pollMs * 2, watch.view.terms.policy.pollCapMs))
+    }
+    try {
+      const changed = new Map<Uid, View>()
+      for (const view of await store.changes(asked.map(({ view }) => [view.row.uid, view.row.revision])))
+        changed.set(view.row.uid, view)
+      for (const watch of asked) look(watch, changed.get(watch.view.row.uid))
+    } catch (error) {
+      for (const watch of asked) fail(watch, error)
+    }
+  }
+
+  const look = (watch: Watch, changed: View | undefined): void => {
+    const now = clock.now().mono
+    if (changed === undefined) {
+      const watchedMs = since(watch.seenAt, now)
+      if (watchedMs >= watch.seen.leaseMs) void conclude(watch, watchedMs)
+      return
+    }
+    const open = openAttempt(changed.row, changed.readAt.store)
+    if (open?.fence !== watch.seen.fence) return end(watch)
+    if (open.heartbeat !== watch.seen.heartbeat) watch.seenAt = now
+    watch.view = changed
+    watch.seen = open
+  }
+
+  const conclude = async (watch: Watch, watchedMs: DurationMs): Promise<void> => {
+    const { fence, heartbeat } = watch.seen
+    watch.concluding = true
+    try {
+      const taken = await store.takeOver(watch.view.at, { kind: 'lease_over', fence, heartbeat, watchedMs })
       if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_silent')
       // Moved: it ended in this very moment, or the row is gone. Whoever waits reads again.
-      return
+      end(watch)
+    } catch (error) {
+      fail(watch, error)
+    }
+  }
+
+  // ---- the loop ----
+
+  const waiting = (): Watch[] => [...watches.values()].filter(({ concluding }) => !concluding)
+
+  /** Polls come in groups: whoever has waited for half of its pause is asked with those whose pause is over. */
+  const due = (now: MonoMs): Watch[] => {
+    const all = waiting()
+    const isDue = all.some(({ askedAt, pollMs }) => since(askedAt, now) >= pollMs)
+    return isDue ? all.filter(({ askedAt, pollMs }) => since(askedAt, now) >= pollMs / 2) : []
+  }
+
+  const nextAt = (): MonoMs => {
+    let next = Number.POSITIVE_INFINITY
+    for (const { askedAt, pollMs } of waiting()) next = Math.min(next, later(askedAt, pollMs))
+    for (const at of probed.values()) next = Math.min(next, later(at, PROBE_EVERY_MS))
+    return next as MonoMs
+  }
+
+  const loop = async (listener: Listener): Promise<void> => {
+    /** Before this moment nothing is asked for by notices that name nothing. */
+    let listensFrom = clock.now().mono
+    while (watches.size > 0 && !closed) {
+      probeWhoIsDue(clock.now().mono)
+      const from = clock.now().mono
+      const listens = from >= listensFrom
+      await pause(listens ? listener : null, ms((listens ? nextAt() : Math.min(nextAt(), listensFrom)) - from))
+      if (closed) return
+      const now = clock.now().mono
+      const heard = now >= listensFrom ? listener.take() : []
+      const named = heard === 'unknown' ? waiting() : heard.flatMap((uid) => watches.get(uid) ?? [])
+      const asked = [...new Set([...named, ...due(now)])].filter(({ concluding }) => !concluding)
+      if (asked.length === 0) continue
+      await ask(asked)
+      if (heard === 'unknown') listensFrom = later(clock.now().mono, ms(asked.length * PAUSE_AFTER_EACH_MS))
+    }
+  }
+
+  const pause = async (listener: Listener | null, forMs: DurationMs): Promise<void> => {
+    const woken = new Promise<void>((resolve) => (wake = resolve))
+    const alarm = clock.alarm(ms(Math.max(0, forMs)))
+    const bell = listener?.bell(LOOK_WAITING_MS) ?? null
+    await Promise.race([alarm.rung, woken, ...(bell === null ? [] : [bell.rung])])
+    alarm.cancel()
+    bell?.cancel()
+  }
+
+  const begin = async (): Promise<void> => {
+    looping = true
+    const listener = notices.listen()
+    try {
+      await loop(listener)
+    } catch (error) {
+      for (const watch of watches.values()) fail(watch, error)
+    } finally {
+      listener.close()
+      looping = false
     }
   }
 
   return {
     watch(view) {
-      const known = running.get(view.row.uid)
-      if (known !== undefined) return known
-      const promise = watch(view).finally(() => running.delete(view.row.uid))
-      running.set(view.row.uid, promise)
-      return promise
+      const { uid } = view.row
+      const known = watches.get(uid)
+      if (known !== undefined) return known.over
+      const seen = openAttempt(view.row, view.readAt.store)
+      if (seen === null || closed) return Promise.resolve()
+      const { promise: over, resolve, reject } = Promise.withResolvers<void>()
+      const { mono } = clock.now()
+      watches.set(uid, {
+        over,
+        end: resolve,
+        fail: reject,
+        view,
+        seen,
+        seenAt: mono,
+        askedAt: mono,
+        pollMs: view.terms.policy.pollFirstMs,
+        concluding: false,
+      })
+      if (looping) wake()
+      else void begin()
+      return over
     },
     async buryTheDead(most = Number.POSITIVE_INFINITY) {
-      const others = await ports.liveness.others()
+      const others = await liveness.others()
       const from = others.length > most ? Math.floor(ports.random.fraction() * others.length) : 0
       for (const other of [...others.slice(from), ...others.slice(0, from)].slice(0, most)) {
-        const judged = await ports.liveness.judge(other)
+        const judged = await liveness.judge(other)
         // One that cannot be buried now is met again by whoever watches its attempt.
         if (typeof judged !== 'string') await bury(judged).catch(() => undefined)
       }
     },
     close() {
       closed = true
+      for (const watch of watches.values()) end(watch)
     },
   }
 }

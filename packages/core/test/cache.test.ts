@@ -24,8 +24,9 @@ interface Given {
   readonly life?: number
   readonly fence?: number
   readonly scope?: string | null
+  readonly createdAt?: number
 }
-const view = ({ id = 'x', uid = 0, revision = 1, scope = null }: Given = {}): View =>
+const view = ({ id = 'x', uid = 0, revision = 1, scope = null, createdAt = 0 }: Given = {}): View =>
   ({
     // The last digits are the jitter: next to nothing here.
     row: {
@@ -33,9 +34,13 @@ const view = ({ id = 'x', uid = 0, revision = 1, scope = null }: Given = {}): Vi
       id: id as ConnectionId,
       revision: revision as Revision,
       scope,
+      createdAt: createdAt as UnixMs,
+      signedOutAt: null,
+      state: { status: 'ready' },
     },
-    terms: { policy: NUMBERS },
-  }) as View
+    accessTokens: [],
+    terms: { policy: NUMBERS, provider: {} },
+  }) as unknown as View
 const token = ({
   token: value = 'secret',
   variant = FULL.key,
@@ -224,4 +229,80 @@ test('what was not used for a minute is looked up again before it is handed out'
   put(cache, {}, now(2 * MIN))
   assert.equal(fresh(cache, now(2 * MIN)), 'secret')
   assert.equal(cache.usedLately().length, 1)
+})
+
+// ---- what others wrote ---------------------------------------------------------------------------------------------
+
+const MOMENT = { boot: 'b', at: 0 as MonoMs, wall: WALL as UnixMs }
+const heard = (cache: Cache, given: Given, row: Partial<View['row']> = {}, tokens = [token(given)]): void => {
+  const seen = view(given)
+  cache.heard({ ...seen, row: { ...seen.row, ...row }, accessTokens: tokens }, now(1))
+}
+
+test('what another process wrote takes the place of what is remembered', () => {
+  const cache = of()
+  put(cache)
+  heard(cache, { revision: 2, token: 'newer', fence: 2 })
+  assert.equal(fresh(cache, now(2)), 'newer')
+})
+
+test('what is heard late does not take the place of what was written later', () => {
+  const cache = of()
+  put(cache, { revision: 3, token: 'newest', fence: 3 })
+  heard(cache, { revision: 2, token: 'older', fence: 2 })
+  heard(cache, { revision: 2 }, { signedOutAt: MOMENT })
+  assert.equal(fresh(cache, now(2)), 'newest')
+})
+
+test('what is not remembered is not remembered because others wrote it', () => {
+  const cache = of()
+  heard(cache, { revision: 2 })
+  assert.equal(fresh(cache, now(2)), undefined)
+})
+
+for (const [what, row, tokens] of [
+  ['deleted', { state: { status: 'deleting', since: WALL as UnixMs, attempt: null } }, [token()]],
+  ['erased', { state: { status: 'erased', since: WALL as UnixMs } }, []],
+  ['signed out', { signedOutAt: MOMENT }, [token()]],
+  ['refused by an API', {}, [{ ...token(), refusedAt: WALL as UnixMs }]],
+  ['without this token', {}, []],
+] as const) {
+  test(`what is ${what} elsewhere is dropped`, () => {
+    const cache = of()
+    put(cache)
+    heard(cache, { revision: 2 }, row, [...tokens])
+    assert.equal(fresh(cache, now(2)), undefined)
+  })
+}
+
+test('a token that only others use is heard of for a minute more, and no longer', () => {
+  const cache = of()
+  put(cache)
+  for (let second = 0; second < 60; second += 1) {
+    heard(cache, { revision: 2 + second, token: `t${second}`, fence: 2 + second })
+    cache.usedLately()
+  }
+  assert.deepEqual(cache.usedLately(), [])
+  assert.equal(cache.wasUsed(view().row.uid), false, 'what was brought for others was not used here')
+})
+
+test('of what was heard, only what was used lately is asked for', () => {
+  const cache = of()
+  put(cache, { id: 'x', uid: 1, revision: 5 })
+  put(cache, { id: 'y', uid: 2, revision: 7 })
+  const [x, y, z] = [1, 2, 3].map((uid) => view({ uid }).row.uid)
+  assert.ok(x && y && z)
+  assert.deepEqual(cache.usedAmong([y, z]), [[y, 7]])
+  assert.equal(cache.usedAmong('unknown').length, 2)
+  for (let second = 0; second < 60; second += 1) cache.usedLately()
+  assert.deepEqual([cache.usedAmong([y, z]), cache.usedAmong('unknown')], [[], []])
+})
+
+test('a deleted connection that comes back late does not take the place of the one that has its id now', () => {
+  const cache = of()
+  put(cache, { uid: 2, createdAt: 2, token: 'of the new one' })
+  put(cache, { uid: 1, createdAt: 1, revision: 9, token: 'of the deleted one' })
+  assert.equal(fresh(cache, now(1)), 'of the new one')
+  put(cache, { uid: 3, createdAt: 3, token: 'of the next one' })
+  assert.equal(fresh(cache, now(1)), 'of the next one')
 })

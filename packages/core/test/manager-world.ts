@@ -112,7 +112,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const issued = new Map<string, string | null>()
   /** What a process has to get through before it goes on: never, when it was killed; later, when it is frozen. */
   const gates = new Map<OwnerId, Promise<void>>()
-  // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now.
+  // Each says whether a verb of the store, the spill, the cipher or the endpoint fails now, notices are lost, or name nothing.
   const fails = new Set<
     | 'read'
     | 'client'
@@ -128,6 +128,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     | 'connect'
     | 'present'
     | 'notices'
+    | 'names'
   >()
   let connectMs = 0
   let roomsTaken = 0
@@ -164,7 +165,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         take() {
           const taken = [...ear.heard]
           ear.heard.clear()
-          return taken
+          return fails.has('names') && taken.length > 0 ? 'unknown' : taken
         },
         close: () => void ears.delete(ear),
       }

@@ -1,0 +1,262 @@
+/** Who waits for another process: woken by notices, right without them, and cheap however many wait. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TokenError, type AttemptId, type Lease, type Ports, type Room, type View } from '@tokenkeep/core'
+import { createWatches } from '../src/wait.ts'
+import { createWorld, follow, MIN, S, withX, type Process, type World } from './manager-world.ts'
+
+const ROOM: Room = { sealer: {} as Room['sealer'], release: () => undefined }
+
+/** Connections that A presents at this moment, as B reads them. */
+async function presenting(world: World, count: number): Promise<{ a: Process; b: Process; open: Open[] }> {
+  const [a, b] = [world.start('A'), world.start('B')]
+  const open: Open[] = []
+  for (let index = 0; index < count; index += 1) {
+    const id = `c${index}`
+    await a.custody.import({ id, client: 'c', refreshToken: `of ${id}` })
+    const before = await read(a, id)
+    const acquired = await a.ports.store.acquire(before.at, 'fresh', `attempt ${id}` as AttemptId, ROOM, null)
+    assert.ok(acquired.kind === 'acquired')
+    open.push({ lease: acquired.lease, view: await read(b, id) })
+  }
+  return { a, b, open }
+}
+interface Open {
+  readonly lease: Lease
+  readonly view: View
+}
+
+async function read({ ports }: Process, id: string): Promise<View> {
+  const view = await ports.store.read(id as never)
+  assert.ok(!('kind' in view))
+  return view
+}
+
+/** The same ports, which count what the watches ask for. */
+function counting(ports: Ports): { ports: Ports; asked: number[]; probes: () => number; alarms: () => number } {
+  const asked: number[] = []
+  let probes = 0
+  const alarms = new Set<object>()
+  const { store, liveness, clock } = ports
+  return {
+    asked,
+    probes: () => probes,
+    alarms: () => alarms.size,
+    ports: {
+      ...ports,
+      store: {
+        ...store,
+        changes: (uids) => {
+          asked.push(uids.length)
+          return store.changes(uids)
+        },
+      },
+      liveness: { ...liveness, judge: (of) => ((probes += 1), liveness.judge(of)) },
+      clock: {
+        ...clock,
+        alarm: (afterMs) => {
+          const alarm = clock.alarm(afterMs)
+          alarms.add(alarm)
+          void alarm.rung.then(() => alarms.delete(alarm))
+          return { rung: alarm.rung, cancel: () => (alarm.cancel(), void alarms.delete(alarm)) }
+        },
+      },
+    },
+  }
+}
+
+const NOT_SENT = { kind: 'not_sent', because: 'refused' } as const
+
+test('who waits for another process is handed its token at the moment of the commit', async () => {
+  const world = createWorld()
+  const a = await withX(world, -1, 'A')
+  world.scripts.push({ afterMs: 5 * S })
+  follow(a.manager.token('x'))
+  await world.pass(S)
+  const waits = follow(world.start('B').manager.token('x'))
+  await world.pass(4 * S - 1)
+  assert.deepEqual(waits, {})
+  await world.pass(1)
+  assert.deepEqual(waits, { token: 'at-1' })
+})
+
+test('a notice that names nothing wakes as well', async () => {
+  const world = createWorld()
+  const a = await withX(world, -1, 'A')
+  world.fails.add('names')
+  world.scripts.push({ afterMs: 5 * S })
+  follow(a.manager.token('x'))
+  await world.pass(S)
+  const waits = follow(world.start('B').manager.token('x'))
+  await world.pass(4 * S)
+  assert.deepEqual(waits, { token: 'at-1' })
+})
+
+test('where notices are lost, polling finds the commit within a quarter of a second', async () => {
+  const world = createWorld()
+  const a = await withX(world, -1, 'A')
+  world.fails.add('notices')
+  world.scripts.push({ afterMs: 5 * S })
+  follow(a.manager.token('x'))
+  await world.pass(S)
+  const waits = follow(world.start('B').manager.token('x'))
+  await world.pass(4 * S)
+  assert.deepEqual(waits, {})
+  await world.pass(250)
+  assert.deepEqual(waits, { token: 'at-1' })
+})
+
+test('a thousand connections that are waited for are one query a look, one probe of their owner, and a timer or two', async () => {
+  const world = createWorld()
+  world.fails.add('notices')
+  const { b, open } = await presenting(world, 1_000)
+  const { ports, asked, probes, alarms } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  for (const { view } of open) void watches.watch(view)
+  await world.pass(10 * S)
+  // 10, 20, 40, 80, 160 and then 250 ms apart.
+  assert.ok(asked.length <= 5 + 40, `${asked.length} queries`)
+  assert.ok(asked.every((count) => count === 1_000))
+  assert.ok(probes() <= 41, `${probes()} probes`)
+  assert.ok(alarms() <= 2, `${alarms()} alarms`)
+  watches.close()
+})
+
+test('connections that are waited for since different moments come to be asked for together', async () => {
+  const world = createWorld()
+  world.fails.add('notices')
+  const { b, open } = await presenting(world, 100)
+  const { ports, asked } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  for (const { view } of open) {
+    void watches.watch(view)
+    await world.pass(7)
+  }
+  await world.pass(S)
+  asked.length = 0
+  await world.pass(5 * S)
+  assert.ok(asked.length <= 40, `${asked.length} queries in 5 s`)
+  watches.close()
+})
+
+test('a notice that names a connection asks for that one alone', async () => {
+  const world = createWorld()
+  const { a, b, open } = await presenting(world, 50)
+  await world.pass(S)
+  const { ports, asked } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  const over = open.map(({ view }) => watches.watch(view))
+  let ended = 0
+  for (const each of over) void each.then(() => (ended += 1))
+  await world.pass(2)
+  const [first] = open
+  assert.ok(first)
+  await a.ports.store.commit(first.lease, NOT_SENT)
+  await world.pass(0)
+  assert.deepEqual([asked, ended], [[1], 1])
+  watches.close()
+  await world.pass(0)
+  assert.equal(ended, 50)
+})
+
+test('notices that name nothing do not keep a process busy that waits for many', async () => {
+  const world = createWorld()
+  world.fails.add('names')
+  const { a, b, open } = await presenting(world, 1_000)
+  await withX(world, -1, 'C')
+  const { ports, asked } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  for (const { view } of open) void watches.watch(view)
+  await world.pass(S)
+  asked.length = 0
+  for (let write = 0; write < 1_000; write += 1) {
+    await a.ports.store.reject((await read(a, 'x')).at, 'unknown' as never)
+    await world.pass(1)
+  }
+  // Each costs about 2 ms of work, and 50 ms pass before the next.
+  assert.ok(asked.length <= 30, `${asked.length} queries in 1 s`)
+  watches.close()
+})
+
+test('a renewed lease is watched anew, and one that falls silent is taken over', async () => {
+  const world = createWorld()
+  const { a, b, open } = await presenting(world, 1)
+  const [first] = open
+  assert.ok(first)
+  const { ports, alarms } = counting(b.ports)
+  let over = false
+  void createWatches(ports, b.owner)
+    .watch(first.view)
+    .then(() => (over = true))
+  await world.pass(20 * S)
+  assert.notEqual(await a.ports.store.renew(first.lease), 'lost')
+  await world.pass(29 * S)
+  assert.deepEqual([over, (await read(b, 'c0')).row.state.status], [false, 'presenting'])
+  await world.pass(2 * S)
+  assert.deepEqual([over, (await read(b, 'c0')).row.state.status], [true, 'in_doubt'])
+  assert.equal(alarms(), 0, 'and nothing keeps the process alive any more')
+})
+
+test('who begins to wait is asked for soon, however long others have waited', async () => {
+  const world = createWorld()
+  world.fails.add('notices')
+  const { a, b, open } = await presenting(world, 2)
+  const watches = createWatches(b.ports, b.owner)
+  const [patient, late] = open
+  assert.ok(patient && late)
+  void watches.watch(patient.view)
+  await world.pass(20 * S)
+  const over = watches.watch(late.view)
+  await a.ports.store.commit(late.lease, NOT_SENT)
+  await world.pass(10)
+  assert.equal(await Promise.race([over.then(() => 'over'), world.pass(0)]), 'over')
+  watches.close()
+})
+
+test('whoever waits for a process that is dead hears of it within a probe', async () => {
+  const world = createWorld()
+  const { a, b, open } = await presenting(world, 20)
+  const watches = createWatches(b.ports, b.owner)
+  let ended = 0
+  for (const { view } of open) void watches.watch(view).then(() => (ended += 1))
+  await world.pass(S)
+  assert.equal(ended, 0)
+  world.kill(a)
+  await world.pass(250)
+  assert.equal(ended, 20)
+  assert.equal((await read(b, 'c7')).row.state.status, 'in_doubt')
+})
+
+test('a store that is away fails who was asked for, and who begins to wait again is served', async () => {
+  const world = createWorld()
+  const { b, open } = await presenting(world, 2)
+  const watches = createWatches(b.ports, b.owner)
+  world.fails.add('changes')
+  const codes: string[] = []
+  for (const { view } of open)
+    void watches.watch(view).catch((error: unknown) => codes.push(error instanceof TokenError ? error.code : ''))
+  await world.pass(20)
+  assert.deepEqual(codes, ['store_unavailable', 'store_unavailable'])
+  world.fails.clear()
+  let ended = 0
+  for (const { view } of open) void watches.watch(view).then(() => (ended += 1))
+  await world.pass(MIN)
+  assert.equal(ended, 2)
+})
+
+test('after the last one stops waiting nothing is looked at any more', async () => {
+  const world = createWorld()
+  const { a, b, open } = await presenting(world, 1)
+  const { ports, asked, alarms } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  const [first] = open
+  assert.ok(first)
+  const over = watches.watch(first.view)
+  await world.pass(5)
+  await a.ports.store.commit(first.lease, NOT_SENT)
+  await world.pass(0)
+  await over
+  asked.length = 0
+  await world.pass(MIN)
+  assert.deepEqual([asked.length, alarms()], [0, 0])
+})
