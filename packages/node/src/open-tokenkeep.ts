@@ -34,6 +34,7 @@ import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
 import { nameOf } from './input-members.ts'
+import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { createLiveness, isAnyoneAlive } from './liveness.ts'
 import { readClientInput } from './client-input.ts'
 import { knownPresets } from './known-presets.ts'
@@ -41,7 +42,7 @@ import { readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
-import { inspectSqlite, openSqliteDatabase, type SqliteIdentity } from './sqlite-database.ts'
+import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
 import type { OpenOptions, Tokenkeep } from './tokenkeep.ts'
@@ -72,30 +73,23 @@ export function openOnThisHost(options: OpenOptions): Promise<Tokenkeep> {
 
 /** The same with clocks of one's own. */
 export async function openWithClocks(options: OpenOptions, clocks: Clocks): Promise<Tokenkeep> {
-  const { clock, background, bootNow, glance } = clocks
-  if (typeof options?.path !== 'string' || options.path === '') {
-    throw new TokenError('invalid_input', 'openTokenkeep needs { path }: the SQLite file, for example "./tokens.db"')
-  }
-  const path = resolve(options.path)
-  const numbers = numbersFrom(options.numbers)
+  const { clock, background, glance } = clocks
   const random = createSystemRandom()
-  const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
-  const host = hostname()
-  const seen = await inspectSqlite({ path, clock, random })
-  if (seen === null) await refuseSecond(path, { clock, random })
-  const keys = await keysFor(options, folder, seen)
-  const database = await openSqliteDatabase({ path, keys, seen, host, clock, random })
   const owner = random.uuid() as OwnerId
-  const state = `${path}.state`
-  const opened: { close(): void | Promise<void> }[] = [database]
+  const numbers = numbersFrom(options?.numbers)
+  const parts = { owner, host: hostname(), clock, random, numbers }
+  const { open, callers, cipher, state } = await openDatabase(options, {
+    ...parts,
+    bootNow: clocks.bootNow,
+    background,
+  })
+  const opened: { close(): void | Promise<void> }[] = [open]
   try {
-    const cipher = createAesGcmCipher({ installation: database.installation, keys })
-    const parts = { owner, host, cipher, clock, random, numbers }
-    const { store, registry, notices } = createSqliteStore({ ...parts, database, bootNow, background })
     const liveness = await createLiveness({ folder: state, owner })
     opened.push(liveness)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
+    const { store, registry, notices } = open
     const ports: Ports = {
       store,
       registry,
@@ -108,19 +102,58 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
-    return await assemble(ports, {
-      owner,
-      numbers,
-      options,
-      background,
-      glance,
-      opened,
-      callers: sqliteCallers(database),
-    })
+    return await assemble(ports, { owner, numbers, options, background, glance, opened, callers })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
   }
+}
+
+function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<OpenedDatabase> {
+  const { path, postgres } = options ?? {}
+  if (path !== undefined && postgres !== undefined) {
+    throw new TokenError(
+      'invalid_input',
+      'openTokenkeep takes { path } or { postgres }, not both: one of them has the tokens',
+    )
+  }
+  if (postgres !== undefined) return openPostgres(options, postgres, parts)
+  if (typeof path !== 'string' || path === '') {
+    throw new TokenError(
+      'invalid_input',
+      'openTokenkeep needs { path }: the SQLite file, for example "./tokens.db"; or { postgres }: the URL of a database',
+    )
+  }
+  return openSqlite(options, resolve(path), parts)
+}
+
+async function openSqlite(options: OpenOptions, path: string, given: OpeningParts): Promise<OpenedDatabase> {
+  const { bootNow, background, ...parts } = given
+  const { clock, random, host } = parts
+  const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
+  const seen = await inspectSqlite({ path, clock, random })
+  if (seen === null) await refuseSecond(path, { clock, random })
+  const keys = await keysFor(options, folder, seen)
+  const database = await openSqliteDatabase({ path, keys, seen, host, clock, random })
+  const cipher = createAesGcmCipher({ installation: database.installation, keys })
+  return {
+    open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
+    callers: sqliteCallers(database),
+    cipher,
+    state: `${path}.state`,
+  }
+}
+
+/** Loads the driver, which whoever keeps tokens in a file does not need. */
+async function openPostgres(options: OpenOptions, url: string, parts: OpeningParts): Promise<OpenedDatabase> {
+  const { openPostgresParts } = await import('./open-postgres.ts')
+  return openPostgresParts({
+    ...parts,
+    url,
+    stateFolder: options.stateFolder,
+    allowNetworkFileSystem: options.allowNetworkFileSystem ?? false,
+    keysFor: (folder, existing) => keysFor(options, folder, existing),
+  })
 }
 
 /**
@@ -230,7 +263,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
  * The keys of a database: those of the variable, else those of the file. A key is made only together with a database;
  * one that exists is refused without its key, and left as it is.
  */
-async function keysFor(options: OpenOptions, folder: string, existing: SqliteIdentity | null): Promise<Keyring> {
+async function keysFor(options: OpenOptions, folder: string, existing: object | null): Promise<Keyring> {
   const fromVariable = options.keyFile === undefined ? readKeyVariable(process.env) : null
   if (fromVariable !== null) return fromVariable
   const file = options.keyFile ?? join(defaultFolders().config, 'tokenkeep.key')

@@ -46,7 +46,12 @@ export async function openPostgresNotices(options: PostgresNoticesOptions): Prom
     if (closed || pool.pooled) return opened.close()
     opened.hold(false)
     opened.onNotification(hear)
-    await opened.ask(`LISTEN "${channel}"`)
+    try {
+      await opened.ask(`LISTEN "${channel}"`)
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
     session = opened
     void opened.over.then(() => {
       session = null

@@ -16,7 +16,17 @@ import type { ProviderInput } from './provider-input.ts'
 
 export interface OpenOptions {
   /** The SQLite database; made where it is missing. Its locks and slots lie beside it, in `<path>.state/`. */
-  readonly path: string
+  readonly path?: string | undefined
+  /**
+   * Instead of `path`: the URL of a Postgres database, for the processes of many hosts, for example
+   * `postgres://user:password@host:5432/database`. Our tables are in its schema `tokenkeep`, or in that of `?schema=...`.
+   */
+  readonly postgres?: string | undefined
+  /**
+   * With `postgres`: the folder on a local disk for locks and spill slots, shared by the processes of this host; made
+   * where it is missing. Absent: one for this installation in the data folder of the user.
+   */
+  readonly stateFolder?: string | undefined
   /**
    * The file of the master key; made where both it and the database are missing. Absent: `TOKENKEEP_KEY`, else
    * `tokenkeep.key` in the configuration folder of the user.

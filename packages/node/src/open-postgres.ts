@@ -1,0 +1,53 @@
+/** Opens a Postgres database and what belongs to it on this host. Loaded only where one is used. */
+import { join, resolve } from 'node:path'
+import { createAesGcmCipher } from './cipher-aes-gcm.ts'
+import { prepareFolder } from './data-folder.ts'
+import { defaultFolders } from './default-folders.ts'
+import type { Keyring } from './keyring.ts'
+import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
+import { readPostgresUrl } from './postgres-address.ts'
+import { postgresCallers } from './postgres-callers.ts'
+import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
+import { openPostgresNotices } from './postgres-notices.ts'
+import { createPostgresStore } from './store-postgres.ts'
+
+export interface PostgresOpening extends OpeningParts {
+  readonly url: string
+  /** Absent: `postgres-<installation>` in the data folder of the user. */
+  readonly stateFolder: string | undefined
+  readonly allowNetworkFileSystem: boolean
+  /** @param folder below which no key may lie */
+  readonly keysFor: (folder: string, existing: PostgresIdentity | null) => Promise<Keyring>
+}
+
+/**
+ * Opens the database, and the folder on this host in which its managers show that they live and keep what the database
+ * does not take: one for each installation, shared by the processes of this user.
+ *
+ * @throws TokenError `invalid_input`, `store_unavailable`, `database_unusable`, `newer_database`, `key_missing`,
+ *   `key_wrong`, `folder_unusable`
+ */
+export async function openPostgresParts(opening: PostgresOpening): Promise<OpenedDatabase> {
+  const { url, stateFolder, allowNetworkFileSystem, keysFor, background, bootNow: _, ...parts } = opening
+  const { clock, random, owner } = parts
+  const address = readPostgresUrl(url)
+  const { data } = stateFolder === undefined ? defaultFolders() : { data: resolve(stateFolder) }
+  const seen = await inspectPostgres({ address, random })
+  const keys = await keysFor(data, seen)
+  const database = await openPostgresDatabase({ address, keys, clock, random })
+  try {
+    const state = stateFolder === undefined ? join(data, `postgres-${database.installation}`) : data
+    await prepareFolder(state, { allowNetworkFileSystem })
+    const cipher = createAesGcmCipher({ installation: database.installation, keys })
+    const notices = await openPostgresNotices({ database, background, sender: owner })
+    return {
+      open: createPostgresStore({ ...parts, cipher, database, notices }),
+      callers: postgresCallers(database),
+      cipher,
+      state,
+    }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}

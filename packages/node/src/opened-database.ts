@@ -1,0 +1,21 @@
+/** A database that was opened, whatever engine keeps it, with what belongs to it. */
+import type { Cipher, Clock, Moment } from '@tokenkeep/core'
+import type { CallerRows } from './callers.ts'
+import type { OpenStore, StoreParts } from './store-context.ts'
+
+/** What opening one needs. */
+export interface OpeningParts extends Omit<StoreParts, 'cipher'> {
+  /** Its alarms keep no process alive. */
+  readonly background: Clock
+  /** Store time, where the host's clock is that. */
+  readonly bootNow: () => Moment
+}
+
+export interface OpenedDatabase {
+  /** The store and what comes with it; closing it closes the database. */
+  readonly open: OpenStore
+  readonly callers: CallerRows
+  readonly cipher: Cipher
+  /** The folder on this host for locks and spill slots. */
+  readonly state: string
+}
