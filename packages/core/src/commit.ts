@@ -351,7 +351,7 @@ function inDoubt(
 ): ConnectionRow {
   return doubted(row, state, terms, {
     by: writing.owner,
-    endSeen: end.endSeen,
+    promptAfterMs: end.endSeen ? terms.policy.promptRetryAfterMs : null,
     silentSince: null,
     notBefore: notBefore(end, writing),
     draw: writing.draw,

@@ -18,7 +18,7 @@ import {
 import type { Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
-import { backOffOf, counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
+import { counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
 import {
   later,
   laterMoment,
@@ -279,7 +279,8 @@ export function doubted(
   terms: Terms,
   end: {
     readonly by: OwnerId
-    readonly endSeen: boolean
+    /** The end was seen, or the owner's death is proven: how long the prompt retry waits then. Null: neither. */
+    readonly promptAfterMs: DurationMs | null
     readonly silentSince: InDoubt['silentSince']
     readonly notBefore: UnixMs | null
     readonly draw: number
@@ -289,15 +290,16 @@ export function doubted(
   const { from } = state
   const row = swappedIn(before, state)
   // One prompt retry for a doubt, wherever it is made: a doubt that comes from a doubt has none left.
-  const prompt = terms.policy.reuse.kind === 'unknown' && end.endSeen && from.status !== 'in_doubt'
+  const promptAfterMs = terms.policy.reuse.kind === 'unknown' && from.status !== 'in_doubt' ? end.promptAfterMs : null
   const doubt: InDoubt = {
     status: 'in_doubt',
     since: from.status === 'in_doubt' ? from.since : state.attempt.acquiredAt,
-    promptRetry: prompt ? { by: end.by, from: laterMoment(end.now, terms.policy.promptRetryAfterMs) } : null,
+    promptRetry: promptAfterMs === null ? null : { by: end.by, from: laterMoment(end.now, promptAfterMs) },
     // Somebody who fell silent in this doubt may still wake with the answer, whatever later tries saw.
     silentSince: end.silentSince ?? (from.status === 'in_doubt' ? from.silentSince : null),
     backOff: {
-      failures: (backOffOf(before, state)?.failures ?? 0) + 1,
+      // What failed before this doubt says nothing about how often to ask in it, and a window may be closing.
+      failures: from.status === 'in_doubt' ? (from.backOff?.failures ?? 0) + 1 : 1,
       failedAt: end.now,
       draw: end.draw,
       notBefore: end.notBefore,

@@ -22,6 +22,7 @@ export interface Numbers {
   readonly spillAfterMs: DurationMs
   readonly replayCapMs: DurationMs
   readonly promptRetryAfterMs: DurationMs
+  readonly promptRetryAfterDeathMs: DurationMs
   readonly confirmAfterMs: readonly [DurationMs, DurationMs]
   readonly backOffFirstMs: DurationMs
   readonly backOffCapWithCallerMs: DurationMs
@@ -58,6 +59,7 @@ export const NUMBERS: Numbers = {
   spillAfterMs: ms(250), // An answer is in memory alone for no longer than this.
   replayCapMs: seconds(1), // A kept answer is first in line when the store comes back: before anybody takes over its attempt.
   promptRetryAfterMs: ms(200), // Inside any grace window that exists, after a connection that surely ended.
+  promptRetryAfterDeathMs: seconds(2), // A killed process says nothing of the server, where its request may still be queued.
   confirmAfterMs: [seconds(15), seconds(60)], // After the first refusal; spurious refusals are over by then.
   backOffFirstMs: ms(200),
   backOffCapWithCallerMs: seconds(30), // Somebody waits: try more often than

@@ -6,7 +6,7 @@
 import type { SealedGrant, View, Why } from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import { assertNever, TokenError } from './failures.ts'
-import { formFor, judge, type Answer, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
+import { formFor, judge, type Answer, type End, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
 import type { AttemptId, Serial } from './ids.ts'
 import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
@@ -77,17 +77,18 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const line = await ports.endpoint
     .connect(provider, client, of.view.row.grantType, policy.connectDeadlineMs)
     .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
-  if ('kind' in line) return end(ports, of, client, acquired.lease, room, line)
+  const unheard = (answer: NotSent): Heard => ({ answer, lease: acquired.lease })
+  if ('kind' in line) return end(ports, of, client, unheard(line), room)
 
   const lease = await readyToSend(ports, acquired.lease)
   if ('kind' in lease) {
     line.close()
-    return end(ports, of, client, acquired.lease, room, lease)
+    return end(ports, of, client, unheard(lease), room)
   }
   const form = formFor(of.view.row.grantType, of.variant, of.view.row.scope)
   const presentation = presented(() => ports.endpoint.present(line, lease, acquired.ticket, form), room)
   const heard = await listen(ports, of, presentation, lease)
-  return end(ports, of, client, heard.lease, room, heard.answer)
+  return end(ports, of, client, heard, room)
 }
 
 /** A store that is away is no defect: whoever waits may have a living token. */
@@ -136,28 +137,33 @@ async function readyToSend({ store, clock }: Ports, lease: Lease): Promise<Lease
   }
 }
 
-// A store that did not take a renewal is not asked again in every tick.
-const RENEW_AGAIN_MS = ms(1000)
+// A store that did not take a renewal, or a doubt, is not asked again in every tick.
+const AGAIN_MS = ms(1000)
+
+/** As `judge` has it for a connection that we reset ourselves. */
+const GIVEN_UP: End = { kind: 'in_doubt', because: 'abandoned', status: null, endSeen: false, retryAfterMs: null }
+
+interface Heard {
+  readonly answer: Answer | NotSent
+  readonly lease: Lease
+}
 
 /**
  * Waits for the answer, counted in ticks of the running loop: after a freeze no timer may throw away an answer that is
  * in the socket already.
  *
- * Where a second presentation is harmless, the connection is reset at the grant deadline. Where it can kill, we go on
- * listening, because the answer on its way may hold the only refresh token.
+ * Where a second presentation is harmless, the connection is reset at the grant deadline, but only once the doubt is
+ * durable: as long as the store is away nobody can try again, and a window closes over an answer that was thrown away.
+ * Where it can kill, we go on listening, because the answer on its way may hold the only refresh token.
  */
-async function listen(
-  ports: Ports,
-  of: Refreshing,
-  presentation: Presentation,
-  sent: Lease,
-): Promise<{ answer: Answer | NotSent; lease: Lease }> {
+async function listen(ports: Ports, of: Refreshing, presentation: Presentation, sent: Lease): Promise<Heard> {
   const { policy } = of.view.terms
   const { clock, store } = ports
   const beforeSendingMs = since(sent.acquiredAt.mono, clock.now().mono)
   let answer: Answer | NotSent | null = null
   let lease = sent
   let renewing = false
+  let leaving = false
   const ever = presentation.ever.then((arrived) => {
     answer = arrived
   })
@@ -170,19 +176,29 @@ async function listen(
         renewing = renewed === 'lost'
       },
       async () => {
-        await clock.alarm(RENEW_AGAIN_MS).rung
+        await clock.alarm(AGAIN_MS).rung
         renewing = false
+      },
+    )
+  }
+  const leave = (): void => {
+    leaving = true
+    store.commit(lease, GIVEN_UP).then(
+      () => presentation.abandon(),
+      async () => {
+        await clock.alarm(AGAIN_MS).rung
+        leaving = false
       },
     )
   }
   for (let waitedMs = 0; answer === null; waitedMs += TICK_MS) {
     await Promise.race([ever, clock.tick()])
     if (answer !== null) break
-    if (waitedMs < policy.grantDeadlineMs && waitedMs + TICK_MS >= policy.grantDeadlineMs) {
-      if (!policy.listensOn) presentation.abandon()
-      else
-        ports.events.tell({ ...about(ports, of), type: 'slow', fence: lease.fence, waitedMs: policy.grantDeadlineMs })
+    const over = waitedMs + TICK_MS >= policy.grantDeadlineMs
+    if (over && policy.listensOn && waitedMs < policy.grantDeadlineMs) {
+      ports.events.tell({ ...about(ports, of), type: 'slow', fence: lease.fence, waitedMs: policy.grantDeadlineMs })
     }
+    if (over && !policy.listensOn && !leaving) leave()
     if (beforeSendingMs + waitedMs + TICK_MS >= policy.listeningLimitMs) presentation.abandon()
     if (!renewing && since(lease.t0.mono, clock.now().mono) > lease.leaseMs / 2) renew()
   }
@@ -194,9 +210,8 @@ async function end(
   ports: Ports,
   of: Refreshing,
   client: OpenedClient,
-  lease: Lease,
+  { answer, lease }: Heard,
   room: Room,
-  answer: Answer | NotSent,
 ): Promise<Refreshed> {
   const { view, variant } = of
   const revoke = (result: CommitResult): void => {

@@ -133,7 +133,7 @@ function restingSchedule(
       const allowed = whenDoubtAllows(facts, state, terms, owner, now)
       const why = pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt'
       // The prompt retry is not a try after a failure of its own, so only Retry-After holds it back.
-      const from = allowed.prompt ? whenToldToTry(state.backOff, now) : free
+      const from = allowed.prompt ? whenToldToTry(state.backOff, now) : whileWindowIsOpen(free, state, policy, now)
       return when(why, latest(allowed.at, from), now)
     }
     case 'suspect': {
@@ -224,14 +224,24 @@ function whenDoubtAllows(
       return asStrict()
     case 'unknown': {
       const strict = asStrict()
-      if (state.promptRetry?.by !== owner) return strict
-      // An owner is one process, so its own moment is of this boot.
-      const prompt = later(now.wall, ms(Math.max(0, state.promptRetry.from.at - now.at)))
-      return prompt <= strict.at ? { at: prompt, prompt: true } : strict
+      if (state.promptRetry === null) return strict
+      // Whoever may make it: before that the request in doubt may still be queued at the server, and would come second.
+      const { by, from } = state.promptRetry
+      const prompt = from.boot === now.boot ? later(now.wall, ms(Math.max(0, from.at - now.at))) : now.wall
+      if (by === owner && prompt <= strict.at) return { at: prompt, prompt: true }
+      return { at: latest(prompt, strict.at), prompt: false }
     }
     default:
       return assertNever(policy.reuse)
   }
+}
+
+/** Back-off never waits until a window is closed: one try more is made while it can still leave inside. */
+function whileWindowIsOpen(free: UnixMs, state: InDoubt, policy: Policy, now: Moment): UnixMs {
+  const leftMs = windowLeftMs(state, policy, now)
+  if (leftMs <= policy.connectDeadlineMs || leftMs === Number.POSITIVE_INFINITY) return free
+  const lastMoment = later(now.wall, ms(leftMs - policy.connectDeadlineMs))
+  return latest(earliest(free, lastMoment), whenToldToTry(state.backOff, now))
 }
 
 /** How long a retry in doubt may still be sent. Endless where no window closes. */

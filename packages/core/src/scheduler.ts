@@ -54,11 +54,7 @@ export function startScheduler(
   const tend = (view: View, finishIt: (view: View) => Promise<void>): Promise<void> =>
     view.row.state.status === 'deleting' ? finishIt(view) : manager.tend(view)
 
-  const round = async (): Promise<void> => {
-    // What was written up to now is read here.
-    listener.take()
-    // Also where nothing is used: by this it is known how long the store has been away.
-    await compare(cache.usedLately())
+  const doWhatIsDue = async (): Promise<void> => {
     if (finish === null) return
     for (const view of await store.due({ limit: BATCH, except: [] })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
@@ -66,6 +62,18 @@ export function startScheduler(
     }
     // Also where nobody waits for the one who died: a grace window does not wait for the end of its lease.
     await manager.watches.buryTheDead(PROBES)
+  }
+
+  const round = async (): Promise<void> => {
+    // What was written up to now is read here.
+    listener.take()
+    try {
+      // Also where nothing is used: by this it is known how long the store has been away.
+      await compare(cache.usedLately())
+    } finally {
+      // Whether or not others wrote: a window may be closing.
+      await doWhatIsDue()
+    }
   }
 
   const compare = async (used: ReturnType<typeof cache.usedLately>): Promise<void> => {

@@ -32,7 +32,7 @@ export function takeOver(
   return written(
     doubted(row, state, terms, {
       by: owner,
-      endSeen: dead,
+      promptAfterMs: dead ? terms.policy.promptRetryAfterDeathMs : null,
       silentSince: dead ? null : { heartbeatAt: attempt.heartbeatAt, leaseMs: attempt.leaseMs },
       notBefore: null,
       draw,

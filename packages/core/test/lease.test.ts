@@ -293,7 +293,7 @@ test('proof of death brings a prompt retry to the one who holds it, a silent own
   const afterDeath = taken(row, UNKNOWN, dead(ME), S)
   const afterSilence = taken(row, UNKNOWN, over(30 * S), 30 * S)
   assert.ok(afterDeath !== 'moved' && afterSilence !== 'moved')
-  assert.equal(next(afterDeath, UNKNOWN, OTHER, S), '+200')
+  assert.equal(next(afterDeath, UNKNOWN, OTHER, S), `+${2 * S}`, 'its request may still be queued at the server')
   assert.equal(next(afterDeath, UNKNOWN, ME, S), `+${H - S}`)
   assert.equal(next(afterSilence, UNKNOWN, OTHER, 30 * S), `+${H - 30 * S}`)
 })
@@ -317,6 +317,16 @@ test('a prompt retry that could not connect does not hammer: it backs off or is 
   const doubted = ended(first.row, UNKNOWN, first.lease, unsure, S)
   const prompt = acquired(doubted, UNKNOWN, { why: 'in_doubt', attempt: 'a2', now: S + 200 })
   assert.notEqual(next(ended(prompt.row, UNKNOWN, prompt.lease, unsent, 2 * S), UNKNOWN, ME, 2 * S), 'now')
+})
+
+test('a doubt counts its own failures: what failed before it was sent holds back no try in its window', () => {
+  let row = rowOf(GRACE)
+  for (let nth = 0; nth < 12; nth += 1) {
+    const tried = acquired(row, GRACE, { attempt: `before ${nth}`, now: nth * 60 * S })
+    row = ended(tried.row, GRACE, tried.lease, unsent, nth * 60 * S)
+  }
+  const sent = acquired(row, GRACE, { attempt: 'sent', now: 720 * S })
+  assert.equal(next(ended(sent.row, GRACE, sent.lease, unsure, 720 * S), GRACE, ME, 720 * S), '+100')
 })
 
 test('a doubt lasts from its first unanswered acquire, however often it is tried', () => {

@@ -74,6 +74,8 @@ export const START = 1_790_000_000_000
 /** What becomes of one presentation. Nothing said: rotated, and answered after 10 ms. */
 export interface Script {
   readonly afterMs?: number
+  /** The server comes to it so much later, whatever became of the connection. */
+  readonly queuedMs?: number
   /** An answer instead of new tokens; the refresh token is not spent. */
   readonly answer?: { readonly status: number; readonly body: object; readonly retryAfter?: string }
   /** Members that the good answer has besides, or, if undefined, has not. */
@@ -359,7 +361,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
     const sentAt = now()
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const reset = script.reset
-    const answer = reset === 'before' ? null : answerOf(script, refreshToken, form.scope)
+    const answered = (): ReturnType<typeof answerOf> | null =>
+      reset === 'before' ? null : answerOf(script, refreshToken, form.scope)
+    let answer = script.queuedMs === undefined ? answered() : null
+    if (script.queuedMs !== undefined) void clock.alarm(ms(script.queuedMs)).rung.then(() => (answer = answered()))
     void clock.alarm(ms(script.afterMs ?? 10)).rung.then(() => {
       if (reset !== undefined || answer === null) return resolve({ kind: 'no_answer', because: 'reset', sentAt })
       const body = new Secret('answer_body', JSON.stringify(answer.body))

@@ -39,6 +39,7 @@ test('the numbers are those of the protocol', () => {
     spillAfterMs: 250,
     replayCapMs: S,
     promptRetryAfterMs: 200,
+    promptRetryAfterDeathMs: 2_000,
     confirmAfterMs: [15 * S, 60 * S],
     backOffFirstMs: 200,
     backOffCapWithCallerMs: 30 * S,

@@ -172,8 +172,7 @@ async function play(seed: number): Promise<void> {
     const believed = state.status === 'needs_user' && state.reason === 'answer_lost'
     if (code === 'needs_user') assert.ok(world.server.dead || believed, 'a living sign-in was given up')
   }
-  // With a grace we reset slow connections ourselves; a store that is then away for the whole window can cost the sign-in.
-  if (!can.kill && !can.freeze && !can.loseAnswers && policy.reuse.kind !== 'grace') {
+  if (!can.kill && !can.freeze && !can.loseAnswers) {
     assert.equal(world.server.dead, false, 'a sign-in was lost with every answer in hand')
   }
   for (const { fate, scope } of asked) {

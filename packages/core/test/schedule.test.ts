@@ -207,6 +207,14 @@ test('a try in doubt backs off under every policy, and from its end on under str
 const prompt = (by: OwnerId, from: number, rest: Partial<InDoubt> = {}): InDoubt =>
   doubt({ promptRetry: { by, from: moment(from) }, ...rest })
 
+test('back-off does not wait until a window is closed: one try is made while it can still leave inside', () => {
+  const [window, connect] = [7_500, 2_500]
+  const late = { state: doubt({ since: moment(0), backOff: backOff(12, 0.9) }), living: [H] }
+  assert.equal(when(late, { reuse: GRACE }), `+${window - connect} in_doubt`)
+  const told = { state: doubt({ since: moment(0), backOff: backOff(12, 0.9, 0, 6 * S) }), living: [H] }
+  assert.equal(when(told, { reuse: GRACE }), `+${6 * S} in_doubt`, 'Retry-After is obeyed')
+})
+
 test('the prompt retry belongs to the one who saw the end, 200 ms after it', () => {
   assert.equal(when({ state: prompt(ME, 200), living: [H] }, { reuse: UNKNOWN }), '+200 in_doubt')
   assert.equal(when({ state: prompt(ME, 1), living: [H] }, { reuse: UNKNOWN }), '+1 in_doubt')
