@@ -56,6 +56,19 @@ suite('every command asks a server as it asks a data folder', () => {
       ...['--revocation-endpoint', 'https://id.example.org/revoke'],
       ...['--introspection-endpoint', 'https://id.example.org/introspect', '--narrowing', 'sticks'],
       ...['--refresh-kills-access-token', '--access-token-lifetime', '90.5', '--refresh-token-idle', '86400'],
+      ...['--refresh-endpoint', 'https://id.example.org/refresh', '--auth-method', 'client_secret_post'],
+      ...['--refresh-token-absolute', '15552000', '--json-requests', '--parameter', 'a=b', '--header', 'X-V=1'],
+      ...[
+        '--sign',
+        'rejected=gone',
+        '--sign',
+        'rejected=403:over',
+        '--sign',
+        'unavailable=403:',
+        '--sign',
+        'in-doubt=x',
+      ],
+      ...['--tokens-in', 'data', '--words-in', 'reason'],
       ...['--api-base-url', 'https://api.example.org/v1', '--api-base-url', 'https://b.example.org'],
     ]
     for (const reuse of ['strict', 'reusable', 'unknown', 'counted:3', 'grace:1.5', 'grace:30', 'grace:30:any']) {
@@ -70,6 +83,11 @@ suite('every command asks a server as it asks a data folder', () => {
       const { revision: __, ...byFolder } = answer<Provider>(await on('folder', [...adding, '--json']))
       assert.deepEqual(byServer, byFolder)
     }
+    const full = await sameJson<Provider>('provider', 'show', 'full')
+    assert.deepEqual(full.words.rejected, ['gone', { status: 403, word: 'over' }])
+    assert.deepEqual([full.words.unavailable, full.words.inDoubt], [[{ status: 403 }], ['x']])
+    assert.deepEqual([full.request.encoding, full.request.parameters], ['json', { a: 'b' }])
+    assert.deepEqual([full.answer.tokensIn, full.answer.words], [['data'], ['reason']])
     const listed = await sameJson<Provider[]>('provider', 'list')
     assert.deepEqual(
       listed.map(({ id }) => id),
@@ -77,6 +95,30 @@ suite('every command asks a server as it asks a data folder', () => {
     )
     assert.match((await same(['provider', 'show', 'full'])).out, /^access token lives +90 s$/m)
     assert.match((await same(['provider', 'list'])).out, /^full +- +https/m)
+  })
+
+  test('what is known about providers is listed, and all about one of them shown with its sources', async () => {
+    const { out } = await same(['provider', 'presets'])
+    assert.match(out, /^slack +Slack \(token rotation\) +ends the sign-in +documented$/m)
+    assert.match((await same(['provider', 'presets', 'slack'])).out, /https:\/\/docs\.slack\.dev\//)
+    const shown = await sameJson<{ reuse: { value: unknown; source: readonly string[] } }>(
+      'provider',
+      'presets',
+      'xero',
+    )
+    assert.deepEqual(shown.reuse.value, { kind: 'grace', seconds: 1800, winner: 'newest' })
+    assert.match((await same(['provider', 'presets', 'moon'])).err, /no such preset; there are atlassian, auth0/)
+    for (const name of ['google', 'slack', 'github-app']) {
+      const adding = ['provider', 'add', name, '--preset', name]
+      assert.deepEqual(answer(await remote(adding)), await sameJson<Provider>('provider', 'show', name))
+    }
+    const entra = ['provider', 'add', 'entra', '--preset', 'entra', '--variable', 'tenant=example.org']
+    assert.match(answer<Provider>(await remote(entra)).tokenEndpoint ?? '', /\/example\.org\/oauth2/)
+    await remote(['client', 'add', 'google', '--provider', 'google', '--client-id', 'c', '--client-secret-stdin'], {
+      input: 'canary-google-secret',
+    })
+    const clients = await sameJson<Client[]>('client', 'list')
+    assert.equal(clients.find(({ id }) => id === 'google')?.tokenEndpointAuthMethod, 'client_secret_post')
   })
 
   test('a provider of which nothing but a preset is said gets what the preset says', async () => {

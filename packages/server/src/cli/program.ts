@@ -1,7 +1,13 @@
 /** The commands and their options. What a command does is loaded when it is called, so that `token` starts fast. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
-import { TOKEN_ENDPOINT_AUTH_METHODS, type Narrowing, type ReusePolicy, type Winner } from '@tokenkeep/core'
+import {
+  TOKEN_ENDPOINT_AUTH_METHODS,
+  type Narrowing,
+  type ProviderWords,
+  type ReusePolicy,
+  type Winner,
+} from '@tokenkeep/core'
 import { STATUSES } from './connection-words.ts'
 import type { Context } from './context.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
@@ -73,10 +79,18 @@ function addProviders(provider: Command, context: MakeContext): void {
     .command('add <id>')
     .description('add a provider, or replace its settings')
     .option('--preset <name>', 'what is known about a provider: google, slack, entra, keycloak ...')
+    .option('--variable <name=value>', "what stands in braces in the preset's URLs; may be repeated", variable)
     .option('--issuer <url>', 'endpoints that are not given are discovered from it (RFC 8414)')
     .option('--token-endpoint <url>', 'where tokens are asked for')
+    .option('--refresh-endpoint <url>', 'where refreshes go, if not there')
     .option('--revocation-endpoint <url>', 'where they are revoked (RFC 7009)')
     .option('--introspection-endpoint <url>', 'where they are looked at (RFC 7662)')
+    .addOption(
+      new Option(
+        '--auth-method <method>',
+        'how clients with a secret prove themselves unless they say otherwise',
+      ).choices(TOKEN_ENDPOINT_AUTH_METHODS),
+    )
     .option(
       '--reuse <policy>',
       'a refresh token presented again: strict, reusable, unknown, counted:N, grace:SECONDS[:same|any|newest]',
@@ -86,6 +100,17 @@ function addProviders(provider: Command, context: MakeContext): void {
     .option('--refresh-kills-access-token', 'a refresh ends the access tokens handed out before')
     .option('--access-token-lifetime <seconds>', 'where answers do not say it', seconds)
     .option('--refresh-token-idle <seconds>', 'an unused refresh token lives that long', seconds)
+    .option('--refresh-token-absolute <seconds>', 'a sign-in ends so long after it began, unsaid by answers', seconds)
+    .option(
+      '--sign <outcome=sign>',
+      'how an answer shows an outcome: WORD, STATUS:WORD or STATUS: (a status alone), instead of what the preset has; may be repeated',
+      signed,
+    )
+    .option('--json-requests', 'token requests are JSON, not a form')
+    .option('--parameter <name=value>', 'one more parameter of token requests, no secret; may be repeated', parameter)
+    .option('--header <name=value>', 'one more header of token requests, no secret; may be repeated', header)
+    .option('--tokens-in <member>', 'the object of an answer that holds the tokens; may be repeated', collected)
+    .option('--words-in <member>', 'where else an answer has its words; may be repeated', collected)
     .option('--api-base-url <url>', 'the only APIs that get its tokens; may be repeated', collected)
     .option('--allow-private-network', 'its endpoints may be in a private network')
     .action(async (id: string, given: import('./provider.ts').ProviderArguments) =>
@@ -99,6 +124,13 @@ function addProviders(provider: Command, context: MakeContext): void {
     .command('show <id>')
     .description('show one provider')
     .action(async (id: string) => (await import('./provider.ts')).showProvider(context(), id))
+  provider
+    .command('presets [name]')
+    .description('list what is known about providers, or all about one of them')
+    .action(async (name: string | undefined) => {
+      const { listPresets, showPreset } = await import('./preset.ts')
+      return name === undefined ? listPresets(context()) : showPreset(context(), name)
+    })
 }
 
 function addClients(client: Command, context: MakeContext): void {
@@ -339,6 +371,34 @@ type Pairs = Readonly<Record<string, string>>
 
 const labelled = (text: string, before?: Pairs): Pairs => paired(text, before, 'A label is NAME=VALUE.')
 const sourced = (text: string, before?: Pairs): Pairs => paired(text, before, 'A source is PROVIDER=CONNECTION.')
+
+const variable = (text: string, before?: Pairs): Pairs => paired(text, before, 'A variable is NAME=VALUE.')
+const parameter = (text: string, before?: Pairs): Pairs => paired(text, before, 'A parameter is NAME=VALUE.')
+const header = (text: string, before?: Pairs): Pairs => paired(text, before, 'A header is NAME=VALUE.')
+
+const OUTCOMES: Readonly<Record<string, keyof ProviderWords>> = {
+  reused: 'reused',
+  rejected: 'rejected',
+  'interaction-required': 'interactionRequired',
+  misconfigured: 'misconfigured',
+  unavailable: 'unavailable',
+  'in-doubt': 'inDoubt',
+}
+
+type Signs = import('./provider.ts').OutcomeSigns
+
+function signed(text: string, before: Signs = {}): Signs {
+  const [, name = '', status, word] = /^([a-z-]+)=(?:(\d{3}):)?(.*)$/s.exec(text) ?? []
+  const outcome = Object.hasOwn(OUTCOMES, name) ? OUTCOMES[name] : undefined
+  if (outcome === undefined || (status === undefined && word === '')) {
+    throw new InvalidArgumentError(
+      `It is OUTCOME=WORD or OUTCOME=STATUS:WORD, with ${Object.keys(OUTCOMES).join(', ')}.`,
+    )
+  }
+  const sign =
+    status === undefined ? (word ?? '') : { status: Number(status), ...(word === '' ? {} : { word: word ?? '' }) }
+  return { ...before, [outcome]: [...(before[outcome] ?? []), sign] }
+}
 
 function paired(text: string, before: Pairs | undefined, form: string): Pairs {
   const at = text.indexOf('=')

@@ -1,16 +1,20 @@
-import type { Narrowing, Provider, ReusePolicy } from '@tokenkeep/core'
+import type { Narrowing, Provider, ProviderWords, ReusePolicy, Sign, TokenEndpointAuthMethod } from '@tokenkeep/core'
 import type { ProviderInput } from '@tokenkeep/node'
 import { withTokenkeep, type Context } from './context.ts'
 import type { Output } from './output.ts'
 import { pairs, table, type Cell } from './table.ts'
 import { span } from './moments.ts'
+import { answerInWords, NARROWING, requestInWords, reuseInWords, wordsInWords } from './provider-words.ts'
 
 export interface ProviderArguments {
   readonly preset?: string
   readonly issuer?: string
+  readonly variable?: Readonly<Record<string, string>>
   readonly tokenEndpoint?: string
+  readonly refreshEndpoint?: string
   readonly revocationEndpoint?: string
   readonly introspectionEndpoint?: string
+  readonly authMethod?: TokenEndpointAuthMethod
   readonly reuse?: ReusePolicy
   readonly narrowing?: Narrowing
   readonly refreshKillsAccessToken?: boolean
@@ -18,18 +22,44 @@ export interface ProviderArguments {
   readonly accessTokenLifetime?: number
   /** Seconds. */
   readonly refreshTokenIdle?: number
+  /** Seconds. */
+  readonly refreshTokenAbsolute?: number
+  readonly sign?: OutcomeSigns
+  readonly jsonRequests?: boolean
+  readonly parameter?: Readonly<Record<string, string>>
+  readonly header?: Readonly<Record<string, string>>
+  readonly tokensIn?: readonly string[]
+  readonly wordsIn?: readonly string[]
   readonly apiBaseUrl?: readonly string[]
   readonly allowPrivateNetwork?: boolean
 }
 
+export type OutcomeSigns = { readonly [Outcome in keyof ProviderWords]?: readonly Sign[] }
+
 /** `tokenkeep provider add ID`: adds a provider or replaces its settings. */
 export async function addProvider(context: Context, id: string, given: ProviderArguments): Promise<void> {
-  const { accessTokenLifetime, refreshTokenIdle, apiBaseUrl, ...same } = given
+  const { accessTokenLifetime, refreshTokenIdle, refreshTokenAbsolute, apiBaseUrl, ...same } = given
+  const { variable, authMethod, sign, jsonRequests, parameter, header, tokensIn, wordsIn, ...named } = same
+  const request = {
+    ...(jsonRequests === undefined ? {} : { encoding: 'json' as const }),
+    ...(parameter === undefined ? {} : { parameters: parameter }),
+    ...(header === undefined ? {} : { headers: header }),
+  }
+  const answer = {
+    ...(tokensIn === undefined ? {} : { tokensIn }),
+    ...(wordsIn === undefined ? {} : { words: wordsIn }),
+  }
   const input: ProviderInput = {
     id,
-    ...same,
+    ...named,
+    ...(variable === undefined ? {} : { variables: variable }),
+    ...(authMethod === undefined ? {} : { tokenEndpointAuthMethod: authMethod }),
     ...(accessTokenLifetime === undefined ? {} : { accessTokenLifetimeMs: milliseconds(accessTokenLifetime) }),
     ...(refreshTokenIdle === undefined ? {} : { refreshTokenIdleMs: milliseconds(refreshTokenIdle) }),
+    ...(refreshTokenAbsolute === undefined ? {} : { refreshTokenAbsoluteMs: milliseconds(refreshTokenAbsolute) }),
+    ...(sign === undefined ? {} : { words: sign }),
+    ...(Object.keys(request).length === 0 ? {} : { request }),
+    ...(Object.keys(answer).length === 0 ? {} : { answer }),
     ...(apiBaseUrl === undefined ? {} : { apiBaseUrls: apiBaseUrl }),
   }
   const { output } = context
@@ -83,8 +113,10 @@ function described(provider: Provider, { colours }: Output): string[] {
     ['preset', provider.preset ?? '-'],
     ['issuer', provider.issuer ?? '-'],
     ['token endpoint', provider.tokenEndpoint ?? 'discovered from the issuer'],
+    ...(provider.refreshEndpoint === null ? [] : [['refresh endpoint', provider.refreshEndpoint] as const]),
     ['revocation endpoint', provider.revocationEndpoint ?? discovered(provider)],
     ['introspection endpoint', provider.introspectionEndpoint ?? discovered(provider)],
+    ['clients with a secret use', provider.tokenEndpointAuthMethod],
     ['second presentation', reuseInWords(provider.reuse)],
     ['narrower scope', NARROWING[provider.narrowing]],
     [
@@ -93,31 +125,19 @@ function described(provider: Provider, { colours }: Output): string[] {
     ],
     ['access token lives', lifetime(provider.accessTokenLifetimeMs)],
     ['unused refresh token lives', lifetime(provider.refreshTokenIdleMs)],
+    ...(provider.refreshTokenAbsoluteMs === null
+      ? []
+      : [['a sign-in lives', lifetime(provider.refreshTokenAbsoluteMs)] as const]),
+    ...wordsInWords(provider.words).map(([outcome, signs]) => [`said for: ${outcome}`, signs] as const),
+    ...some('requests', requestInWords(provider.request)),
+    ...some('answers', answerInWords(provider.answer)),
     ['APIs', provider.apiBaseUrls.length === 0 ? 'any' : provider.apiBaseUrls.join(' ')],
     ['private network', provider.allowPrivateNetwork ? 'allowed' : 'refused'],
   ]
   return pairs(entries, colours.dim)
 }
 
+const some = (name: string, value: string | null): readonly (readonly [string, string])[] =>
+  value === null ? [] : [[name, value]]
+
 const discovered = ({ issuer }: Provider): string => (issuer === null ? 'none' : 'discovered from the issuer')
-
-const NARROWING = {
-  token_only: 'narrows that one access token',
-  sticks: 'narrows the sign-in for good',
-  unknown: 'not known, so not asked for',
-} as const satisfies Record<Narrowing, string>
-
-function reuseInWords(reuse: ReusePolicy): string {
-  switch (reuse.kind) {
-    case 'strict':
-      return 'ends the sign-in'
-    case 'unknown':
-      return 'not known'
-    case 'reusable':
-      return 'answered: refresh tokens do not rotate'
-    case 'counted':
-      return `answered ${reuse.n} times more`
-    case 'grace':
-      return 'seconds' in reuse ? `answered for ${reuse.seconds} s` : 'answered until the successor is used'
-  }
-}

@@ -1,0 +1,85 @@
+/** What is known about a provider, in words for people. */
+import type { AnswerShape, Provider, ProviderWords, RequestShape, ReusePolicy, Sign } from '@tokenkeep/core'
+import type { Evidence } from '@tokenkeep/node'
+
+export function reuseInWords(reuse: ReusePolicy): string {
+  switch (reuse.kind) {
+    case 'strict':
+      return 'ends the sign-in'
+    case 'unknown':
+      return 'not known'
+    case 'reusable':
+      return 'answered, whenever it comes'
+    case 'counted':
+      return `answered ${reuse.n} times more`
+    case 'grace':
+      return 'seconds' in reuse ? `answered for ${reuse.seconds} s` : 'answered until the successor is used'
+  }
+}
+
+export const EVIDENCE = {
+  official: 'documented',
+  source_code: 'its source code',
+  official_text_via_quotation: 'documented, as quoted',
+  secondary: "others' documentation",
+  third_party_code: "others' code",
+  issue_or_forum: 'reports',
+  recalled_not_reread: 'memory, not read again',
+  concluded_not_tried: 'concluded, not tried',
+  unknown: 'not known',
+} as const satisfies Record<Evidence, string>
+
+/** Each outcome that the provider has words or statuses of its own for, with these. */
+export const wordsInWords = (words: ProviderWords): readonly (readonly [string, string])[] =>
+  OUTCOMES.flatMap(([list, outcome]) =>
+    words[list].length === 0 ? [] : [[outcome, words[list].map(signInWords).join(', ')] as const],
+  )
+
+const OUTCOMES = [
+  ['reused', 'reuse was seen'],
+  ['rejected', 'refresh token dead'],
+  ['interactionRequired', 'a person must act'],
+  ['misconfigured', 'registration wrong'],
+  ['unavailable', 'try later'],
+  ['inDoubt', 'perhaps done'],
+] as const satisfies readonly (readonly [keyof ProviderWords, string])[]
+
+const signInWords = (sign: Sign): string =>
+  typeof sign === 'string' ? sign : `${sign.status}${sign.word === undefined ? '' : ` ${sign.word}`}`
+
+/** Null: as RFC 6749 has it. */
+export function requestInWords({ encoding, parameters, headers, scopeSeparator }: RequestShape): string | null {
+  const differs = [
+    ...(encoding === 'json' ? ['JSON'] : []),
+    ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`),
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...(scopeSeparator === ' ' ? [] : [`scopes separated by "${scopeSeparator}"`]),
+  ]
+  return differs.length === 0 ? null : differs.join('; ')
+}
+
+/** Null: as RFC 6749 has it. */
+export function answerInWords(shape: AnswerShape): string | null {
+  const differs = [
+    ...MEMBERS.flatMap(([name, what]) => (shape[name].length === 0 ? [] : [`${what} in ${shape[name].join(', ')}`])),
+    ...(shape.tokenType === null ? [] : [`of type ${shape.tokenType}, whatever it says`]),
+    ...(shape.scopeSeparator === ' ' ? [] : [`scopes separated by "${shape.scopeSeparator}"`]),
+  ]
+  return differs.length === 0 ? null : differs.join('; ')
+}
+
+const MEMBERS = [
+  ['tokensIn', 'tokens'],
+  ['accessToken', 'access token'],
+  ['refreshToken', 'refresh token'],
+  ['expiresIn', 'lifetime'],
+  ['refreshTokenExpiresIn', "refresh token's life"],
+  ['scope', 'scope'],
+  ['words', 'words'],
+] as const satisfies readonly (readonly [keyof AnswerShape, string])[]
+
+export const NARROWING = {
+  token_only: 'narrows that one access token',
+  sticks: 'narrows the sign-in for good',
+  unknown: 'not known, so not asked for',
+} as const satisfies Record<Provider['narrowing'], string>
