@@ -30,8 +30,8 @@ tokenkeep provider add login --preset keycloak --issuer https://id.example.org/r
 \`\`\`
 
 What is not known is treated with the most care. In particular a refresh token whose fate is unknown is presented again only as the second column of the
-table says: _not known_ means one more try at once where the connection was seen to end, and else none before the access token's end. Many products let
-their operator decide; then the note of that fact says which \`--reuse\` fits which setting. No policy that allows more rests on memory or on reports.
+table says: _not known_ means one more try soon after the connection was seen to end, and else none before the access token's end. Many products let their
+operator decide; then the note of that fact says which \`--reuse\` fits which setting. No policy that allows more rests on memory or on reports.
 
 Facts are as good as their sources, which were read in stored copies in November 2026. Corrections are welcome: one line in
 [\`packages/node/src/presets\`](../packages/node/src/presets), with its source.

@@ -40,7 +40,7 @@ function readForm(text: string): Body {
 function valueAt(body: Body, path: string): unknown {
   let value: unknown = body
   for (const name of path.split('.')) {
-    if (!isRecord(value) || !Object.hasOwn(value, name)) return undefined
+    if (!isRecord(value)) return undefined
     value = value[name]
   }
   return value
