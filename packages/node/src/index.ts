@@ -11,6 +11,7 @@ export { knownPresets } from './known-presets.ts'
 export type { Evidence, Fact, FactName, Preset } from './presets.ts'
 export { defaultFolders } from './default-folders.ts'
 export type { DefaultFolders } from './default-folders.ts'
+export { nameOfPostgres } from './postgres-address.ts'
 export { FAILURE_CODES, TokenError } from '@tokenkeep/core'
 export type {
   Client,

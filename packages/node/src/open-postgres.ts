@@ -13,7 +13,7 @@ import { createPostgresStore } from './store-postgres.ts'
 
 export interface PostgresOpening extends OpeningParts {
   readonly url: string
-  /** Absent: `postgres-<installation>` in the data folder of the user. */
+  /** In which each installation has a folder of its own; absent: the data folder of the user. */
   readonly stateFolder: string | undefined
   readonly allowNetworkFileSystem: boolean
   /** @param folder below which no key may lie */
@@ -36,7 +36,8 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
   const keys = await keysFor(data, seen)
   const database = await openPostgresDatabase({ address, keys, clock, random })
   try {
-    const state = stateFolder === undefined ? join(data, `postgres-${database.installation}`) : data
+    // An answer of one installation means nothing to another, and would be revoked there.
+    const state = join(data, `postgres-${database.installation}`)
     await prepareFolder(state, { allowNetworkFileSystem })
     const cipher = createAesGcmCipher({ installation: database.installation, keys })
     const notices = await openPostgresNotices({ database, background, sender: owner })

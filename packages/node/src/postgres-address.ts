@@ -54,6 +54,14 @@ function nameOf(url: URL, schema: string): string {
   return schema === DEFAULT_SCHEMA ? place : `${place} (schema ${schema})`
 }
 
+/**
+ * What people call the database of a URL: host, port and name, without user and password.
+ *
+ * @param url `postgres://user:password@host:port/database`
+ * @throws TokenError `invalid_input`
+ */
+export const nameOfPostgres = (url: string): string => readPostgresUrl(url).name
+
 const wrong = (rule: string): TokenError =>
   new TokenError(
     'invalid_input',

@@ -23,8 +23,8 @@ export interface OpenOptions {
    */
   readonly postgres?: string | undefined
   /**
-   * With `postgres`: the folder on a local disk for locks and spill slots, shared by the processes of this host; made
-   * where it is missing. Absent: one for this installation in the data folder of the user.
+   * With `postgres`: the folder on a local disk in which the processes of this host have their locks and spill slots,
+   * apart for each installation; made where it is missing. Absent: the data folder of the user.
    */
   readonly stateFolder?: string | undefined
   /**

@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
 import { openTokenkeep } from '../src/index.ts'
 import type { OpenOptions, Tokenkeep } from '../src/tokenkeep.ts'
-import { freshUrl, lacksPostgres } from './contract/postgres-backend.ts'
+import { freshUrl, lacksPostgres, postgres } from './contract/postgres-backend.ts'
 import { openWorld } from './world.ts'
 
 function folderOf(t: TestContext): string {
@@ -55,4 +55,82 @@ test('a file and a database at once, or neither, are refused with what to give',
   assert.match(both.message, /not both/)
   const neither = await refusal(() => openTokenkeep({}))
   assert.match(neither.message, /path.*postgres/)
+})
+
+test('a database that cannot be reached, or refuses, says so at the start, and never its password', async (t) => {
+  if (lacksPostgres(t)) return
+  const folder = folderOf(t)
+  const url = new URL(await freshUrl())
+  const password = url.password
+  const cases: readonly (readonly [
+    Partial<Pick<URL, 'port' | 'password' | 'pathname' | 'username'>>,
+    string,
+    RegExp,
+  ])[] = [
+    [{ port: '1' }, 'store_unavailable', /127\.0\.0\.1:1\/.*nothing listens there/],
+    [{ password: 'a-wrong-canary' }, 'database_unusable', /refuses the user or the password/],
+    [{ username: 'nobody_here' }, 'database_unusable', /refuses the user or the password/],
+    [{ password: '' }, 'database_unusable', /asks for a password/],
+    [{ pathname: '/not_made' }, 'database_unusable', /no database of this name/],
+  ]
+  for (const [change, code, words] of cases) {
+    const other = Object.assign(new URL(url), change)
+    const error = await refusal(() => openTokenkeep(onPostgres(folder, other.href)))
+    assert.equal(error.code, code, error.message)
+    assert.match(error.message, words)
+    for (const secret of [password, 'a-wrong-canary'])
+      assert.ok(!JSON.stringify([error, error.message, error.stack]).includes(secret))
+  }
+})
+
+test('of two that start first together with two master keys, one makes the database and the other is refused', async (t) => {
+  if (lacksPostgres(t)) return
+  const folder = folderOf(t)
+  const url = await freshUrl()
+  const open = (name: string) => openTokenkeep({ ...onPostgres(folder, url), keyFile: join(folder, 'config', name) })
+  const both = await Promise.allSettled([open('one.key'), open('other.key')])
+  const opened = both.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const refused = both.flatMap((each) => (each.status === 'rejected' ? [each.reason as TokenError] : []))
+  assert.deepEqual([opened.length, refused.map(({ code }) => code)], [1, ['key_wrong']])
+  for (const keep of opened) await keep.close()
+})
+
+test('a user without permissions is told which it needs, and a schema that was made for it is enough', async (t) => {
+  if (lacksPostgres(t)) return
+  const folder = folderOf(t)
+  const { server } = await postgres()
+  const url = new URL(await freshUrl())
+  const [schema, database] = [String(url.searchParams.get('schema')), url.pathname.slice(1)]
+  await server.admin(`CREATE ROLE poor_${schema} LOGIN PASSWORD 'pw'`)
+  url.username = `poor_${schema}`
+  url.password = 'pw'
+  const error = await refusal(() => openTokenkeep(onPostgres(folder, url.href)))
+  assert.deepEqual([error.code, /needs CREATE/.test(error.message)], ['database_unusable', true], error.message)
+  await server.admin(`CREATE SCHEMA ${schema} AUTHORIZATION poor_${schema}`, database)
+  await (await openTokenkeep(onPostgres(folder, url.href))).close()
+})
+
+test('a schema of another program, a newer database and an older encoding are left alone', async (t) => {
+  if (lacksPostgres(t)) return
+  const folder = folderOf(t)
+  const { server } = await postgres()
+  const url = new URL(await freshUrl())
+  const [schema, database] = [String(url.searchParams.get('schema')), url.pathname.slice(1)]
+  await server.admin(
+    `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.theirs (); GRANT ALL ON SCHEMA ${schema} TO public`,
+    database,
+  )
+  const foreign = await refusal(() => openTokenkeep(onPostgres(folder, url.href)))
+  assert.deepEqual([foreign.code, /tables of another program/.test(foreign.message)], ['database_unusable', true])
+  const own = await freshUrl()
+  await (await openTokenkeep(onPostgres(folder, own))).close()
+  await server.admin(
+    `UPDATE ${String(new URL(own).searchParams.get('schema'))}.installation SET version = 1000`,
+    database,
+  )
+  assert.equal((await refusal(() => openTokenkeep(onPostgres(folder, own)))).code, 'newer_database')
+  await server.admin(`CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`)
+  const latin = new URL(server.adminUrl)
+  latin.pathname = '/latin'
+  assert.match((await refusal(() => openTokenkeep(onPostgres(folder, latin.href)))).message, /not UTF8/)
 })

@@ -62,6 +62,12 @@ const SAMPLES = {
   trustedProxies: ['10.0.0.0/8,::1', ['10.0.0.0/8', '::1'], (c) => c.http.trustedProxies, ['10.0.0.0/8', '::1']],
   tlsCertFile: [CERT, CERT, (c) => c.listen.tls?.cert.length, readFileSync(CERT).length],
   tlsKeyFile: [KEY, KEY, (c) => c.listen.tls?.key.length, readFileSync(KEY).length],
+  database: [
+    'postgres://keeper:secret@db:5433/tokens',
+    'postgres://keeper:secret@db:5433/tokens',
+    (c) => c.place.database,
+    'postgres://keeper:secret@db:5433/tokens',
+  ],
   data: ['there', 'there', (c) => c.place.data, join(folder, 'there')],
   keyFile: ['my.key', 'my.key', (c) => c.place.keyFile, join(folder, 'my.key')],
   bodyBytesMax: ['4096', 4096, (c) => c.http.bodyBytesMax, 4096],
@@ -91,7 +97,7 @@ test('every setting can be said by a flag, a variable and a member of the file',
     const byFile = await configured({ flags, file: { [setting.name]: member } })
     assert.deepEqual(find(byFile), expected, setting.name)
     // Where the data are, findPlace asks the variables itself.
-    const left = setting.name === 'data' || setting.name === 'keyFile'
+    const left = ['database', 'data', 'keyFile'].includes(setting.name)
     const byVariable = await configured({ flags, environment: { [variableOf(setting)]: text } })
     assert.deepEqual(find(byVariable), left ? undefined : expected, variableOf(setting))
   }

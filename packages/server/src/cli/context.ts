@@ -46,7 +46,7 @@ async function onThisMachine<Result>(
 ): Promise<Result> {
   const { defaultFolders, openTokenkeep } = await import('@tokenkeep/node')
   const place = findPlace(options, around, () => defaultFolders().data)
-  const isNew = isMissing(place)
+  const isNew = place.postgres === undefined && isMissing(place)
   if (isNew && missing === 'refuse') throw noDatabase(place)
   if (place.chosenBy === 'dev_folder_here') {
     output.aside(`using the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`)

@@ -13,6 +13,11 @@ export interface Place {
   /** The key is `dev.key` in the data folder, which only throw-away data may have. */
   readonly keyBesideData: boolean
   readonly chosenBy: 'option' | 'environment' | 'dev_folder_here' | 'default'
+  /**
+   * The URL of a Postgres database, with its password: for `openTokenkeep` alone. The tokens are there, and only locks and
+   * spill slots in the folder.
+   */
+  readonly postgres?: string
 }
 
 /** What `tokenkeep dev` alone keeps there. */
@@ -26,6 +31,8 @@ export interface DevPlace extends Place {
 export interface PlaceOptions {
   /** `--data` */
   readonly data?: string
+  /** `--database`: the URL of a Postgres database */
+  readonly database?: string
   /** `--key-file` */
   readonly keyFile?: string
 }
@@ -38,10 +45,11 @@ const SERVER_STATE = 'authorization-server.db'
 const DEV_CREDENTIALS = 'dev-credentials.json'
 
 /**
- * Settles where the data are: `--data`, else `TOKENKEEP_DATA`, else what `tokenkeep dev` made in the current folder, else
- * the user's own data folder.
+ * Settles where the data are: `--database`, else `--data`, else `TOKENKEEP_DATABASE`, else `TOKENKEEP_DATA`, else what
+ * `tokenkeep dev` made in the current folder, else the user's own data folder. Beside a database, the folder that is named
+ * has this host's locks and spill slots.
  *
- * The third makes a second terminal beside `npm start` work without a word. It is used only where the key lies beside
+ * What `dev` made here makes a second terminal beside `npm start` work without a word. It is used only where the key lies beside
  * the data, as `dev` alone does it; that key must be readable by this user alone, which no version control keeps, so a
  * folder that was cloned from somebody else is refused later.
  *
@@ -52,6 +60,9 @@ export function findPlace(
   { environment, folder }: Pick<Surroundings, 'environment' | 'folder'>,
   userFolder: () => string,
 ): Place {
+  // The nearer word counts: an option beats a variable.
+  const url = options.database ?? (options.data === undefined ? nonEmpty(environment['TOKENKEEP_DATABASE']) : undefined)
+  if (url !== undefined) return postgresPlace(url, options, { environment, folder }, userFolder)
   const here = join(folder, DEV_FOLDER)
   const given = options.data ?? nonEmpty(environment['TOKENKEEP_DATA'])
   if (given !== undefined) {
@@ -71,6 +82,9 @@ export function findPlace(
  * @throws TokenError `folder_unusable` where there is a database that `dev` did not make
  */
 export function devPlace(options: PlaceOptions, around: Pick<Surroundings, 'environment' | 'folder'>): DevPlace {
+  if (options.database !== undefined) {
+    throw new TokenError('invalid_input', '`tokenkeep dev` keeps its data in a folder: leave --database out')
+  }
   const place = placeIn(resolve(around.folder, options.data ?? DEV_FOLDER), 'option', options, around)
   const devKey = join(place.folder, DEV_KEY_FILE)
   const serverState = join(place.folder, SERVER_STATE)
@@ -86,8 +100,29 @@ export function devPlace(options: PlaceOptions, around: Pick<Surroundings, 'envi
   return { ...place, ...made, ...(otherKey ? {} : { keyFile: devKey, keyBesideData: true }) }
 }
 
-export const openOptionsOf = ({ database, keyFile, keyBesideData }: Place): OpenOptions => ({
-  path: database,
+function postgresPlace(
+  url: string,
+  options: PlaceOptions,
+  around: Pick<Surroundings, 'environment' | 'folder'>,
+  userFolder: () => string,
+): Place {
+  const chosenBy = options.database === undefined ? 'environment' : 'option'
+  const given = options.data ?? nonEmpty(around.environment['TOKENKEEP_DATA'])
+  const folder = given === undefined ? userFolder() : resolve(around.folder, given)
+  const { keyFile } = options
+  const key = keyFile ?? nonEmpty(around.environment['TOKENKEEP_KEY_FILE'])
+  return {
+    folder,
+    database: join(folder, DATABASE),
+    chosenBy,
+    keyBesideData: false,
+    postgres: url,
+    ...(key === undefined ? {} : { keyFile: resolve(around.folder, key) }),
+  }
+}
+
+export const openOptionsOf = ({ database, folder, keyFile, keyBesideData, postgres }: Place): OpenOptions => ({
+  ...(postgres === undefined ? { path: database } : { postgres, stateFolder: folder }),
   keyFile,
   keyBesideData,
 })

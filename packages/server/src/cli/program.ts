@@ -28,6 +28,11 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
       'where the data are (TOKENKEEP_DATA); default: ./.tokenkeep made by `dev`, else per user',
       filled,
     )
+    .option(
+      '--database <url>',
+      'the data are in Postgres (TOKENKEEP_DATABASE, which keeps the password out of the list of processes)',
+      filled,
+    )
     .option('--key-file <file>', 'the master key (TOKENKEEP_KEY_FILE, or TOKENKEEP_KEY: the key itself)', filled)
     .option('--url <url>', 'ask the server there instead of opening the data (TOKENKEEP_URL)', filled)
     .option(

@@ -55,16 +55,23 @@ export function refuseServer({ url, apiKeyFile }: ServerOptions, command: 'dev' 
 }
 
 function namedServer(
-  { url, data }: ServerOptions & PlaceOptions,
+  { url, data, database }: ServerOptions & PlaceOptions,
   environment: Surroundings['environment'],
 ): Pick<ServerPlace, 'url' | 'said'> | null {
   if (url !== undefined) {
     if (data !== undefined)
       throw wrong('--url names a server and --data a folder of this machine: leave one of them out')
+    if (database !== undefined) throw wrong('--url names a server and --database its data: leave one of them out')
     return { url, said: '--url' }
   }
   const fromEnvironment = environment['TOKENKEEP_URL']
-  if (!fromEnvironment || data !== undefined) return null
+  if (!fromEnvironment || data !== undefined || database !== undefined) return null
+  if (environment['TOKENKEEP_DATABASE']) {
+    throw wrong(
+      'TOKENKEEP_URL names a server and TOKENKEEP_DATABASE the data themselves: say which with --url, --database or ' +
+        '--data, or unset one of them',
+    )
+  }
   if (environment['TOKENKEEP_DATA']) {
     throw wrong(
       'TOKENKEEP_URL names a server and TOKENKEEP_DATA a folder of this machine: say which with --url or --data, or ' +

@@ -202,7 +202,13 @@ function placeOf(said: Saying, { environment }: Pick<Surroundings, 'environment'
   }
   const data = path('data')
   const keyFile = said('keyFile')?.by === 'file' && environment['TOKENKEEP_KEY'] ? undefined : path('keyFile')
-  return { ...(data === undefined ? {} : { data }), ...(keyFile === undefined ? {} : { keyFile }) }
+  const url = said('database')
+  const database = url === undefined || url.by === 'variable' ? undefined : url.value
+  return {
+    ...(database === undefined ? {} : { database }),
+    ...(data === undefined ? {} : { data }),
+    ...(keyFile === undefined ? {} : { keyFile }),
+  }
 }
 
 const hostOf = (said: Saying): string => said('host')?.value ?? settingOf('host').default

@@ -1,7 +1,7 @@
 /** `tokenkeep serve`: the data folder of this machine, over HTTP, until a signal. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSystemClock, defaultFolders, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
+import { createSystemClock, defaultFolders, nameOfPostgres, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import type { Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
@@ -31,7 +31,7 @@ export async function serve(context: Context, { flags, version }: ServeArguments
   if (read.kind === 'mistaken') return refuse(context, read.mistakes)
   const { configuration } = read
   const place = findPlace(configuration.place, around, () => defaultFolders().data)
-  const isNew = !existsSync(place.database)
+  const isNew = place.postgres === undefined && !existsSync(place.database)
   if (place.chosenBy === 'dev_folder_here') {
     output.aside(
       `serving the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`,
@@ -52,7 +52,7 @@ export async function serve(context: Context, { flags, version }: ServeArguments
   // Also where telling that it is ready fails: a server that nobody waits for would never end.
   await using app = createApp({ keep, settings: configuration.http, metrics, log, clock: createSystemClock(), version })
   const { url } = await app.listen(configuration.listen)
-  log.info({ url, data: place.folder, version }, 'serving')
+  log.info({ url, ...whereOf(place), version }, 'serving')
   warnOfPlainHttp(configuration, log)
   await tellReady(context, { url, place, isNew, keep, publicUrl: configuration.http.publicUrl })
 
@@ -96,11 +96,11 @@ async function tellReady(
   { url, publicUrl, place, isNew, keep }: ReadyFacts,
 ): Promise<void> {
   if (output.json) {
-    output.line({ ready: true, url, ...(publicUrl === null ? {} : { publicUrl }), data: place.folder })
+    output.line({ ready: true, url, ...(publicUrl === null ? {} : { publicUrl }), ...whereOf(place) })
     return
   }
   const facts: (readonly [string, string])[] = [
-    ['  data', place.folder],
+    ...Object.entries(whereOf(place)).map(([what, where]) => [`  ${what}`, where] as const),
     ['  key', place.keyFile ?? keyElsewhere(around)],
   ]
   if (publicUrl !== null) facts.unshift(['  public URL', publicUrl])
@@ -114,12 +114,18 @@ async function tellReady(
   output.text(`${lines.join('\n')}\n`)
 }
 
+/** Without the password of a database. */
+const whereOf = ({ folder, postgres }: Place): Readonly<Record<string, string>> =>
+  postgres === undefined ? { data: folder } : { database: nameOfPostgres(postgres), data: folder }
+
 const keyElsewhere = ({ environment }: Surroundings): string =>
   environment['TOKENKEEP_KEY'] ? 'TOKENKEEP_KEY' : join(defaultFolders().config, 'tokenkeep.key')
 
 /** On the same data, also where they were named by an option or a file. */
-function keyCommand({ chosenBy, folder, keyFile }: Place): string {
-  const where = chosenBy === 'option' ? ` --data ${shellWord(folder)}` : ''
+function keyCommand({ chosenBy, folder, keyFile, postgres }: Place): string {
+  // The URL of a database holds a password, which is not for a screen.
+  const here = postgres === undefined ? ` --data ${shellWord(folder)}` : ' --database URL'
+  const where = chosenBy === 'option' ? here : ''
   const key = chosenBy === 'option' && keyFile !== undefined ? ` --key-file ${shellWord(keyFile)}` : ''
   return `tokenkeep${where}${key} key create --name ops --scope admin`
 }

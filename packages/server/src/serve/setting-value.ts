@@ -1,5 +1,6 @@
 /** What a value of each kind of setting must be. Messages are the ends of sentences, and never repeat the value. */
 import { isIP } from 'node:net'
+import { nameOfPostgres } from '@tokenkeep/node'
 import { z } from 'zod'
 import { LOG_LEVELS, type SettingKind } from './setting.ts'
 
@@ -24,6 +25,7 @@ export function fromText(kind: SettingKind, text: string): unknown {
         .filter((one) => one !== '')
     case 'host':
     case 'url':
+    case 'postgres':
     case 'path':
     case 'log_level':
       return text
@@ -59,6 +61,10 @@ const SCHEMAS = {
     const says = 'must be a URL that begins with https:// or http://, without user, query and fragment'
     return z.string(says).refine(isPlainUrl, says).transform(withoutSlash)
   },
+  postgres: () => {
+    const says = 'must be the URL of a Postgres database: postgres://user:password@host:port/database'
+    return z.string(says).max(4096, 'is too long').refine(isPostgresUrl, says)
+  },
   path: () => z.string('must be the path of a file or folder').min(1, 'must not be empty').max(4096, 'is too long'),
   hosts: () =>
     list(
@@ -74,6 +80,15 @@ const SCHEMAS = {
 const isHostName = (text: string): boolean =>
   /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(text) &&
   !/(^|\.)\d+$/.test(text)
+
+function isPostgresUrl(text: string): boolean {
+  try {
+    nameOfPostgres(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 function isPlainUrl(text: string): boolean {
   const url = URL.parse(text)

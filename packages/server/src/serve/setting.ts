@@ -9,7 +9,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export type SettingKind =
   | { readonly of: 'whole' | 'seconds'; readonly min: number; readonly max: number }
-  | { readonly of: 'host' | 'url' | 'path' | 'hosts' | 'proxies' | 'log_level' }
+  | { readonly of: 'host' | 'url' | 'postgres' | 'path' | 'hosts' | 'proxies' | 'log_level' }
 
 export interface Setting {
   /** The member in the file. Flag and variable are made from it. */
@@ -59,6 +59,13 @@ export const SETTINGS = [
     help: 'the certificate and its chain (PEM): then https is spoken; read once, at the start',
   },
   { name: 'tlsKeyFile', kind: { of: 'path' }, default: undefined, help: 'its private key (PEM, without passphrase)' },
+  {
+    name: 'database',
+    everywhere: true,
+    kind: { of: 'postgres' },
+    default: undefined,
+    help: 'keep the data in Postgres, by its URL; better in the variable, because others can see the options of a program',
+  },
   {
     name: 'data',
     everywhere: true,
@@ -154,6 +161,7 @@ export const PLACEHOLDERS = {
   seconds: 'seconds',
   host: 'address',
   url: 'url',
+  postgres: 'url',
   path: 'file',
   hosts: 'name',
   proxies: 'address',
