@@ -162,7 +162,8 @@ const when = (why: Why, at: UnixMs, now: Moment): Schedule =>
 
 /** The wall time at which `wait` will surely have passed since `from`. */
 const surelyAfter = (from: Moment, wait: DurationMs, now: Moment): UnixMs =>
-  later(now.wall, ms(Math.max(0, wait - surelyElapsed(from, now))))
+  // Whole milliseconds, rounded up: a store's clock knows fractions, and people and other programs are told this moment.
+  later(now.wall, ms(Math.ceil(Math.max(0, wait - surelyElapsed(from, now)))))
 
 function whenBackOffEnds(backOff: BackOff | null, policy: Policy, now: Moment, waited: boolean): UnixMs {
   if (backOff === null) return now.wall
@@ -196,7 +197,7 @@ function whenToConfirm(facts: Facts, state: Suspect, policy: Policy, now: Moment
   const endsAt = facts.refreshToken?.endsAt ?? null
   if (endsAt === null) return at
   const leftMs = since(firstRefusedAt.wall, endsAt)
-  return earliest(at, later(firstRefusedAt.wall, ms((leftMs * refusals) / 3)))
+  return earliest(at, later(firstRefusedAt.wall, ms(Math.ceil((leftMs * refusals) / 3))))
 }
 
 function whenDoubtAllows(
