@@ -3,9 +3,10 @@
  * bit an entry, so that a hit moves nothing.
  */
 import type { OpenedAccessToken, View } from './connection.ts'
+import { older } from './decide.ts'
 import { handOut, type HandOut } from './handout.ts'
 import type { ConnectionId, Fence, Revision, Uid } from './ids.ts'
-import { owedTtlMs, type Numbers } from './policy.ts'
+import { CLOCK_JUMP_MS, owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now, type UnixMs } from './time.ts'
 import type { VariantKey } from './variant.ts'
@@ -63,7 +64,11 @@ export interface Cache {
    * more, and what a refresh under way there is going to end.
    */
   heard(view: View, now: Now): void
+  /** How much older a token of the view is than the wall clock says, which was set back since it was remembered; else 0. */
+  olderByMs(view: View, variant: VariantKey, now: Now): DurationMs
   drop(uid: Uid): void
+  /** Whatever is remembered is looked up again before it is handed out. */
+  readAgain(): void
   /** Uids used within the last minute with the revision remembered; to be called once a second. */
   usedLately(): readonly (readonly [Uid, Revision])[]
   /** The same, limited to those that were heard of, at any time. */
@@ -139,16 +144,26 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     return [...used]
   }
 
-  const keep = (view: View, token: OpenedAccessToken, now: Now, by: Pick<Entry, 'used' | 'recent'>): HandOut => {
+  const olderBy = (entry: Entry, token: Pick<OpenedAccessToken, 'fence' | 'expiresAt'>, now: Now): DurationMs => {
+    if (entry.fence !== token.fence) return ms(0)
+    const leftMs = entry.expiresAt - entry.putAt.wall - since(entry.putAt.mono, now.mono)
+    const byMs = token.expiresAt - now.wall - leftMs
+    return ms(byMs > CLOCK_JUMP_MS ? byMs : 0)
+  }
+
+  const keep = (view: View, read: OpenedAccessToken, now: Now, by: Pick<Entry, 'used' | 'recent'>): HandOut => {
     const { uid, id, revision, scope, createdAt } = view.row
-    const key = cacheKey(id, token.variant)
+    const key = cacheKey(id, read.variant)
     const old = entries.get(key)
+    // In memory a token is as old as the larger clock says: the store knows the wall clock alone.
+    const token = old?.uid === uid ? older(read, olderBy(old, read, now)) : read
     // A lower revision never replaces a higher one, nor a deleted connection the one that has its id now: what was read
     // first can come back last.
     if (old !== undefined && (old.uid === uid ? old.revision > revision : old.createdAt > createdAt))
       return handOut(token, scope)
     // A thousand callers who shared one refresh put it once.
-    if (old !== undefined && old.uid === uid && old.revision === revision && old.fence === token.fence) {
+    const known = old?.uid === uid && old.revision === revision && old.fence === token.fence
+    if (old !== undefined && known && old.expiresAt === token.expiresAt) {
       if (by.used) use(old)
       return old.handOut
     }
@@ -235,8 +250,16 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     },
     put: (view, token, now) => keep(view, token, now, { used: true, recent: RECENT_SECONDS }),
     remember: (view, token, now) => void keep(view, token, now, { used: false, recent: RECENT_SECONDS }),
+    olderByMs({ row, accessTokens }, variant, now) {
+      const entry = entries.get(cacheKey(row.id, variant))
+      const token = accessTokens.find((each) => each.variant === variant)
+      return entry === undefined || token === undefined || entry.uid !== row.uid ? ms(0) : olderBy(entry, token, now)
+    },
     drop(uid) {
       for (const entry of entriesOf(uid)) remove(entry)
+    },
+    readAgain() {
+      for (const entry of entries.values()) entry.recent = 0
     },
     usedLately() {
       const used = recentOf(entries.values())

@@ -13,6 +13,8 @@ export interface Asked {
   readonly minTtlMs: DurationMs | null
   /** The fence that the caller saw first: an access token of a later one is fresh to it, however short its life. */
   readonly sawFence: Fence | null
+  /** So much older than the wall clock says is the token, as this process remembers it: the wall clock was set back. */
+  readonly olderByMs: DurationMs
 }
 
 /** Why no access token can be handed out now. */
@@ -43,7 +45,8 @@ export type Decision =
 export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): Decision {
   const { terms } = view
   const facts = factsOf(view)
-  const kept = view.accessTokens.find((token) => token.variant === asked.variant.key) ?? null
+  const found = view.accessTokens.find((token) => token.variant === asked.variant.key)
+  const kept = found === undefined ? null : older(found, asked.olderByMs)
   const token =
     kept !== null && facts.signedOutAt === null && kept.refusedAt === null && kept.expiresAt > now.wall ? kept : null
   const { status } = view.row.state
@@ -82,6 +85,12 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
   if (living !== null) return { action: 'hand_out', token: living, ahead: null }
   return at.kind === 'later' ? { action: 'wait', until: at.at, refusal } : { action: 'refuse', refusal }
 }
+
+/** The token as it would read had the wall clock not been set back since. */
+export const older = (token: OpenedAccessToken, byMs: DurationMs): OpenedAccessToken =>
+  byMs === 0
+    ? token
+    : { ...token, sentAt: later(token.sentAt, ms(-byMs)), expiresAt: later(token.expiresAt, ms(-byMs)) }
 
 /** The part of a view that `schedule` decides by. */
 export const factsOf = (view: View): Facts => ({

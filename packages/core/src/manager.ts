@@ -119,7 +119,8 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       if (closed) throw closedError()
       if ('accessToken' in view) return view
       const meant = variantFor(view, variant)
-      const decision = decide(view, { variant: meant, minTtlMs, sawFence }, owner, view.readAt.store)
+      const olderByMs = cache.olderByMs(view, meant.key, view.readAt.local)
+      const decision = decide(view, { variant: meant, minTtlMs, sawFence, olderByMs }, owner, view.readAt.store)
       sawFence ??= view.row.fence
       if ('meanwhile' in decision && decision.meanwhile !== null) {
         // Said once for the whole request: half of what is left, again and again, is all of it.

@@ -105,6 +105,8 @@ export const PROBE_EVERY_MS = ms(250)
  * asked for so much longer. A look at one takes a few microseconds, so looking takes less than a tenth of the time.
  */
 export const PAUSE_AFTER_EACH_MS = ms(0.05)
+/** Where the wall clock and the monotonic one count so differently, that is no drift: one of them jumped. */
+export const CLOCK_JUMP_MS = seconds(2)
 
 const check = (relation: boolean, sentence: string): void => {
   if (!relation) throw new Error(`policy: ${sentence}`)

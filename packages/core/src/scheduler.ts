@@ -5,8 +5,8 @@
  */
 import type { View } from './connection.ts'
 import type { Manager } from './manager.ts'
-import type { Uid } from './ids.ts'
-import { COMPARE_EVERY_MS, LOOK_REMEMBERING_MS, PAUSE_AFTER_EACH_MS } from './policy.ts'
+import type { ConnectionId, Uid } from './ids.ts'
+import { CLOCK_JUMP_MS, COMPARE_EVERY_MS, LOOK_REMEMBERING_MS, PAUSE_AFTER_EACH_MS } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { later, ms, since, type MonoMs } from './time.ts'
 
@@ -46,6 +46,12 @@ export function startScheduler(
   /** When something was handed out last, as far as that is looked at: once a second. Null: not lately. */
   let handedOutAt: MonoMs | null = null
   let noting = false
+  /** The clocks as they were at the last round. */
+  let lastRound = clock.now()
+  /** The wall clock was set back: until this moment it has not caught up with what was written before. */
+  let behindUntil: MonoMs | null = null
+  /** The last connection of the page that was looked at last. */
+  const looked = new Map<'in_doubt' | 'suspect', ConnectionId>()
   /** Before this moment notices are left alone. */
   let listensFrom: MonoMs = clock.now().mono
   /** Ends the pause between two looks. */
@@ -60,11 +66,13 @@ export function startScheduler(
       // Nobody waits for these; each settles by itself, and what fails stays due.
       tend(view, finish).catch(() => undefined)
     }
+    if (behindUntil !== null) await lookThrough(finish)
     // Also where nobody waits for the one who died: a grace window does not wait for the end of its lease.
     await manager.watches.buryTheDead(PROBES)
   }
 
   const round = async (): Promise<void> => {
+    noteJump()
     // What was written up to now is read here.
     listener.take()
     try {
@@ -73,6 +81,31 @@ export function startScheduler(
     } finally {
       // Whether or not others wrote: a window may be closing.
       await doWhatIsDue()
+    }
+  }
+
+  /** One of the clocks jumped since the last round where they count differently. */
+  const noteJump = (): void => {
+    const now = clock.now()
+    const jumpMs = since(lastRound.wall, now.wall) - since(lastRound.mono, now.mono)
+    lastRound = now
+    if (behindUntil !== null && now.mono >= behindUntil) behindUntil = null
+    if (Math.abs(jumpMs) <= CLOCK_JUMP_MS) return
+    cache.readAgain()
+    if (jumpMs < 0) behindUntil = later(behindUntil ?? now.mono, ms(-jumpMs))
+  }
+
+  /**
+   * After the wall clock was set back, all that is due by what was written before comes late by as much. The window of a
+   * doubt does not wait for that, so whatever waits is looked at in turn, a page a second.
+   */
+  const lookThrough = async (finishIt: (view: View) => Promise<void>): Promise<void> => {
+    for (const status of ['in_doubt', 'suspect'] as const) {
+      const page = await store.list({ status, limit: BATCH, after: looked.get(status) })
+      const last = page.length < BATCH ? undefined : page.at(-1)
+      if (last === undefined) looked.delete(status)
+      else looked.set(status, last.row.id)
+      for (const view of page) tend(view, finishIt).catch(() => undefined)
     }
   }
 

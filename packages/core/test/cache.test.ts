@@ -234,9 +234,15 @@ test('what was not used for a minute is looked up again before it is handed out'
 // ---- what others wrote ---------------------------------------------------------------------------------------------
 
 const MOMENT = { boot: 'b', at: 0 as MonoMs, wall: WALL as UnixMs }
-const heard = (cache: Cache, given: Given, row: Partial<View['row']> = {}, tokens = [token(given)]): void => {
+const heard = (
+  cache: Cache,
+  given: Given,
+  row: Partial<View['row']> = {},
+  tokens = [token(given)],
+  at: Now = now(1),
+): void => {
   const seen = view(given)
-  cache.heard({ ...seen, row: { ...seen.row, ...row }, accessTokens: tokens }, now(1))
+  cache.heard({ ...seen, row: { ...seen.row, ...row }, accessTokens: tokens }, at)
 }
 
 test('what another process wrote takes the place of what is remembered', () => {
@@ -252,6 +258,17 @@ test('what is heard late does not take the place of what was written later', () 
   heard(cache, { revision: 2, token: 'older', fence: 2 })
   heard(cache, { revision: 2 }, { signedOutAt: MOMENT })
   assert.equal(fresh(cache, now(2)), 'newest')
+})
+
+test('a token that is read again after the clock was set back is no younger for it', () => {
+  const cache = of()
+  put(cache)
+  heard(cache, { revision: 2 }, {}, [token()], now(-H, 10 * MIN))
+  assert.equal(fresh(cache, now(-20 * MIN, 50 * MIN)), 'secret')
+  assert.equal(fresh(cache, now(-15 * MIN, 55 * MIN)), undefined)
+  // Another token is as old as it says.
+  heard(cache, { revision: 3, fence: 2 }, {}, [token({ fence: 2 })], now(-15 * MIN, 55 * MIN))
+  assert.equal(fresh(cache, now(-5 * MIN, 65 * MIN)), 'secret')
 })
 
 test('what is not remembered is not remembered because others wrote it', () => {

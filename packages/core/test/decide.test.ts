@@ -114,7 +114,13 @@ const decided = (given: Given, asked: Partial<Asked> & { ttl?: number } = {}): s
   brief(
     decide(
       view(given),
-      { variant: FULL, minTtlMs: asked.ttl === undefined ? null : ms(asked.ttl), sawFence: null, ...asked },
+      {
+        variant: FULL,
+        minTtlMs: asked.ttl === undefined ? null : ms(asked.ttl),
+        sawFence: null,
+        olderByMs: ms(0),
+        ...asked,
+      },
       ME,
       NOW,
     ),

@@ -139,8 +139,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
   let rotations = 0
   const server = { current: 'rt-0', before: '', rotatedAt: 0, graceMs: 0, dead: false, expiresIn: 3_600 }
 
-  const now = (): Now => ({ wall: (START + at) as UnixMs, mono: at as MonoMs })
-  const moment = (): Moment => ({ boot: 'b', at: at as MonoMs, wall: (START + at) as UnixMs })
+  /** By how much the wall clock was set. */
+  let step = 0
+  const wall = (): UnixMs => (START + at + step) as UnixMs
+  const now = (): Now => ({ wall: wall(), mono: at as MonoMs })
+  const moment = (): Moment => ({ boot: 'b', at: at as MonoMs, wall: wall() })
   const clock: Clock = {
     now,
     tick: () => clock.alarm(ms(50)).rung,
@@ -265,7 +268,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const { status } = found.state
         return status === 'deleting' || status === 'erased' ? { kind: 'gone', because: status } : viewed(found)
       },
-      list: async () => [...rows.values()].map(viewed),
+      list: async ({ status, limit, after = '' }) =>
+        [...rows.values()]
+          .filter(({ id, state }) => id > after && (status === undefined || state.status === status))
+          .sort((one, other) => (one.id < other.id ? -1 : 1))
+          .slice(0, limit)
+          .map(viewed),
       create: async (draft) => write(born(draft, terms, writing())),
       async acquire(seen, why, attempt, _room, usedAt) {
         failing('acquire')
@@ -315,8 +323,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       async due({ limit }) {
         failing('due')
-        const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= START + at).slice(0, limit)
-        return claimed.map((each) => write({ ...each, dueAt: (START + at + 30 * S) as UnixMs }))
+        const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= wall()).slice(0, limit)
+        return claimed.map((each) => write({ ...each, dueAt: (wall() + terms.policy.leaseMs) as UnixMs }))
       },
       async changes(uids) {
         failing('changes')
@@ -457,6 +465,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
     at: () => at,
     row: () => living('x') ?? assert.fail('no connection x'),
     connectIn: (afterMs: number) => void (connectMs = afterMs),
+    /** Sets the wall clock, which every process and the store read, forward or back. */
+    setClock: (byMs: number) => void (step += byMs),
     reads: () => reads,
     roomsTaken: () => roomsTaken,
     events,
