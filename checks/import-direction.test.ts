@@ -23,6 +23,7 @@ const AWAITING: Readonly<Record<string, string>> = {
   manager: 'the one path, in its order',
   refresh: 'one refresh, step by step',
   flight: 'who shares a refresh',
+  gate: 'the turn at a provider',
   wait: 'another process that presents',
   spill: 'a slot on disk, and its replay',
   connections: 'import, reconnect, delete',

@@ -10,6 +10,7 @@ import { written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import type { Draft } from './ports.ts'
 import { later, ms, type UnixMs } from './time.ts'
+import { URGENCIES } from './urgency.ts'
 
 /** The row of an imported connection. */
 export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRow {
@@ -39,6 +40,7 @@ export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRo
     forced: null,
     usedAt: null,
     dueAt: null,
+    urgency: URGENCIES.soon,
     createdAt: now.wall,
     updatedAt: now.wall,
   }

@@ -32,6 +32,7 @@ import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
 import type { GrantType } from './provider.ts'
 import type { AccessToken, Sealed } from './secret.ts'
+import type { Urgency } from './urgency.ts'
 import type { VariantKey } from './variant.ts'
 
 /** Why only a person can revive a connection. */
@@ -260,6 +261,8 @@ export interface ConnectionRow {
   readonly usedAt: UnixMs | null
   /** When something has to happen by itself; never null in a state that waits for something. */
   readonly dueAt: UnixMs | null
+  /** How pressing that is: the order in which due work is claimed. */
+  readonly urgency: Urgency
   readonly createdAt: UnixMs
   readonly updatedAt: UnixMs
 }

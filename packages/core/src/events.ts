@@ -1,13 +1,19 @@
 import type { BlockedReason, NeedsUserReason, Why } from './connection.ts'
-import type { ConnectionId, Fence, Fingerprint, Generation, ProviderId, Uid } from './ids.ts'
+import type { ClientId, ConnectionId, Fence, Fingerprint, Generation, ProviderId, Uid } from './ids.ts'
 import type { InDoubtBecause, UnavailableBecause } from './grant.ts'
-import type { UnixMs } from './time.ts'
+import type { DurationMs, UnixMs } from './time.ts'
 
 interface Of {
   readonly at: UnixMs
   readonly connection: ConnectionId
   readonly uid: Uid
   readonly provider: ProviderId
+}
+
+interface OfClient {
+  readonly at: UnixMs
+  readonly provider: ProviderId
+  readonly client: ClientId
 }
 
 /**
@@ -70,6 +76,13 @@ export type TokenkeepEvent =
   /** It lost to a later answer, and is kept as a last resort. */
   | (Of & { readonly type: 'answer_kept_as_sibling'; readonly fence: Fence })
   | (Of & { readonly type: 'replayed'; readonly fence: Fence })
+  /** So many connections of this client got no answer, with none in between: what can wait is held back. */
+  | (OfClient & { readonly type: 'circuit_opened'; readonly connections: number })
+  | (OfClient & { readonly type: 'circuit_closed'; readonly openMs: DurationMs })
+  /** The provider said 429 with `Retry-After`: what can wait is held back for that time, a minute at most. */
+  | (OfClient & { readonly type: 'rate_limited'; readonly waitMs: DurationMs })
+  /** The provider refuses the client itself, seen on two connections: told once until it takes it again. */
+  | (OfClient & { readonly type: 'client_refused'; readonly word: string | null; readonly retryAt: UnixMs })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }
 
 export type EventType = TokenkeepEvent['type']

@@ -24,7 +24,13 @@ export { FULL, parseVariant, variantOf } from './variant.ts'
 export type { Variant, VariantKey } from './variant.ts'
 
 // Providers and clients
-export { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, TOKEN_ENDPOINT_AUTH_METHODS } from './provider.ts'
+export {
+  CONCURRENCY_UNSAID,
+  NO_WORDS,
+  STANDARD_ANSWER,
+  STANDARD_REQUEST,
+  TOKEN_ENDPOINT_AUTH_METHODS,
+} from './provider.ts'
 export type {
   AnswerShape,
   Client,
@@ -46,6 +52,8 @@ export type * from './connection.ts'
 // Rules
 export { NUMBERS, policyOf, TICK_MS } from './policy.ts'
 export type { Numbers, Policy, Terms } from './policy.ts'
+export { HELD_BACK, URGENCIES } from './urgency.ts'
+export type { Urgency } from './urgency.ts'
 export { schedule, dueAt } from './schedule.ts'
 export type { Facts, Schedule } from './schedule.ts'
 export { acquire, lend, maySend, openAttempt, renew } from './lease.ts'
@@ -68,6 +76,7 @@ export type { ConnectionInfo, Connections, Custody } from './connections.ts'
 export type { ConnectionInput, ListOptions, SignInInput } from './connection-input.ts'
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'
+export type { Gate, Standing } from './gate.ts'
 export type { HandOut } from './handout.ts'
 
 // Ports, events, failures

@@ -19,6 +19,7 @@ import type { Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
 import { counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
+import { urgencyOf } from './urgency.ts'
 import {
   later,
   laterMoment,
@@ -313,5 +314,6 @@ export function written(row: ConnectionRow, terms: Terms, owner: OwnerId, now: M
   const due = dueAt(row, terms, owner, now)
   // Jitter makes fractions; a whole millisecond later is never too early.
   const whole = due === null ? null : (Math.ceil(due) as UnixMs)
-  return { ...row, revision: next(row.revision), dueAt: whole, updatedAt: now.wall }
+  const urgency = urgencyOf(row, terms, whole ?? now.wall, now)
+  return { ...row, revision: next(row.revision), dueAt: whole, urgency, updatedAt: now.wall }
 }

@@ -8,13 +8,16 @@ import type { OpenedAccessToken, View } from './connection.ts'
 import { decide, factsOf, patienceWith, variantFor, type Asked, type Decision, type Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
+import { createGate, type Gate, type Standing } from './gate.ts'
+import type { Outcome } from './grant.ts'
 import { closedError, errorFor, goneError, handOut, scopeRefused, unreadable, type HandOut } from './handout.ts'
 import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
 import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
-import { refresh, type Refreshed } from './refresh.ts'
+import { refresh, type Refreshed, type Refreshing } from './refresh.ts'
 import { schedule } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now } from './time.ts'
+import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
 import { FULL, parseVariant, type Variant } from './variant.ts'
 import { createWatches, type Watches } from './wait.ts'
 
@@ -37,6 +40,7 @@ export interface Manager {
   readonly cache: Cache
   readonly flights: Flights
   readonly watches: Watches
+  readonly gate: Gate
   readonly numbers: Numbers
   /** From now on no refresh begins here. What lives is handed out, and who waits for a refresh on its way gets its token. */
   stopRefreshing(): void
@@ -68,7 +72,8 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
   const glance = options.glance ?? clock.now
   const cache = createCache(options.cacheBytes, numbers)
   const watches = createWatches(ports, owner)
-  const flights = createFlights((of) => refresh(ports, of))
+  const gate = createGate(ports, numbers)
+  const flights = createFlights((of) => inTurn(ports, gate, of))
   let closed = false
   let refreshes = true
   /** The last refresh could not be written down, so nothing was sent. */
@@ -129,13 +134,26 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       }
       const got = await follow(decision, view, meant, decision.action === 'wait' ? until : betterUntil)
       if (got !== null) return got
-      if (clock.now().mono >= until) throw tooLate(id)
+      if (clock.now().mono >= until) throw tooLate(view, wantedUrgency(urgencyNow(view)))
     }
   }
 
   /** Whose fault it is that time ran out: ours as well, where the last refresh could not be written down. */
-  const tooLate = (id: string): TokenError =>
-    writeFailed ? notWritten(id) : errorFor({ code: 'unavailable', retryAt: null }, id)
+  const tooLate = (view: View, urgency: Urgency): TokenError => {
+    const { id } = view.row
+    if (writeFailed) return notWritten(id)
+    const held = gate.standing(view, urgency)
+    return held === null ? errorFor({ code: 'unavailable', retryAt: null }, id) : heldBack(held, id)
+  }
+
+  const heldBack = ({ because, until }: Standing, id: string): TokenError => {
+    const now = clock.now()
+    const retryAt = later(now.wall, ms(Math.ceil(since(now.mono, until))))
+    return errorFor(
+      because === 'client' ? { code: 'blocked', reason: 'client', retryAt } : { code: 'unavailable', retryAt },
+      id,
+    )
+  }
 
   /** Until when a caller with a living token waits for a better one. */
   const betterBy = (token: OpenedAccessToken, view: View, until: MonoMs): MonoMs => {
@@ -148,7 +166,9 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     const { id, uid, grant } = view.row
     switch (decision.action) {
       case 'hand_out':
-        if (decision.ahead !== null && refreshes) launch(view, decision.ahead, variant, { wanted: true })
+        // What would be held back is not begun: the next hand-out, or the scheduler, sees when it may go.
+        if (decision.ahead !== null && refreshes && gate.standing(view, URGENCIES.ahead) === null)
+          launch(view, decision.ahead, variant, { wanted: true, urgency: URGENCIES.ahead })
         // About to be ended by our own refresh: remembered, it would be handed out beyond that.
         if (view.terms.provider.refreshKillsAccessToken && flights.of(uid) !== undefined)
           return handOut(decision.token, view.row.scope)
@@ -178,10 +198,19 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
           if (decision.meanwhile === null) throw closedError()
           return handOut(decision.meanwhile, view.row.scope)
         }
-        const flight = launch(view, decision.why, variant, { wanted: true })
+        const urgency = wantedUrgency(urgencyNow(view))
+        const held = flights.of(uid) === undefined ? gate.standing(view, urgency) : null
+        if (decision.meanwhile !== null && (held !== null || gate.isQueued(uid))) {
+          return handOut(decision.meanwhile, view.row.scope)
+        }
+        if (held !== null && held.until > until) throw heldBack(held, id)
+        // With a living token in hand nobody waits for a turn.
+        const waits = decision.meanwhile === null || flights.of(uid) !== undefined || gate.isOpen(view, urgency)
+        const flight = launch(view, decision.why, variant, { wanted: true, urgency: waits ? urgency : URGENCIES.ahead })
+        if (!waits && decision.meanwhile !== null) return handOut(decision.meanwhile, view.row.scope)
         const flown = await within(flight.done, left(until))
         if (flown === 'deadline') {
-          if (decision.meanwhile === null) throw tooLate(id)
+          if (decision.meanwhile === null) throw tooLate(view, urgency)
           return handOut(decision.meanwhile, view.row.scope)
         }
         return shares(flight, grant, variant.key) ? land(flown, view, variant, decision.meanwhile, id) : null
@@ -216,6 +245,11 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         if (flown.kind === 'no_room' && flown.because === 'no_key') throw unreadable('no_key', id)
         await clock.alarm(numbers.pollCapMs).rung
         return null
+      case 'held_back':
+        // Its turn did not come. Whoever still waits goes to the end of the queue.
+        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (!refreshes) throw closedError()
+        return null
       case 'busy':
       case 'moved':
       case 'not_yet':
@@ -232,12 +266,15 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
     view: View,
     why: Parameters<typeof flights.start>[0]['why'],
     variant: Variant,
-    by: { wanted: boolean },
+    by: { readonly wanted: boolean; readonly urgency: Urgency },
   ): Flight => {
     const open = flights.of(view.row.uid)
-    if (open !== undefined) return open
+    if (open !== undefined) {
+      if (by.urgency <= URGENCIES.caller) gate.raise(view.row.uid)
+      return open
+    }
     const used = by.wanted || cache.wasUsed(view.row.uid)
-    const flight = flights.start({ view, why, variant, usedAt: used ? clock.now().wall : null })
+    const flight = flights.start({ view, why, variant, usedAt: used ? clock.now().wall : null, urgency: by.urgency })
     // From now on callers look into the store, and wait.
     if (view.terms.provider.refreshKillsAccessToken) cache.drop(view.row.uid)
     // What a refresh in the background brings is remembered, too, so that the next caller need not look.
@@ -310,23 +347,58 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         return
       }
       const at = schedule(factsOf(view), view.terms, owner, view.readAt.store, false)
-      if (at.kind === 'now') await launch(view, at.why, FULL, { wanted: false }).done
+      if (at.kind === 'now') await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
     },
     cache,
     flights,
     watches,
+    gate,
     numbers,
     stopRefreshing() {
       refreshes = false
+      // What waits for its turn has not begun.
+      gate.close()
     },
     async close(withinMs) {
       closed = true
+      gate.close()
       watches.close()
       const ended = await within(flights.landed(), withinMs)
       cache.clear()
       return ended === 'deadline' ? 'flying' : 'landed'
     },
   }
+}
+
+/** How pressing a presentation of this connection is now, as far as it knows itself. */
+const urgencyNow = (view: View): Urgency =>
+  urgencyOf(factsOf(view), view.terms, view.readAt.store.wall, view.readAt.store)
+
+/** One refresh, in its turn. */
+async function inTurn(ports: Ports, gate: Gate, of: Refreshing): Promise<Refreshed> {
+  const pass = await gate.enter(of.view, of.urgency)
+  if (pass.kind === 'held_back') return pass
+  let outcome: Outcome | null = null
+  try {
+    const flown = await (pass.waited ? refreshAnew(ports, of) : refresh(ports, of))
+    if (flown.kind === 'ended') outcome = flown.outcome
+    return flown
+  } finally {
+    pass.leave(outcome)
+  }
+}
+
+/** After a wait the provider may have moved, and the connection been refreshed by others: it is read again. */
+async function refreshAnew(ports: Ports, of: Refreshing): Promise<Refreshed> {
+  const { at, row } = of.view
+  const view = await ports.store.read(row.id).catch((error: unknown) => {
+    if (error instanceof TokenError && error.retryable) return null
+    throw error
+  })
+  if (view === null) return { kind: 'store_unavailable' }
+  if ('kind' in view) return view
+  const same = view.at.uid === at.uid && view.at.grant === at.grant && view.at.fence === at.fence
+  return same ? refresh(ports, { ...of, view }) : { kind: 'moved' }
 }
 
 /** Names what is asked for; null: it is asked for in a way that has to be looked at first. */

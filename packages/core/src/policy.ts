@@ -47,6 +47,12 @@ export interface Numbers {
   readonly cacheWithoutStoreMs: DurationMs
   readonly revokeTriedMs: DurationMs
   readonly tombstoneMs: DurationMs
+  readonly breakerConnections: number
+  readonly breakerWithinMs: DurationMs
+  readonly breakerCallerEveryMs: DurationMs
+  readonly breakerProbeFirstMs: DurationMs
+  readonly breakerProbeCapMs: DurationMs
+  readonly pauseMostMs: DurationMs
 }
 
 export const NUMBERS: Numbers = {
@@ -84,6 +90,12 @@ export const NUMBERS: Numbers = {
   cacheWithoutStoreMs: minutes(5), // Cached tokens are handed out while the store is away, for so long.
   revokeTriedMs: days(3), // Then a deleted connection is erased, revoked or not.
   tombstoneMs: days(30), // A late answer to a deleted connection is still recognised.
+  breakerConnections: 3, // One connection can have trouble of its own, and two by chance.
+  breakerWithinMs: seconds(30), // Older failures are of another trouble.
+  breakerCallerEveryMs: seconds(1), // Callers notice the end of an outage at once; a server in trouble hardly notices them.
+  breakerProbeFirstMs: seconds(1), // The most urgent due work goes now and then, too: first soon, for most outages are short,
+  breakerProbeCapMs: seconds(30), // then rarely, and never more rarely than one lease.
+  pauseMostMs: minutes(1), // After a 429: what it says of one client need not be true of all its connections for longer.
 }
 
 /** One tick of the running event loop (`Clock.tick`), in which the deadlines of an answer are counted. */

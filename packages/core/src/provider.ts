@@ -94,6 +94,9 @@ export const STANDARD_ANSWER: AnswerShape = {
   scopeSeparator: ' ',
 }
 
+/** Half of the slots of a manager: a provider that hangs leaves the others room. */
+export const CONCURRENCY_UNSAID = 32
+
 /** An authorization server as data. Nothing in the code branches on its name. */
 export interface Provider {
   readonly id: ProviderId
@@ -119,6 +122,10 @@ export interface Provider {
   readonly refreshTokenIdleMs: DurationMs | null
   /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so. */
   readonly refreshTokenAbsoluteMs: DurationMs | null
+  /** So many presentations a minute from one process at most. Null: not limited. */
+  readonly requestsPerMinute: number | null
+  /** So many presentations at once from one process at most. Null: not limited. */
+  readonly concurrency: number | null
   readonly words: ProviderWords
   readonly request: RequestShape
   readonly answer: AnswerShape

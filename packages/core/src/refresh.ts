@@ -7,6 +7,7 @@ import type { SealedGrant, View, Why } from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import { assertNever, TokenError } from './failures.ts'
 import { formFor, judge, type Answer, type End, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
+import type { HeldBack } from './gate.ts'
 import type { AttemptId, Serial } from './ids.ts'
 import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
@@ -14,6 +15,7 @@ import type { OpenedClient } from './provider.ts'
 import { TICK_MS } from './policy.ts'
 import { settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'
+import type { Urgency } from './urgency.ts'
 import type { Variant } from './variant.ts'
 
 /** How a refresh went, for whoever waits for it. */
@@ -33,6 +35,7 @@ export type Refreshed =
   | Gone
   | Unreadable
   | NoRoom
+  | HeldBack
   | { readonly kind: 'store_unavailable' }
 
 /** An answer that the store has not taken yet: its access token may be handed out by the process that holds it. */
@@ -47,6 +50,7 @@ export interface Refreshing {
   readonly variant: Variant
   /** When a caller last wanted the connection; null: not since the last refresh. */
   readonly usedAt: UnixMs | null
+  readonly urgency: Urgency
 }
 
 export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> {

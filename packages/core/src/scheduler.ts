@@ -62,7 +62,8 @@ export function startScheduler(
 
   const doWhatIsDue = async (): Promise<void> => {
     if (finish === null) return
-    for (const view of await store.due({ limit: BATCH, except: [] })) {
+    const except = await manager.gate.excepted(() => ports.registry.clients())
+    for (const view of await store.due({ limit: BATCH, except })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
       tend(view, finish).catch(() => undefined)
     }

@@ -15,6 +15,7 @@ import {
   createManager,
   deleting,
   erased,
+  HELD_BACK,
   lend,
   ms,
   NO_WORDS,
@@ -133,11 +134,22 @@ export function createWorld(provider: Partial<Provider> = {}) {
     | 'names'
   >()
   let connectMs = 0
+  /** When each connection to the endpoint was tried, also in vain. */
+  const dialled: number[] = []
   let roomsTaken = 0
   let reads = 0
   let open = 0
   let rotations = 0
-  const server = { current: 'rt-0', before: '', rotatedAt: 0, graceMs: 0, dead: false, expiresIn: 3_600 }
+  const server = {
+    current: 'rt-0',
+    before: '',
+    rotatedAt: 0,
+    graceMs: 0,
+    dead: false,
+    expiresIn: 3_600,
+    /** For many connections: every refresh token is good, and answered as this says where no script does. */
+    every: null as ((row: ConnectionRow) => Script) | null,
+  }
 
   /** By how much the wall clock was set. */
   let step = 0
@@ -218,6 +230,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    requestsPerMinute: null,
+    concurrency: null,
     words: NO_WORDS,
     request: STANDARD_REQUEST,
     answer: STANDARD_ANSWER,
@@ -225,14 +239,14 @@ export function createWorld(provider: Partial<Provider> = {}) {
     allowPrivateNetwork: false,
     ...provider,
   } as Provider
-  const client = {
+  let client = {
     id: 'c',
     revision: 1 as Revision,
     provider: 'p',
     clientId: 'c',
     tokenEndpointAuthMethod: 'none',
   } as Client
-  const terms: Terms = { provider: theProvider, client, policy: policyOf(theProvider, 'refresh_token') }
+  let terms: Terms = { provider: theProvider, client, policy: policyOf(theProvider, 'refresh_token') }
 
   const failing = (what: Parameters<typeof fails.has>[0]): void => {
     if (fails.has(what)) throw new TokenError(what === 'sealer' ? 'key_missing' : 'store_unavailable', `no ${what}`)
@@ -321,9 +335,13 @@ export function createWorld(provider: Partial<Provider> = {}) {
         write(erased(row(uid), terms, writing()))
         return 'erased'
       },
-      async due({ limit }) {
+      async due({ limit, except }) {
         failing('due')
-        const claimed = [...rows.values()].filter(({ dueAt }) => dueAt !== null && dueAt <= wall()).slice(0, limit)
+        const claimed = [...rows.values()]
+          .filter(({ dueAt }) => dueAt !== null && dueAt <= wall())
+          .filter((each) => !HELD_BACK.includes(each.urgency) || !except.includes(each.provider))
+          .sort((a, b) => a.urgency - b.urgency || (a.dueAt ?? 0) - (b.dueAt ?? 0))
+          .slice(0, limit)
         return claimed.map((each) => write({ ...each, dueAt: (wall() + terms.policy.leaseMs) as UnixMs }))
       },
       async changes(uids) {
@@ -339,6 +357,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
   /** Strict unless there is a grace: a spent refresh token ends the sign-in. */
   const answerOf = (script: Script, refreshToken: string, scope: string | null): { status: number; body: object } => {
     if (script.answer !== undefined) return script.answer
+    if (server.every !== null) {
+      rotations += 1
+      const pair = { access_token: `at-${rotations}`, refresh_token: `rt-${rotations}`, expires_in: server.expiresIn }
+      return { status: 200, body: { ...pair, token_type: 'Bearer', scope: scope ?? 'a b', ...script.with } }
+    }
     const inGrace = refreshToken === server.before && at <= server.rotatedAt + server.graceMs
     if (server.dead || (refreshToken !== server.current && !inGrace)) {
       server.dead = true
@@ -364,7 +387,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     const refreshToken = lent.kind === 'refresh_token' ? lent.refreshToken.reveal() : ''
     open += 1
     const row = rows.get(lease.uid) ?? assert.fail('an attempt of no row')
-    const script = scripts.shift() ?? {}
+    const script = scripts.shift() ?? server.every?.(row) ?? {}
     presented.push({ at, refreshToken, scope: form.scope, open, row, refused: script.answer !== undefined })
     const sentAt = now()
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -410,6 +433,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       endpoint: {
         async connect(): Promise<Line | NotSent> {
+          dialled.push(at)
           if (connectMs > 0) await ownClock.alarm(ms(connectMs)).rung
           return fails.has('connect') ? { kind: 'not_sent', because: 'refused' } : ({ close: () => undefined } as Line)
         },
@@ -471,6 +495,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
     roomsTaken: () => roomsTaken,
     events,
     presented,
+    dialled,
+    /** The operator mends the client. */
+    changeClient() {
+      client = { ...client, revision: (client.revision + 1) as Revision }
+      terms = { ...terms, client }
+    },
     issued,
     scripts,
     server,

@@ -64,6 +64,12 @@ test('the numbers are those of the protocol', () => {
     cacheWithoutStoreMs: 5 * MIN,
     revokeTriedMs: 3 * D,
     tombstoneMs: 30 * D,
+    breakerConnections: 3,
+    breakerWithinMs: 30 * S,
+    breakerCallerEveryMs: S,
+    breakerProbeFirstMs: S,
+    breakerProbeCapMs: 30 * S,
+    pauseMostMs: MIN,
   })
 })
 

@@ -44,6 +44,8 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    requestsPerMinute: null,
+    concurrency: null,
     words: NO_WORDS,
     request: STANDARD_REQUEST,
     answer: STANDARD_ANSWER,

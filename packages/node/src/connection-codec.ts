@@ -2,7 +2,6 @@
 import type {
   ConnectionRow,
   HistoryEntry,
-  Numbers,
   Sealed,
   SealedGrant,
   Sibling,
@@ -22,7 +21,7 @@ import {
   type Cell,
   type CellRecord,
 } from './cells.ts'
-import { lapsesAt, urgencyOf } from './store-marks.ts'
+import { lapsesAt } from './store-marks.ts'
 
 /** What never changes in a row's life stands before `uid`, which ends it: an update writes the rest. */
 export const CONNECTION_COLUMNS_FIXED = ['id', 'provider', 'client', 'grant_type', 'created_at', 'uid'] as const
@@ -67,7 +66,7 @@ export const fixedValues = (row: ConnectionRow): Cell[] => [
 ]
 
 /** In the order of {@link CONNECTION_COLUMNS}. */
-export function changingValues(row: ConnectionRow, numbers: Numbers): Cell[] {
+export function changingValues(row: ConnectionRow): Cell[] {
   const { status, ...details } = row.state
   const { refreshToken } = row
   const cells: Record<Column, Cell> = {
@@ -96,7 +95,7 @@ export function changingValues(row: ConnectionRow, numbers: Numbers): Cell[] {
     used_at: wholeOrNull(row.usedAt),
     // Rounded up: what is due a fraction early would be decided as not due yet.
     due_at: row.dueAt === null ? null : Math.ceil(row.dueAt),
-    urgency: urgencyOf(row, numbers),
+    urgency: row.urgency,
     lapses_at: wholeOrNull(lapsesAt(row)),
     updated_at: whole(row.updatedAt),
   }
@@ -139,6 +138,7 @@ export function readConnection(records: readonly CellRecord[]): ConnectionRow {
     forced: jsonOrNull(record, 'forced'),
     usedAt: integerOrNull(record, 'used_at'),
     dueAt: integerOrNull(record, 'due_at'),
+    urgency: integer(record, 'urgency'),
     createdAt: integer(record, 'created_at'),
     updatedAt: integer(record, 'updated_at'),
     // The brands of ids, counters and times cannot be read from a file: the schema stands for them.

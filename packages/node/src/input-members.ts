@@ -70,3 +70,17 @@ export function spanOf(given: Given, name: string, fallback: DurationMs | null, 
   if (typeof value === 'number' && value >= 1000 && value <= TEN_YEARS_MS) return ms(value)
   return refuse(`${name} must be milliseconds, from 1000 (one second) to ${TEN_YEARS_MS} (ten years)`)
 }
+
+/** A whole number from 1; null: not limited. */
+export function limitOf(
+  given: Given,
+  name: string,
+  of: { readonly fallback: number | null; readonly most: number },
+  refuse: Refuse,
+): number | null {
+  const value = given[name]
+  if (value === undefined) return of.fallback
+  if (value === null) return null
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= of.most) return value
+  return refuse(`${name} must be a whole number from 1 to ${of.most}, or null: not limited`)
+}

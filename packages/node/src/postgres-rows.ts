@@ -2,7 +2,7 @@
  * Connections in Postgres. Every statement is keyed by one connection; a write is one statement, which takes effect only
  * on the revision that was decided upon.
  */
-import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, Numbers, ProviderId, Uid } from '@tokenkeep/core'
+import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId, Uid } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { readConnection, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
@@ -16,7 +16,6 @@ import type { Change, Found, Neighbours, Rows, SeenMany } from './store-rows.ts'
 export interface PostgresRowsOptions {
   readonly database: PostgresDatabase
   readonly terms: PostgresTerms
-  readonly numbers: Numbers
   /** Hears of each row that was written, after its commit. */
   readonly onWritten: (uid: Uid) => void
   /** Store time, where a test moves it; absent: the server's `clock_timestamp()`. */
@@ -29,10 +28,10 @@ const LOCKED_TRIES = 4
 /** Rounds of claiming where others claim the same: what is left then is due for the next who asks. */
 const CLAIM_ROUNDS = 4
 
-export function postgresRows({ database, terms, numbers, onWritten, storeNow }: PostgresRowsOptions): Rows {
+export function postgresRows({ database, terms, onWritten, storeNow }: PostgresRowsOptions): Rows {
   const { read, write, transaction } = database
   const sql = postgresQueries(database.schema)
-  const writer = postgresWriter({ schema: database.schema, numbers })
+  const writer = postgresWriter({ schema: database.schema })
 
   const nowIn = (record: CellRecord): Moment => storeNow?.() ?? momentOf(record)
   const now = async (ask: Ask): Promise<Moment> => nowIn((await ask(sql.clock))[0] ?? {})

@@ -1,8 +1,8 @@
 /** The queries about connections as Postgres takes them. What it shares with the other engine is in `connection-select.ts`. */
+import { HELD_BACK, URGENCIES } from '@tokenkeep/core'
 import { connectionQueries } from './connection-select.ts'
 import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
 import { CLIENT_COLUMNS } from './registry-codec.ts'
-import { URGENCIES } from './store-marks.ts'
 
 export type PostgresQueries = ReturnType<typeof postgresQueries>
 
@@ -33,7 +33,7 @@ export function postgresQueries(schema: string) {
       ${whole(`unnest(?::text[], ?::bigint[]) AS j (uid, revision) JOIN ${connection} c ON c.uid = j.uid`)}
       WHERE c.revision > j.revision`),
     /**
-     * The most urgent that are due, the longest due first, without those of some providers. One short range of the index
+     * The most urgent that are due, the longest due first, without what some providers hold back. One short range of the index
      * for each urgency: what is not due is never looked at.
      *
      * Values: store time or null for the server's own, providers to leave out, how many.
@@ -50,12 +50,13 @@ export function postgresQueries(schema: string) {
 }
 
 function dueText(connection: string, whole: (source: string) => string): string {
-  const ranges = Object.values(URGENCIES).map(
-    (urgency) => `
+  const ranges = Object.values(URGENCIES).map((urgency) => {
+    const without = HELD_BACK.includes(urgency) ? 'AND provider <> ALL ((SELECT out FROM moment)::text[])' : ''
+    return `
       (SELECT uid, urgency, due_at FROM ${connection}
-       WHERE urgency = ${urgency} AND due_at <= (SELECT at FROM moment) AND provider <> ALL ((SELECT out FROM moment)::text[])
-       ORDER BY due_at LIMIT (SELECT most FROM moment))`,
-  )
+       WHERE urgency = ${urgency} AND due_at <= (SELECT at FROM moment) ${without}
+       ORDER BY due_at LIMIT (SELECT most FROM moment))`
+  })
   return `
     WITH moment AS MATERIALIZED (SELECT coalesce(?::bigint, floor(${CLOCK})::bigint) AS at, ?::text[] AS out, ?::bigint AS most),
     due AS MATERIALIZED (

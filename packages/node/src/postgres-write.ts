@@ -5,7 +5,7 @@
  * The row is written only where its revision is still the one that was read, and everything else only where the row was:
  * so nothing is locked between reading and writing, and a process that is frozen in between keeps nobody waiting.
  */
-import type { ConnectionRow, Fence, Numbers, UnixMs } from '@tokenkeep/core'
+import type { ConnectionRow, Fence, UnixMs } from '@tokenkeep/core'
 import {
   CONNECTION_COLUMNS,
   CONNECTION_COLUMNS_FIXED,
@@ -38,7 +38,6 @@ const FORGOTTEN_AT_ONCE = 10
 
 export interface WriteOptions {
   readonly schema: string
-  readonly numbers: Numbers
 }
 
 /** For work that others may claim at the same moment: theirs is left to them at once, and nobody waits. */
@@ -50,7 +49,7 @@ export interface PostgresWriter {
   forget(before: UnixMs): Writing
 }
 
-export function postgresWriter({ schema, numbers }: WriteOptions): PostgresWriter {
+export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
   const table = tableIn(schema)
 
   function rowPart({ before, after }: Written, contended: Contended): Part[] {
@@ -61,7 +60,7 @@ export function postgresWriter({ schema, numbers }: WriteOptions): PostgresWrite
         {
           text: `INSERT INTO ${table('connection')} (${columns.join(', ')}) VALUES (${placeholders(columns.length)})
             RETURNING uid`,
-          values: [...changingValues(after, numbers), ...fixedValues(after)],
+          values: [...changingValues(after), ...fixedValues(after)],
         },
       ]
     }
@@ -73,12 +72,7 @@ export function postgresWriter({ schema, numbers }: WriteOptions): PostgresWrite
     return [
       {
         text: `UPDATE ${table('connection')} SET ${sets} WHERE uid = ? AND revision = ? ${free} RETURNING uid`,
-        values: [
-          ...changingValues(after, numbers),
-          after.uid,
-          before.revision,
-          ...(contended === 'wait' ? [] : [after.uid]),
-        ],
+        values: [...changingValues(after), after.uid, before.revision, ...(contended === 'wait' ? [] : [after.uid])],
       },
     ]
   }

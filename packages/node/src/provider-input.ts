@@ -1,5 +1,6 @@
 /** What users write about providers, read into what the registry keeps: everything said, nothing guessed. */
 import {
+  CONCURRENCY_UNSAID,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_REQUEST,
@@ -17,6 +18,7 @@ import {
 import {
   flag,
   isRecord,
+  limitOf,
   nameOf,
   onlyMembers,
   oneOf,
@@ -62,6 +64,10 @@ export interface ProviderInput {
   readonly refreshTokenIdleMs?: number | null | undefined
   /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so; milliseconds. */
   readonly refreshTokenAbsoluteMs?: number | null | undefined
+  /** So many presentations a minute from one process at most, 1 to 100,000; null, the default: not limited. */
+  readonly requestsPerMinute?: number | null | undefined
+  /** So many presentations at once from one process at most, 1 to 1,000; null: not limited. 32 where absent. */
+  readonly concurrency?: number | null | undefined
   /** Error words and statuses of this provider, tried before the standard ones. A list left out is the preset's. */
   readonly words?: Partial<ProviderWords> | undefined
   /** How its token requests differ from the standard. A member left out is the preset's. */
@@ -77,6 +83,8 @@ export interface ProviderInput {
 const BASE_URLS_MAX = 50
 const GRACE_SECONDS_MAX = 30 * 24 * 3600
 const COUNTED_MAX = 1000
+const REQUESTS_PER_MINUTE_MAX = 100_000
+const CONCURRENCY_MAX = 1000
 
 /**
  * Reads a provider.
@@ -146,6 +154,8 @@ export function readProviderInput(
       preset?.refreshTokenAbsoluteMs.value ?? null,
       refuse,
     ),
+    requestsPerMinute: limitOf(given, 'requestsPerMinute', { fallback: null, most: REQUESTS_PER_MINUTE_MAX }, refuse),
+    concurrency: limitOf(given, 'concurrency', { fallback: CONCURRENCY_UNSAID, most: CONCURRENCY_MAX }, refuse),
     words: wordsOf(given['words'], preset?.words.value ?? NO_WORDS, refuse),
     request: requestOf(given['request'], preset?.request.value ?? STANDARD_REQUEST, refuse),
     answer: answerOf(given['answer'], preset?.answer.value ?? STANDARD_ANSWER, refuse),
@@ -172,6 +182,8 @@ const PROVIDER_MEMBERS = Object.keys({
   accessTokenLifetimeMs: true,
   refreshTokenIdleMs: true,
   refreshTokenAbsoluteMs: true,
+  requestsPerMinute: true,
+  concurrency: true,
   words: true,
   request: true,
   answer: true,

@@ -1,6 +1,15 @@
 /** Connections in SQLite. Every statement is keyed by one connection, and runs alone or inside the group's transaction. */
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
-import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, Numbers, Uid } from '@tokenkeep/core'
+import {
+  HELD_BACK,
+  URGENCIES,
+  type ClientId,
+  type ConnectionId,
+  type Fingerprint,
+  type ListQuery,
+  type Moment,
+  type Uid,
+} from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { readConnection, readPresentation } from './connection-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
@@ -17,20 +26,18 @@ import {
   pagesOf,
 } from './sqlite-select.ts'
 import { connectionWriter } from './sqlite-write.ts'
-import { URGENCIES } from './store-marks.ts'
 import type { Change, Found, Neighbours, Rows } from './store-rows.ts'
 
 export interface SqliteRowsOptions {
   readonly database: SqliteDatabase
   readonly terms: SqliteTerms
-  readonly numbers: Numbers
   /** Store time. */
   readonly bootNow: () => Moment
 }
 
-export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOptions): Rows {
+export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Rows {
   const { sql, read, write } = database
-  const put = connectionWriter(sql, numbers)
+  const put = connectionWriter(sql)
   const select = {
     byId: sql.prepare(SELECT_BY_ID),
     byUid: sql.prepare(SELECT_BY_UID),
@@ -140,7 +147,8 @@ export function sqliteRows({ database, terms, numbers, bootNow }: SqliteRowsOpti
         // One short range of the index for each urgency: what is not due is never looked at.
         for (const urgency of Object.values(URGENCIES)) {
           if (uids.length >= limit) break
-          const due = select.due.all(urgency, now.wall, JSON.stringify(except), limit - uids.length)
+          const without = JSON.stringify(HELD_BACK.includes(urgency) ? except : [])
+          const due = select.due.all(urgency, now.wall, without, limit - uids.length)
           uids.push(...due.map((record) => text(record, 'uid')))
         }
         return uids.flatMap((uid) => {

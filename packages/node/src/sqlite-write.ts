@@ -1,6 +1,6 @@
 /** Writes what changed of one connection: its row, its access tokens, a held answer, its labels, its history. */
 import type { DatabaseSync } from 'node:sqlite'
-import type { ConnectionRow, Numbers, Uid, UnixMs } from '@tokenkeep/core'
+import type { ConnectionRow, Uid, UnixMs } from '@tokenkeep/core'
 import {
   CONNECTION_COLUMNS,
   CONNECTION_COLUMNS_FIXED,
@@ -25,7 +25,7 @@ export interface ConnectionWriter {
 // A tombstone is forgotten when another is made: no sweep is ever needed.
 const FORGOTTEN_AT_ONCE = 10
 
-export function connectionWriter(sql: DatabaseSync, numbers: Numbers): ConnectionWriter {
+export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
   const insert = sql.prepare(
     `INSERT INTO connection (${[...CONNECTION_COLUMNS, ...CONNECTION_COLUMNS_FIXED].join(', ')})
      VALUES (${placeholders(CONNECTION_COLUMNS.length + CONNECTION_COLUMNS_FIXED.length)})`,
@@ -65,10 +65,10 @@ export function connectionWriter(sql: DatabaseSync, numbers: Numbers): Connectio
 
   function putRow(before: ConnectionRow | null, after: ConnectionRow): void {
     if (before === null) {
-      insert.run(...changingValues(after, numbers), ...fixedValues(after))
+      insert.run(...changingValues(after), ...fixedValues(after))
       return
     }
-    const { changes } = update.run(...changingValues(after, numbers), after.uid, before.revision)
+    const { changes } = update.run(...changingValues(after), after.uid, before.revision)
     // Read in the same transaction, so this cannot be; if it is, nothing may be written over it.
     if (changes !== 1) throw new Error('a row changed inside the transaction that read it')
   }

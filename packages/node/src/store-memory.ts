@@ -1,5 +1,6 @@
 /** Stores in memory, for tests: they pass the same contract as the ones on disk, and hold to the same atomicity. */
 import {
+  HELD_BACK,
   TokenError,
   type ClientId,
   type ConnectionId,
@@ -8,7 +9,6 @@ import {
   type Fingerprint,
   type HistoryEntry,
   type Moment,
-  type Numbers,
   type Provider,
   type ProviderId,
   type Uid,
@@ -17,7 +17,7 @@ import { connectionStore } from './connection-store.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
-import { statusAt, urgencyOf } from './store-marks.ts'
+import { statusAt } from './store-marks.ts'
 import { HISTORY_MOST, type Change, type Found, type HistoryNote, type Rows } from './store-rows.ts'
 
 /** What a database would hold. Several stores can share one, as several processes share a database. */
@@ -58,7 +58,7 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
     for (const each of memory.boards) if (each !== board) each.post(uid)
   }
   return {
-    store: connectionStore(memoryRows({ memory, bootNow, parts, open, wrote }), context),
+    store: connectionStore(memoryRows({ memory, bootNow, open, wrote }), context),
     registry: registry(memoryRegistry(memory, open), parts),
     notices: board.notices,
     close: async () => {
@@ -71,13 +71,12 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
 interface Inside {
   readonly memory: Memory
   readonly bootNow: () => Moment
-  readonly parts: StoreParts
   readonly open: () => void
   /** Tells the other stores. */
   readonly wrote: (uid: Uid) => void
 }
 
-function memoryRows({ memory, bootNow, parts, open, wrote }: Inside): Rows {
+function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
   const foundOf = (row: ConnectionRow): Found => {
     const client = memory.clients.get(row.client)
     const provider = memory.providers.get(row.provider)
@@ -185,8 +184,9 @@ function memoryRows({ memory, bootNow, parts, open, wrote }: Inside): Rows {
       open()
       const now = bootNow()
       const due = all()
-        .filter((row) => row.dueAt !== null && row.dueAt <= now.wall && !except.includes(row.provider))
-        .sort(byUrgency(parts.numbers))
+        .filter((row) => row.dueAt !== null && row.dueAt <= now.wall)
+        .filter((row) => !HELD_BACK.includes(row.urgency) || !except.includes(row.provider))
+        .sort(byUrgency)
         .slice(0, limit)
       return due.map((row) => apply(row.uid, decide(foundOf(row), now)))
     },
@@ -206,12 +206,8 @@ function memoryRows({ memory, bootNow, parts, open, wrote }: Inside): Rows {
 const fingerprintOf = (row: ConnectionRow): Fingerprint | null => row.refreshToken?.fingerprint ?? null
 
 /** The more urgent first, then what is due for longer. */
-const byUrgency =
-  (numbers: Numbers) =>
-  (a: ConnectionRow, b: ConnectionRow): number => {
-    const order = urgencyOf(a, numbers) - urgencyOf(b, numbers)
-    return order === 0 ? (a.dueAt ?? 0) - (b.dueAt ?? 0) : order
-  }
+const byUrgency = (a: ConnectionRow, b: ConnectionRow): number =>
+  a.urgency === b.urgency ? (a.dueAt ?? 0) - (b.dueAt ?? 0) : a.urgency - b.urgency
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 

@@ -27,7 +27,6 @@ export function createPostgresStore({ database, notices, storeNow, ...parts }: P
   const rows = postgresRows({
     database,
     terms: postgresTerms(),
-    numbers: parts.numbers,
     onWritten: notices.tell,
     storeNow,
   })

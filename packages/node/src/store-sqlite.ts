@@ -25,7 +25,7 @@ export interface SqliteStoreOptions extends StoreParts {
  */
 export function createSqliteStore({ database, bootNow, background, ...parts }: SqliteStoreOptions): OpenStore {
   const terms = sqliteTerms(database.sql)
-  const rows = sqliteRows({ database, terms, numbers: parts.numbers, bootNow })
+  const rows = sqliteRows({ database, terms, bootNow })
   return {
     store: connectionStore(
       rows,

@@ -1,14 +1,22 @@
 /** A provider as a database keeps it: its settings in one JSON text, which an earlier version may have written. */
-import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type Provider } from '@tokenkeep/core'
+import { CONCURRENCY_UNSAID, NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type Provider } from '@tokenkeep/core'
 
 /** What settings of before a member existed mean by its absence. */
 const BEFORE: Pick<
   Provider,
-  'refreshEndpoint' | 'tokenEndpointAuthMethod' | 'refreshTokenAbsoluteMs' | 'request' | 'answer'
+  | 'refreshEndpoint'
+  | 'tokenEndpointAuthMethod'
+  | 'refreshTokenAbsoluteMs'
+  | 'requestsPerMinute'
+  | 'concurrency'
+  | 'request'
+  | 'answer'
 > = {
   refreshEndpoint: null,
   tokenEndpointAuthMethod: 'client_secret_basic',
   refreshTokenAbsoluteMs: null,
+  requestsPerMinute: null,
+  concurrency: CONCURRENCY_UNSAID,
   request: STANDARD_REQUEST,
   answer: STANDARD_ANSWER,
 }

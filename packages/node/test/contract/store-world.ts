@@ -146,6 +146,8 @@ export function provider(id: string, reuse: ReusePolicy): Omit<Provider, 'revisi
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    requestsPerMinute: null,
+    concurrency: null,
     words: NO_WORDS,
     request: STANDARD_REQUEST,
     answer: STANDARD_ANSWER,

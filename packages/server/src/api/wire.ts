@@ -245,6 +245,18 @@ const settings = {
   refresh_token_absolute: seconds
     .nullable()
     .meta({ description: 'Seconds from sign-in to its end, where answers do not say it' }),
+  requests_per_minute: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .nullable()
+    .meta({ description: 'Presentations a minute from one process at most; null: not limited' }),
+  concurrency: z
+    .int()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .meta({ description: 'Presentations at once from one process at most; null: not limited' }),
   words: z.strictObject({
     reused: signs,
     rejected: signs,

@@ -116,6 +116,8 @@ function addProviders(provider: Command, context: MakeContext): void {
     .option('--header <name=value>', 'one more header of token requests, no secret; may be repeated', header)
     .option('--tokens-in <member>', 'the object of an answer that holds the tokens; may be repeated', collected)
     .option('--words-in <member>', 'where else an answer has its words; may be repeated', collected)
+    .option('--requests-per-minute <count>', 'so many refreshes a minute from one process at most', limit)
+    .option('--concurrency <count>', 'so many refreshes at once from one process at most; default 32', limit)
     .option('--api-base-url <url>', 'the only APIs that get its tokens; may be repeated', collected)
     .option('--allow-private-network', 'its endpoints may be in a private network')
     .action(async (id: string, given: import('./provider.ts').ProviderArguments) =>
@@ -363,6 +365,10 @@ function seconds(text: string): number {
 function count(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number, 1 or more.')
   return Number(text)
+}
+
+function limit(text: string): number | null {
+  return text === 'none' ? null : count(text)
 }
 
 function port(text: string): number {

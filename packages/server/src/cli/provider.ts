@@ -30,6 +30,10 @@ export interface ProviderArguments {
   readonly header?: Readonly<Record<string, string>>
   readonly tokensIn?: readonly string[]
   readonly wordsIn?: readonly string[]
+  /** Null: not limited. */
+  readonly requestsPerMinute?: number | null
+  /** Null: not limited. */
+  readonly concurrency?: number | null
   readonly apiBaseUrl?: readonly string[]
   readonly allowPrivateNetwork?: boolean
 }
@@ -131,6 +135,8 @@ function described(provider: Provider, { colours }: Output): string[] {
     ...wordsInWords(provider.words).map(([outcome, signs]) => [`said for: ${outcome}`, signs] as const),
     ...some('requests', requestInWords(provider.request)),
     ...some('answers', answerInWords(provider.answer)),
+    ['refreshes a minute', limit(provider.requestsPerMinute)],
+    ['refreshes at once', limit(provider.concurrency)],
     ['APIs', provider.apiBaseUrls.length === 0 ? 'any' : provider.apiBaseUrls.join(' ')],
     ['private network', provider.allowPrivateNetwork ? 'allowed' : 'refused'],
   ]
@@ -139,5 +145,7 @@ function described(provider: Provider, { colours }: Output): string[] {
 
 const some = (name: string, value: string | null): readonly (readonly [string, string])[] =>
   value === null ? [] : [[name, value]]
+
+const limit = (most: number | null): string => (most === null ? 'not limited' : `${most} from one process`)
 
 const discovered = ({ issuer }: Provider): string => (issuer === null ? 'none' : 'discovered from the issuer')

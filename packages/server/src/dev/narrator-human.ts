@@ -23,7 +23,8 @@ export function createHumanNarrator(output: Output, around: Surroundings): Narra
     statusEveryMs: screen.inPlace ? IN_PLACE_EVERY_MS : AS_LINES_EVERY_MS,
     ready: (facts) => introduction(facts, output, around.folder).forEach((line) => screen.log(line)),
     event(event) {
-      const name = 'connection' in event ? `${colours.bold(printable(event.connection))} ` : ''
+      const of = 'connection' in event ? event.connection : 'client' in event ? event.provider : null
+      const name = of === null ? '' : `${colours.bold(printable(of))} `
       screen.log(`${at(event.at)} ${name}${printable(sentence(event))}`)
     },
     status(statuses) {
@@ -160,6 +161,14 @@ function sentence(event: TokenkeepEvent): string {
       return 'an answer lost to a later one, and is kept as a last resort'
     case 'replayed':
       return 'an answer was found in a slot and kept'
+    case 'circuit_opened':
+      return `no answer for ${event.connections} connections: what can wait is held back`
+    case 'circuit_closed':
+      return `answers again, after ${span(event.openMs)}`
+    case 'rate_limited':
+      return `asks us to wait for ${span(event.waitMs)}`
+    case 'client_refused':
+      return `refuses our client${event.word === null ? '' : ` (${event.word})`}${nextTry(event.retryAt)}`
     case 'store_unavailable':
       return 'the database does not answer'
   }

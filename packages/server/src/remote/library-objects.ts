@@ -111,6 +111,8 @@ export function readProvider(answer: unknown): Provider {
     accessTokenLifetimeMs: milliseconds(provider.numberOrNull('access_token_lifetime')),
     refreshTokenIdleMs: milliseconds(provider.numberOrNull('refresh_token_idle')),
     refreshTokenAbsoluteMs: milliseconds(provider.numberOrNull('refresh_token_absolute')),
+    requestsPerMinute: provider.numberOrNull('requests_per_minute'),
+    concurrency: provider.numberOrNull('concurrency'),
     words: {
       reused: words.list('reused', signItem),
       rejected: words.list('rejected', signItem),

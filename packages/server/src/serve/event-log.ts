@@ -20,6 +20,10 @@ const LINES = {
   answer_kept_for_history: ['info', 'an answer came too late to matter'],
   answer_kept_as_sibling: ['info', 'an answer lost to a later one, and is kept as a last resort'],
   replayed: ['info', 'an answer was found in a slot and kept'],
+  circuit_opened: ['warn', 'a provider does not answer: what can wait is held back'],
+  circuit_closed: ['info', 'a provider answers again'],
+  rate_limited: ['info', 'a provider asks us to wait: what can wait is held back'],
+  client_refused: ['error', 'a provider refuses our client: the operator has to mend it'],
   store_unavailable: ['error', 'the database does not answer'],
 } as const satisfies Record<EventType, readonly ['error' | 'warn' | 'info' | 'debug', string]>
 

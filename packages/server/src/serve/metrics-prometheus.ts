@@ -63,6 +63,9 @@ function talliesIn(registry: Registry) {
     needsUser: tally('needs_user', ['provider', 'reason'], 'Connections that only their user can revive.'),
     rejected: tally('access_tokens_rejected', ['provider'], 'Access tokens that an API refused, as callers report it.'),
     replayed: tally('answers_replayed', ['provider'], 'Answers that a dead process left, found and kept.'),
+    circuits: tally('circuits_opened', ['provider'], 'Times that a provider did not answer for several connections.'),
+    rateLimited: tally('rate_limited', ['provider'], 'Times that a provider asked us to wait.'),
+    clientsRefused: tally('clients_refused', ['provider'], 'Times that a provider began to refuse a client of ours.'),
     storeUnavailable: tally('store_unavailable', [], 'Times that the database went away.'),
   }
 }
@@ -104,6 +107,13 @@ function count(
       return tallies.rejected.add(provider)
     case 'replayed':
       return tallies.replayed.add(provider)
+    case 'circuit_opened':
+      return tallies.circuits.add(provider)
+    case 'rate_limited':
+      return tallies.rateLimited.add(provider)
+    case 'client_refused':
+      return tallies.clientsRefused.add(provider)
+    case 'circuit_closed':
     case 'connection_imported':
     case 'connection_reconnected':
     case 'connection_deleted':

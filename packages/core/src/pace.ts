@@ -1,0 +1,62 @@
+/**
+ * How many presentations a provider gets from this process: so many at once, so many in a minute. Pure.
+ *
+ * Counted is what may go, when it may go. `requestsPerMinute` is exact: in no minute, wherever it begins, may more go. A
+ * tenth of it may go at once, the rest evenly, so that nobody who waits is told to wait for a whole minute.
+ */
+import { later, ms, type DurationMs, type MonoMs } from './time.ts'
+
+export interface Limits {
+  /** Null: not limited. */
+  readonly requestsPerMinute: number | null
+  /** Null: not limited. */
+  readonly concurrency: number | null
+}
+
+export interface Pace {
+  /** When the next one would be, if they came evenly; a burst runs ahead of it. */
+  readonly evenly: MonoMs
+  /** When each of those on their way went. */
+  readonly onTheirWay: readonly MonoMs[]
+}
+
+export const RESTED: Pace = { evenly: Number.NEGATIVE_INFINITY as MonoMs, onTheirWay: [] }
+
+const MINUTE_MS = 60_000
+
+/** How many may go at once after a rest. */
+export const burstOf = (requestsPerMinute: number): number => Math.max(1, Math.floor(requestsPerMinute / 10))
+
+/** The time between two that come evenly: a whole burst and what follows in the same minute are not too many together. */
+export const spacingMs = (requestsPerMinute: number): DurationMs =>
+  ms(MINUTE_MS / (requestsPerMinute - burstOf(requestsPerMinute) + 1))
+
+/** When the next one may go, as far as the minute tells; a moment that has passed: now. */
+export function whenPaced({ evenly }: Pace, { requestsPerMinute }: Limits): MonoMs {
+  if (requestsPerMinute === null) return Number.NEGATIVE_INFINITY as MonoMs
+  return later(evenly, ms(-(burstOf(requestsPerMinute) - 1) * spacingMs(requestsPerMinute)))
+}
+
+/**
+ * Whether one more may be on its way.
+ *
+ * @param hanging how many of those on their way are only listened to and do not count, for what could be lost and where
+ *   the endpoint is known to work again
+ */
+export const hasRoom = ({ onTheirWay }: Pace, { concurrency }: Limits, hanging = 0): boolean =>
+  concurrency === null || onTheirWay.length - hanging < concurrency
+
+/** One goes now. */
+export function withOneMore(pace: Pace, { requestsPerMinute }: Limits, now: MonoMs): Pace {
+  const from = pace.evenly > now ? pace.evenly : now
+  return {
+    evenly: requestsPerMinute === null ? pace.evenly : later(from, spacingMs(requestsPerMinute)),
+    onTheirWay: [...pace.onTheirWay, now],
+  }
+}
+
+/** The one that went at `went` has ended. */
+export function withOneLess(pace: Pace, went: MonoMs): Pace {
+  const index = pace.onTheirWay.indexOf(went)
+  return index < 0 ? pace : { ...pace, onTheirWay: pace.onTheirWay.toSpliced(index, 1) }
+}
