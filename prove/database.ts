@@ -1,8 +1,9 @@
 /** The databases that every scenario can play on, and how each of them goes away and comes back. */
 import { spawnSync } from 'node:child_process'
-import { mkdir, open, rm, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, open, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
+import { DatabaseSync } from 'node:sqlite'
 import type { OpenOptions } from '@tokenkeep/node'
 
 export const DATABASES = ['sqlite'] as const
@@ -23,7 +24,7 @@ export interface Database extends AsyncDisposable {
   /** Where managers keep their locks and slots. */
   readonly stateFolder: string
   readonly outages: readonly Outage[]
-  /** What this machine lacks for (more) outages; null: nothing. */
+  /** What this machine lacks for more outages; null: nothing. */
   readonly missing: string | null
 }
 
@@ -40,15 +41,28 @@ export async function makeDatabase(
   folder: string,
   { small = false }: { small?: boolean } = {},
 ): Promise<Database> {
-  const data = join(folder, 'data')
+  switch (kind) {
+    case 'sqlite':
+      return makeSqlite(folder, small)
+  }
+}
+
+/** Why this machine cannot play on it; null: it can. */
+export const databaseMissing = (_kind: DatabaseKind): string | null => null
+
+async function makeSqlite(folder: string, small: boolean): Promise<Database> {
+  const root = join(folder, 'disk')
+  const data = join(root, 'data')
+  await mkdir(root)
+  const disk = small ? mountDisk(root) : 'not asked for'
   await mkdir(data)
-  const disk = small ? mountDisk(data) : 'not asked for'
   const path = join(data, 'tokenkeep.db')
+  const full = typeof disk === 'string' ? [] : [fullDisk(root)]
   return {
-    kind,
+    kind: 'sqlite',
     options: { path },
     stateFolder: `${path}.state`,
-    outages: typeof disk === 'string' ? [] : [fullDisk(data)],
+    outages: [...full, lockedByAnother(path), movedAway(data)],
     missing: typeof disk === 'string' ? disk : null,
     [Symbol.asyncDispose]: async () => {
       if (typeof disk !== 'string') disk.unmount()
@@ -72,7 +86,6 @@ function fullDisk(folder: string): Outage {
     name: 'disk full',
     async begin() {
       const { bavail, bsize } = await statfs(folder)
-      await writeFile(filler, '')
       const file = await open(filler, 'a')
       try {
         // Whatever is written meanwhile by others takes its part, so the end is found and not worked out.
@@ -85,5 +98,37 @@ function fullDisk(folder: string): Outage {
       }
     },
     end: () => rm(filler, { force: true }),
+  }
+}
+
+/** A backup, or a person with a shell, that holds the database's write lock. */
+function lockedByAnother(path: string): Outage {
+  let holder: DatabaseSync | null = null
+  return {
+    name: 'database locked by another program',
+    async begin() {
+      holder = new DatabaseSync(path, { timeout: 5_000 })
+      holder.exec('BEGIN IMMEDIATE')
+    },
+    async end() {
+      holder?.close()
+      holder = null
+    },
+  }
+}
+
+function movedAway(data: string): Outage {
+  const elsewhere = `${data}.elsewhere`
+  let moved = false
+  return {
+    name: 'data folder moved away',
+    async begin() {
+      await rename(data, elsewhere)
+      moved = true
+    },
+    async end() {
+      if (moved) await rename(elsewhere, data)
+      moved = false
+    },
   }
 }

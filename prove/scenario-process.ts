@@ -1,7 +1,7 @@
 /** One scenario on one database in a process of its own, which `run.ts` ends with all that it started. */
 import process from 'node:process'
-import { DATABASES, type DatabaseKind } from './database.ts'
-import { finding, type Finding, type Scenario } from './scenario.ts'
+import { databaseMissing, DATABASES, type DatabaseKind } from './database.ts'
+import { finding, notRun, type Finding, type Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
 
 const [name, given] = process.argv.slice(2)
@@ -12,6 +12,8 @@ if (scenario === undefined || database === undefined) throw new Error('started w
 process.send?.({ findings: await played(scenario, database) }, () => process.exit(0))
 
 async function played(what: Scenario, on: DatabaseKind): Promise<readonly Finding[]> {
+  const missing = databaseMissing(on)
+  if (missing !== null) return [notRun(`${what.title}, on ${on}`, missing)]
   try {
     return await what.run({ database: on, say: (line) => process.send?.({ line }) })
   } catch (error) {

@@ -2,6 +2,7 @@
 import type { Call } from '../../packages/node/test/fixtures/manager-orders.ts'
 import { machineMono } from '../../packages/node/test/fixtures/manager-process.ts'
 import { badCalls, countOf, wordsFor } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 
@@ -12,7 +13,7 @@ const LIFE_SECONDS = 2
 export const expiries: Scenario = {
   name: '1',
   title: '4 processes call at 50 expiries',
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 400,
   async run(stage) {
     // Two places side by side: each waits nearly all of the time.

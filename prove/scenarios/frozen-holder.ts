@@ -1,6 +1,7 @@
 /** 3: the holder stands still (SIGSTOP) with the answer in its socket, or before it has sent anything. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { badCalls, countOf, wordsFor } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace, type Place, type PlaceOptions, type SignIn } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { eventually } from '../waiting.ts'
@@ -23,13 +24,14 @@ const GRACE = {
 export const frozenHolder: Scenario = {
   name: '3',
   title: 'the holder is frozen',
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 400,
   async run(stage) {
     const parts = await Promise.all([
-      afterCommit(stage, 'strict', STRICT, FROZEN_MS),
-      afterCommit(stage, 'grace 10 s', GRACE, FROZEN_MS),
-      afterCommit(stage, 'strict', STRICT, FROZEN_BEYOND_LEASE_MS),
+      onItsWay(stage, 'strict', STRICT, FROZEN_MS, 'right after the commit'),
+      onItsWay(stage, 'grace 10 s', GRACE, FROZEN_MS, 'right after the commit'),
+      onItsWay(stage, 'strict', STRICT, FROZEN_MS, 'with its request on its way'),
+      onItsWay(stage, 'strict', STRICT, FROZEN_BEYOND_LEASE_MS, 'right after the commit'),
       beforeSending(stage, 'strict', STRICT, FROZEN_BEYOND_LEASE_MS),
       beforeSending(stage, 'grace 10 s', GRACE, 8_000),
     ])
@@ -37,34 +39,40 @@ export const frozenHolder: Scenario = {
   },
 }
 
-async function afterCommit(
+async function onItsWay(
   stage: Stage,
   name: string,
   options: Partial<PlaceOptions>,
   frozenMs: number,
+  moment: 'right after the commit' | 'with its request on its way',
 ): Promise<readonly Finding[]> {
   await using place = await openPlace({ database: stage.database, ...options })
   const signIns = await place.connect(CONNECTIONS, false)
   const ids = signIns.map(({ id }) => id)
   const [holder, other] = await Promise.all([place.start(), place.start()])
-  // The answer leaves a moment after the commit, so that it finds the holder frozen.
-  await place.server.control.addFault({ fault: { kind: 'delay', ms: 1_000 }, when: 'after', times: CONNECTIONS })
+  const committedFirst = moment === 'right after the commit'
+  // The answer leaves a moment later, so that it finds the holder frozen.
+  const when = committedFirst ? 'after' : 'before'
+  await place.server.control.addFault({ fault: { kind: 'delay', ms: 1_000 }, when, times: CONNECTIONS })
   const waitMs = frozenMs + 60_000
   const held = holder.tell({ do: 'token', ids, asked: { waitMs }, api: place.server.demoApi })
-  await committed(place, signIns)
+  await eventually(`the server ${committedFirst ? 'commits' : 'gets'} all of them`, async () => {
+    const { refreshes, arrivals } = await countOf(place, signIns)
+    return (committedFirst ? refreshes : arrivals) === CONNECTIONS
+  })
   await holder.freeze()
   const asked = other.tell({ do: 'token', ids, asked: { waitMs }, api: place.server.demoApi })
   await pause(frozenMs)
   holder.thaw()
   const [calls, own] = await Promise.all([asked, held])
-  stage.say(`${name}: frozen for ${frozenMs / 1000} s after the commit, and thawed`)
+  stage.say(`${name}: frozen for ${frozenMs / 1000} s ${moment}, and thawed`)
   const counts = await countOf(place, signIns)
   const afterwards = await refreshOnceMore(place, signIns)
   const strict = name === 'strict'
   const everySecond = strict ? `, ${counts.secondPresentations} second presentations` : ''
   return [
     finding(
-      `${name}: holder frozen for ${frozenMs / 1000} s right after the commit: nobody killed${strict ? ', nothing presented twice' : ''}`,
+      `${name}: holder frozen for ${frozenMs / 1000} s ${moment}: nobody killed${strict ? ', nothing presented twice' : ''}`,
       `${counts.killed} killed${everySecond}; ${afterwards}`,
       counts.killed === 0 && (!strict || counts.secondPresentations === 0) && afterwards === ALL_REFRESH,
     ),
@@ -115,11 +123,6 @@ async function beforeSending(
     ),
   ]
 }
-
-const committed = (place: Place, signIns: readonly SignIn[]): Promise<void> =>
-  eventually('the server commits the rotations', async () => {
-    return (await countOf(place, signIns)).refreshes === signIns.length
-  })
 
 const ALL_REFRESH = 'every connection refreshes once more'
 

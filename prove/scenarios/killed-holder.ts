@@ -2,6 +2,7 @@
 import type { Call } from '../../packages/node/test/fixtures/manager-orders.ts'
 import type { ManagerProcess } from '../../packages/node/test/fixtures/manager-process.ts'
 import { badCalls, countersOf, countOf, wordsFor } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace, type Place, type SignIn } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { eventually, untilWall } from '../waiting.ts'
@@ -14,7 +15,7 @@ const LIFE_SECONDS = 80
 export const killedHolder: Scenario = {
   name: '2',
   title: 'kill -9 of the holder after the server committed',
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 600,
   async run(stage) {
     const strict = withoutGrace(stage)

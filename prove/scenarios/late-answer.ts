@@ -1,5 +1,6 @@
 /** 4: the server answers after 20 s, when nobody waits any more. */
 import { badCalls, countOf, wordsFor } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { eventually } from '../waiting.ts'
@@ -7,7 +8,7 @@ import { eventually } from '../waiting.ts'
 export const lateAnswer: Scenario = {
   name: '4',
   title: 'the server answers late',
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 240,
   async run(stage) {
     const parts = await Promise.all([

@@ -2,6 +2,7 @@
 import type { HeardEvent, Sight } from '../../packages/node/test/fixtures/manager-orders.ts'
 import type { ManagerProcess } from '../../packages/node/test/fixtures/manager-process.ts'
 import { countOf } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace } from '../place.ts'
 import { finding, type Scenario } from '../scenario.ts'
 import { median, untilWall } from '../waiting.ts'
@@ -15,7 +16,7 @@ const BOUND_MS = 50
 export const notice: Scenario = {
   name: '7',
   title: 'four processes learn of a new token',
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 180,
   async run(stage) {
     await using place = await openPlace({

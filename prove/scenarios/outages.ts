@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Call } from '../../packages/node/test/fixtures/manager-orders.ts'
 import { badCalls, countOf, wordsFor } from '../counts.ts'
-import type { Outage } from '../database.ts'
+import { DATABASES, type Outage } from '../database.ts'
 import { openPlace, type Place, type PlaceOptions, type SignIn } from '../place.ts'
 import { finding, notRun, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { answersInSlots } from '../slots.ts'
@@ -15,52 +15,44 @@ const AWAY_MS = 5_000
 export const outages: Scenario = {
   name: '6',
   title: `the database goes away in the middle of ${REFRESHES} refreshes`,
-  databases: ['sqlite'],
+  databases: DATABASES,
   limitSeconds: 600,
   async run(stage) {
     const findings: Finding[] = []
     for (const act of [aloneAway, killedWithAnswers, everybodyKilled]) {
-      for (let nth = 0, more = true; more; nth += 1) {
-        const done = await withOutage(stage, nth, act)
-        findings.push(...done.findings)
-        more = done.more
+      for (let nth = 0, names = 1; nth < names; nth += 1) {
+        await using place = await openPlace(placeFor(stage, act))
+        const { outages: all, missing } = place.database
+        names = all.length
+        const outage = all[nth]
+        if (outage === undefined) continue
+        if (nth === 0 && missing !== null) findings.push(notRun(`disk full: ${act.name}`, missing))
+        stage.say(`${outage.name}: ${act.name}`)
+        try {
+          findings.push(...(await act(place, outage)))
+        } finally {
+          await outage.end()
+        }
       }
     }
     return findings
   },
 }
 
-type Act = (stage: Stage, place: Place, outage: Outage) => Promise<readonly Finding[]>
+type Act = (place: Place, outage: Outage) => Promise<readonly Finding[]>
 
-/** One act with one of the outages that this database has, in a place of its own. */
-async function withOutage(
-  stage: Stage,
-  nth: number,
-  act: Act,
-): Promise<{ readonly findings: readonly Finding[]; readonly more: boolean }> {
+function placeFor({ database }: Stage, act: Act): PlaceOptions {
   const grace = act === everybodyKilled
-  const options: PlaceOptions = {
-    database: stage.database,
+  return {
+    database,
     small: true,
     realm: { accessTokenSeconds: 300, ...(grace ? { rotation: { kind: 'grace', seconds: 30 } } : {}) },
     provider: { reuse: grace ? { kind: 'grace', seconds: 30, winner: 'any' } : { kind: 'strict' } },
   }
-  await using place = await openPlace(options)
-  const { outages: all, missing } = place.database
-  const outage = all[nth]
-  if (outage === undefined) {
-    return { findings: missing === null ? [] : [notRun(`${stage.database} goes away`, missing)], more: false }
-  }
-  stage.say(`${outage.name}: ${act.name}`)
-  try {
-    return { findings: await act(stage, place, outage), more: nth + 1 < all.length }
-  } finally {
-    await outage.end()
-  }
 }
 
 /** Some refreshes are under way, some begin while it is away, some have ended before. */
-async function aloneAway(_stage: Stage, place: Place, outage: Outage): Promise<readonly Finding[]> {
+async function aloneAway(place: Place, outage: Outage): Promise<readonly Finding[]> {
   const signIns = await place.connect(REFRESHES, false)
   const { control, demoApi } = place.server
   await control.addFault({ fault: { kind: 'delay', ms: 700 }, when: 'after', times: REFRESHES })
@@ -99,7 +91,7 @@ async function aloneAway(_stage: Stage, place: Place, outage: Outage): Promise<r
 }
 
 /** All answers come while it is away; then every process is killed. What they had received lies in their slots. */
-async function killedWithAnswers(_stage: Stage, place: Place, outage: Outage): Promise<readonly Finding[]> {
+async function killedWithAnswers(place: Place, outage: Outage): Promise<readonly Finding[]> {
   const signIns = await place.connect(REFRESHES, false)
   await place.server.control.addFault({ fault: { kind: 'delay', ms: 4_000 }, when: 'after', times: REFRESHES })
   const managers = await Promise.all(Array.from({ length: PROCESSES }, () => place.start()))
@@ -127,7 +119,7 @@ async function killedWithAnswers(_stage: Stage, place: Place, outage: Outage): P
 }
 
 /** Nobody has received anything yet when all are killed: the server's grace brings them back. */
-async function everybodyKilled(_stage: Stage, place: Place, outage: Outage): Promise<readonly Finding[]> {
+async function everybodyKilled(place: Place, outage: Outage): Promise<readonly Finding[]> {
   const signIns = await place.connect(REFRESHES, false)
   await place.server.control.addFault({ fault: { kind: 'delay', ms: 4_000 }, when: 'after', times: REFRESHES })
   const managers = await Promise.all(Array.from({ length: PROCESSES }, () => place.start()))

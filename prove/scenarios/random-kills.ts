@@ -4,6 +4,7 @@ import type { LoggedRequest } from '@tokenkeep/devserver'
 import type { HistoryEntry } from '@tokenkeep/node'
 import type { ManagerProcess } from '../../packages/node/test/fixtures/manager-process.ts'
 import { badCalls, countersOf, countOf, wordsFor } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace, type Place, type PlaceOptions, type SignIn } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { answersInSlots, ownersIn } from '../slots.ts'
@@ -19,8 +20,8 @@ const IN_MEMORY_MOST_MS = 300
 export const randomKills: Scenario = {
   name: '5',
   title: '300 random kill -9 over 6 processes and 200 connections',
-  databases: ['sqlite'],
-  limitSeconds: 1_500,
+  databases: DATABASES,
+  limitSeconds: 3_000,
   async run(stage) {
     return [...(await withGrace(stage)), ...(await strict(stage))]
   },
