@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import type { OpenOptions } from '@tokenkeep/node'
+import { postgresMissing, startPostgres } from '@tokenkeep/testpostgres'
 
-export const DATABASES = ['sqlite'] as const
+export const DATABASES = ['sqlite', 'postgres'] as const
 export type DatabaseKind = (typeof DATABASES)[number]
 
 /** A way in which a database is away for a while. */
@@ -20,7 +21,7 @@ export interface Outage {
 export interface Database extends AsyncDisposable {
   readonly kind: DatabaseKind
   /** How Tokenkeep is told to use it. */
-  readonly options: Pick<OpenOptions, 'path'>
+  readonly options: Pick<OpenOptions, 'path' | 'postgres' | 'stateFolder'>
   /** Where managers keep their locks and slots. */
   readonly stateFolder: string
   readonly outages: readonly Outage[]
@@ -44,11 +45,30 @@ export async function makeDatabase(
   switch (kind) {
     case 'sqlite':
       return makeSqlite(folder, small)
+    case 'postgres':
+      return makePostgres(folder)
   }
 }
 
 /** Why this machine cannot play on it; null: it can. */
-export const databaseMissing = (_kind: DatabaseKind): string | null => null
+export const databaseMissing = (kind: DatabaseKind): string | null => (kind === 'postgres' ? postgresMissing() : null)
+
+/** A server of its own, so that it can be stopped and killed. */
+async function makePostgres(folder: string): Promise<Database> {
+  const server = await startPostgres()
+  const stateFolder = join(folder, 'state')
+  return {
+    kind: 'postgres',
+    options: { postgres: await server.createDatabase(), stateFolder },
+    stateFolder,
+    outages: [
+      { name: 'Postgres stopped with -m immediate', begin: () => server.stop('immediate'), end: () => server.start() },
+      { name: 'kill -9 of the postmaster', begin: () => server.kill(), end: () => server.start() },
+    ],
+    missing: null,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
 
 async function makeSqlite(folder: string, small: boolean): Promise<Database> {
   const root = join(folder, 'disk')

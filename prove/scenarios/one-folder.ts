@@ -79,7 +79,7 @@ interface Came {
 }
 
 const environmentFor = (place: Place): Readonly<Record<string, string>> => ({
-  TOKENKEEP_DATA: dirname(place.options.path),
+  TOKENKEEP_DATA: dirname(place.options.path ?? ''),
   TOKENKEEP_KEY_FILE: place.options.keyFile ?? '',
 })
 
