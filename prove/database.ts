@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import type { OpenOptions } from '@tokenkeep/node'
-import { postgresMissing, startPostgres } from '@tokenkeep/testpostgres'
+import { postgresMissing, startPostgres, type PostgresServer } from '@tokenkeep/testpostgres'
 
 export const DATABASES = ['sqlite', 'postgres'] as const
 export type DatabaseKind = (typeof DATABASES)[number]
@@ -35,7 +35,8 @@ const DISK_MEGABYTES = 96
 /**
  * Makes an empty one.
  *
- * @param small on a disk of its own that can be filled up, where this machine allows that
+ * @param small for outages: on a disk of its own that can be filled up, where this machine allows that, or in a server of
+ *   its own
  */
 export async function makeDatabase(
   kind: DatabaseKind,
@@ -46,16 +47,18 @@ export async function makeDatabase(
     case 'sqlite':
       return makeSqlite(folder, small)
     case 'postgres':
-      return makePostgres(folder)
+      return makePostgres(folder, small)
   }
 }
 
 /** Why this machine cannot play on it; null: it can. */
 export const databaseMissing = (kind: DatabaseKind): string | null => (kind === 'postgres' ? postgresMissing() : null)
 
-/** A server of its own, so that it can be stopped and killed. */
-async function makePostgres(folder: string): Promise<Database> {
-  const server = await startPostgres()
+/** Places of one scenario share a server, unless it is to go away. */
+let shared: Promise<PostgresServer> | null = null
+
+async function makePostgres(folder: string, own: boolean): Promise<Database> {
+  const server = await (own ? startPostgres() : (shared ??= startPostgres()))
   const stateFolder = join(folder, 'state')
   return {
     kind: 'postgres',
@@ -66,7 +69,10 @@ async function makePostgres(folder: string): Promise<Database> {
       { name: 'kill -9 of the postmaster', begin: () => server.kill(), end: () => server.start() },
     ],
     missing: null,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      // A shared one ends with this process.
+      if (own) await server[Symbol.asyncDispose]()
+    },
   }
 }
 

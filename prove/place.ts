@@ -18,7 +18,7 @@ export interface PlaceOptions {
   readonly database: DatabaseKind
   readonly realm?: Partial<RealmOptions>
   readonly provider?: Partial<ProviderInput>
-  /** The database lies on a small disk of its own, which can be filled up. */
+  /** The database lies on a small disk of its own, which can be filled up, or has a server of its own. */
   readonly small?: boolean
 }
 
