@@ -28,6 +28,7 @@ import type {
   Serial,
   Uid,
 } from './ids.ts'
+import type { Hold } from './incarnation.ts'
 import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
 import type { GrantType } from './provider.ts'
@@ -68,6 +69,8 @@ export interface InDoubt {
   readonly status: 'in_doubt'
   /** Store time of the first unanswered acquire of this refresh token: the one moment that is surely early. */
   readonly since: Moment
+  /** The database was adopted: another life of it may have presented, so no window and no count is left, only its end. */
+  readonly adopted?: true
   /** Who may make the one prompt retry (`unknown` policy), and from when; null: used up or nobody's. */
   readonly promptRetry: { readonly by: OwnerId; readonly from: Moment } | null
   /** The last sign of life of an owner that fell silent or froze; null where the end was seen or death is proven. */
@@ -299,6 +302,8 @@ export interface View {
   /** The terms of its provider and client at the time of reading. */
   readonly terms: Terms
   readonly unreadable: 'tampered' | 'no_key' | null
+  /** Why nothing of this database is presented; null: it may be. */
+  readonly hold: Hold | null
   /** Store time of the reading, and what this process's clocks said at that instant. */
   readonly readAt: { readonly store: Moment; readonly local: Now }
 }

@@ -17,7 +17,7 @@ import {
   type SignInInput,
 } from './connection-input.ts'
 import { assertNever, TokenError } from './failures.ts'
-import { closedError, goneError, unreadable } from './handout.ts'
+import { closedError, goneError, onHold, unreadable } from './handout.ts'
 import type { Serial, Uid } from './ids.ts'
 import type { Manager } from './manager.ts'
 import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
@@ -134,7 +134,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     if ((await store.finishDelete(deletion)) === 'changed') {
       // A late answer was kept while we revoked: what it brought lives, and nobody else will revoke it.
       const again = await store.beginDelete(view.at)
-      return again.kind === 'gone' ? { revokedUpstream: false } : revokeAndErase(again)
+      return again.kind !== 'deleting' ? { revokedUpstream: false } : revokeAndErase(again)
     }
     manager.cache.drop(view.row.uid)
     events.tell({ ...about(view), type: 'connection_deleted', revokedUpstream })
@@ -220,13 +220,14 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     async delete(given) {
       const view = await seen(given)
       let deletion = await store.beginDelete(view.at)
+      if (deletion.kind === 'on_hold') throw onHold(given)
       if (deletion.kind === 'gone') throw goneError(deletion, given)
       manager.cache.drop(view.row.uid)
       if (deletion.open !== null) {
         await (manager.flights.of(view.row.uid)?.done ?? manager.watches.watch(deletion.view))
         deletion = await store.beginDelete(deletion.view.at)
         // Another process has erased it meanwhile. Whether it was revoked was said there, and is not known here.
-        if (deletion.kind === 'gone') return { revokedUpstream: false }
+        if (deletion.kind !== 'deleting') return { revokedUpstream: false }
       }
       const done = await revokeAndErase(deletion)
       return done === 'later' ? { revokedUpstream: false } : done
@@ -269,7 +270,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
 
     async finishDeletion(view) {
       const deletion = await store.beginDelete(view.at)
-      if (deletion.kind === 'gone') return
+      if (deletion.kind !== 'deleting') return
       if (deletion.open !== null) await manager.watches.watch(deletion.view)
       else await revokeAndErase(deletion)
     },

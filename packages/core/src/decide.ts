@@ -23,6 +23,7 @@ export type Refusal =
   | { readonly code: 'blocked'; readonly reason: BlockedReason; readonly retryAt: UnixMs | null }
   | { readonly code: 'in_doubt'; readonly retryAt: UnixMs | null }
   | { readonly code: 'suspect'; readonly retryAt: UnixMs | null }
+  | { readonly code: 'on_hold' }
   | { readonly code: 'unavailable'; readonly retryAt: UnixMs | null }
   | { readonly code: 'variant_unsupported' }
   | { readonly code: 'deleting' }
@@ -51,11 +52,13 @@ export function decide(view: View, asked: Asked, owner: OwnerId, now: Moment): D
     kept !== null && facts.signedOutAt === null && kept.refusedAt === null && kept.expiresAt > now.wall ? kept : null
   const { status } = view.row.state
   if (status === 'deleting' || status === 'erased') return { action: 'refuse', refusal: { code: 'deleting' } }
-  const presenting = status === 'presenting'
+  // What a copy shows as presented is being presented elsewhere, if at all.
+  const presenting = status === 'presenting' && view.hold === null
   // Where a refresh ends the access tokens before it, one that is being refreshed is as good as dead.
   const dying = presenting && terms.provider.refreshKillsAccessToken
   const living = dying ? null : token
-  const at = schedule(facts, terms, owner, now, true)
+  const at: Schedule =
+    view.hold === null ? schedule(facts, terms, owner, now, true) : { kind: 'never', because: 'on_hold' }
 
   if (living !== null && isEnough(living, asked, terms.policy, now.wall)) {
     const inWindow = now.wall >= aheadAt(view.row.uid, living, terms.policy)
@@ -116,6 +119,8 @@ function variantAllowed(view: View, variant: Variant): boolean {
 }
 
 function refusalOf(view: View, at: Exclude<Schedule, { kind: 'now' }>): Refusal {
+  // Also for one that needs its user here: the original may have been signed in again since.
+  if (view.hold !== null) return { code: 'on_hold' }
   const { state } = view.row
   const retryAt = at.kind === 'later' ? at.at : null
   switch (state.status) {

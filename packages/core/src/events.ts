@@ -1,5 +1,6 @@
 import type { BlockedReason, NeedsUserReason, Why } from './connection.ts'
 import type { ClientId, ConnectionId, Fence, Fingerprint, Generation, ProviderId, Uid } from './ids.ts'
+import type { HoldReason } from './incarnation.ts'
 import type { InDoubtBecause, UnavailableBecause } from './grant.ts'
 import type { DurationMs, UnixMs } from './time.ts'
 
@@ -84,5 +85,9 @@ export type TokenkeepEvent =
   /** The provider refuses the client itself, seen on two connections: told once until it takes it again. */
   | (OfClient & { readonly type: 'client_refused'; readonly word: string | null; readonly retryAt: UnixMs })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }
+  /** This database is a copy or was put back: nothing is presented until it is adopted. */
+  | { readonly type: 'on_hold'; readonly at: UnixMs; readonly because: HoldReason }
+  /** The hold is over; what was not reusable is in doubt. */
+  | { readonly type: 'adopted'; readonly at: UnixMs; readonly epoch: number }
 
 export type EventType = TokenkeepEvent['type']

@@ -77,6 +77,8 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
         `${name} is suspect: its refresh token was refused, and is confirmed before anybody is asked to sign in again.${at(refusal.retryAt)}`,
         { subject: id, retryAt: refusal.retryAt },
       )
+    case 'on_hold':
+      return onHold(id)
     case 'unavailable':
       return new TokenError(
         'unavailable',
@@ -108,6 +110,14 @@ export const unreadable = (because: 'tampered' | 'no_key', id: string): TokenErr
     because === 'no_key'
       ? `the key that sealed the tokens of connection "${id}" is not here. Put the key file or TOKENKEEP_KEY back with which it was stored; nothing was changed.`
       : `the stored tokens of connection "${id}" do not open in their place: the database was altered or damaged. Restore that row from a backup or reconnect; other connections are not affected.`,
+    { subject: id },
+  )
+
+export const onHold = (id: string): TokenError =>
+  new TokenError(
+    'on_hold',
+    `nothing is presented for connection "${id}": this database is a copy or was put back, and its original may have spent the refresh token. ` +
+      'When the original is off for good, say so: `tokenkeep adopt` (`keep.adopt()`). Access tokens that live are handed out meanwhile.',
     { subject: id },
   )
 

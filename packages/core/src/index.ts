@@ -57,13 +57,26 @@ export type { Urgency } from './urgency.ts'
 export { schedule, dueAt } from './schedule.ts'
 export type { Facts, Schedule } from './schedule.ts'
 export { acquire, lend, maySend, openAttempt, renew } from './lease.ts'
-export type { AcquireDecision, AcquireRequest, Busy, Gone, Lease, Moved, NotYet, Presented, Ticket } from './lease.ts'
+export type {
+  AcquireDecision,
+  AcquireRequest,
+  Busy,
+  Gone,
+  Lease,
+  Moved,
+  NotYet,
+  OnHold,
+  Presented,
+  Ticket,
+} from './lease.ts'
 export { takeOver } from './takeover.ts'
 export { accept, commit, keptFrom } from './commit.ts'
 export type { Concluded, Writing } from './commit.ts'
 export { born, deleting, erased, reconnected, refused } from './acts.ts'
 export { presentedRefreshToken } from './sibling.ts'
 export { viewOf } from './view.ts'
+export { adopted, begunAnew, goesOn, reasonToHold } from './incarnation.ts'
+export type { Hold, HoldReason, Incarnation, Marker, Surroundings } from './incarnation.ts'
 export { formFor, judge } from './grant.ts'
 export type * from './grant.ts'
 export type { LifeSaid } from './token-response.ts'

@@ -135,6 +135,11 @@ export interface NotYet {
   readonly at: UnixMs | null
 }
 
+/** This database is a copy, or was restored: nothing of it is presented until it is adopted. */
+export interface OnHold {
+  readonly kind: 'on_hold'
+}
+
 export type AcquireDecision =
   { readonly kind: 'acquired'; readonly row: ConnectionRow; readonly lease: Lease } | Busy | Moved | NotYet | Gone
 
@@ -295,6 +300,7 @@ export function doubted(
   const doubt: InDoubt = {
     status: 'in_doubt',
     since: from.status === 'in_doubt' ? from.since : state.attempt.acquiredAt,
+    ...(from.status === 'in_doubt' && from.adopted === true ? { adopted: true } : {}),
     promptRetry: promptAfterMs === null ? null : { by: end.by, from: laterMoment(end.now, promptAfterMs) },
     // Somebody who fell silent in this doubt may still wake with the answer, whatever later tries saw.
     silentSince: end.silentSince ?? (from.status === 'in_doubt' ? from.silentSince : null),

@@ -10,7 +10,7 @@ import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
-import { closedError, errorFor, goneError, handOut, scopeRefused, unreadable, type HandOut } from './handout.ts'
+import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unreadable, type HandOut } from './handout.ts'
 import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
 import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
@@ -235,6 +235,9 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
         if (brought === null || brought.expiresAt <= clock.now().wall) return null
         return cache.put(flown.view ?? acquiredFrom(view), brought, clock.now())
       }
+      case 'on_hold':
+        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        throw onHold(id)
       case 'unreadable':
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
         throw unreadable(flown.because, id)
@@ -340,7 +343,7 @@ export function createManager(ports: Ports, options: ManagerOptions): Manager {
       return (asked === undefined ? plain(id) : hot(id, asked)) ?? together(id, asked ?? {})
     },
     async tend(view) {
-      if (closed || !refreshes) return
+      if (closed || !refreshes || view.hold !== null) return
       const { status } = view.row.state
       if (status === 'presenting') {
         await (flights.of(view.row.uid)?.done ?? watches.watch(view))

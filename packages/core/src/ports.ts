@@ -20,7 +20,8 @@ import type {
   Serial,
   Uid,
 } from './ids.ts'
-import type { Busy, Gone, Lease, Moved, NotYet, Ticket } from './lease.ts'
+import type { Incarnation, Marker } from './incarnation.ts'
+import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.ts'
 import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
 import type { Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
@@ -310,13 +311,13 @@ export interface ConnectionStore {
     attempt: AttemptId,
     room: Room,
     usedAt: UnixMs | null,
-  ): Promise<Acquired | Busy | Moved | NotYet | Gone | Unreadable>
+  ): Promise<Acquired | Busy | Moved | NotYet | Gone | OnHold | Unreadable>
   renew(lease: Lease): Promise<Lease | 'lost'>
   /** Ends an attempt. Repeating it with the same end changes nothing. */
   commit(lease: Lease, end: End): Promise<CommitResult>
   /** The same for a granted answer, from a slot or memory, without the lease. */
   replay(entry: Kept): Promise<CommitResult>
-  /** Makes an open attempt `in_doubt`. Lends no ticket: whoever takes over must acquire like everybody. */
+  /** Makes an open attempt `in_doubt`. Lends no ticket: whoever takes over must acquire like everybody. In hold: `moved`. */
   takeOver(at: At, evidence: Evidence): Promise<{ readonly kind: 'in_doubt'; readonly view: View } | Moved>
   /** Reconnect: one write, grant + 1; ends attempt, doubt, suspicion, successor and siblings. */
   replaceGrant(
@@ -326,16 +327,30 @@ export interface ConnectionStore {
   ): Promise<View | Moved | Gone | { readonly kind: 'twin'; readonly id: ConnectionId }>
   /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
   reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
-  beginDelete(at: At): Promise<Deletion | Gone>
+  beginDelete(at: At): Promise<Deletion | Gone | OnHold>
   /** Erases what `deletion` saw. `changed`: a late answer brought another refresh token meanwhile; begin again and revoke that. */
   finishDelete(deletion: Deletion): Promise<'erased' | 'changed'>
-  /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. */
+  /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. None is in hold. */
   due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
   /** The rows among these that were written since. */
   changes(uids: readonly (readonly [Uid, Revision])[]): Promise<readonly View[]>
   /** Open attempts of an owner that is proven dead. */
   openAttempts(owner: OwnerId): Promise<readonly View[]>
   history(id: ConnectionId, limit: number): Promise<readonly HistoryEntry[]>
+  /** Which life of which database this is, and whether it is on hold. */
+  incarnation(): Promise<Incarnation>
+  /**
+   * Ends a hold: the original is off. Connection by connection they become `in_doubt`, unless a refresh token is reusable;
+   * the last write begins the new incarnation. Cut short, the hold goes on, and so does the next call.
+   *
+   * @param old the incarnation that was seen; where another is here by now, nothing changes
+   * @param markers whatever remembers an epoch: the new one is higher than all of them
+   * @returns how many connections are in doubt by it
+   */
+  adopt(
+    old: Incarnation,
+    markers: readonly Marker[],
+  ): Promise<{ readonly incarnation: Incarnation; readonly inDoubt: number }>
 }
 
 /** A connection on its way out: what must still be revoked upstream. */

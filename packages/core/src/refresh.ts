@@ -9,7 +9,7 @@ import { assertNever, TokenError } from './failures.ts'
 import { formFor, judge, type Answer, type End, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
 import type { HeldBack } from './gate.ts'
 import type { AttemptId, Serial } from './ids.ts'
-import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet } from './lease.ts'
+import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, type OnHold } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
 import { TICK_MS } from './policy.ts'
@@ -33,6 +33,7 @@ export type Refreshed =
   | Moved
   | NotYet
   | Gone
+  | OnHold
   | Unreadable
   | NoRoom
   | HeldBack

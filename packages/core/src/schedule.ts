@@ -60,7 +60,7 @@ export interface Facts {
 export type Schedule =
   | { readonly kind: 'now'; readonly why: Why }
   | { readonly kind: 'later'; readonly why: Why; readonly at: UnixMs }
-  | { readonly kind: 'never'; readonly because: 'presenting' | 'needs_user' | 'no_refresh_token' | 'gone' }
+  | { readonly kind: 'never'; readonly because: 'presenting' | 'needs_user' | 'no_refresh_token' | 'gone' | 'on_hold' }
 
 /**
  * @param owner who asks: the prompt retry belongs to the one who saw the end
@@ -212,6 +212,7 @@ function whenDoubtAllows(
     at: whenStrictAllows(facts, state, policy, now),
     prompt: false,
   })
+  if (state.adopted === true && policy.reuse.kind !== 'reusable') return asStrict()
   switch (policy.reuse.kind) {
     case 'reusable':
       return { at: now.wall, prompt: false }
@@ -247,6 +248,7 @@ function whileWindowIsOpen(free: UnixMs, state: InDoubt, policy: Policy, now: Mo
 
 /** How long a retry in doubt may still be sent. Endless where no window closes. */
 export function windowLeftMs(state: InDoubt, policy: Policy, now: Moment): DurationMs {
+  if (state.adopted === true) return ms(0)
   if (policy.windowMs === null) return ms(Number.POSITIVE_INFINITY)
   return ms(Math.max(0, policy.windowMs - perhapsElapsed(state.since, now)))
 }

@@ -4,6 +4,7 @@
  * sections 10 and 11).
  */
 import type { View } from './connection.ts'
+import type { Incarnation } from './incarnation.ts'
 import type { Manager } from './manager.ts'
 import type { ConnectionId, Uid } from './ids.ts'
 import { CLOCK_JUMP_MS, COMPARE_EVERY_MS, LOOK_REMEMBERING_MS, PAUSE_AFTER_EACH_MS } from './policy.ts'
@@ -56,11 +57,21 @@ export function startScheduler(
   let listensFrom: MonoMs = clock.now().mono
   /** Ends the pause between two looks. */
   let wake: () => void = () => undefined
+  /** Whether it was on hold when this process looked last. */
+  let held = false
 
   const tend = (view: View, finishIt: (view: View) => Promise<void>): Promise<void> =>
     view.row.state.status === 'deleting' ? finishIt(view) : manager.tend(view)
 
+  const tellOfHold = ({ hold, epoch }: Incarnation): void => {
+    const { wall } = clock.now()
+    if (hold !== null && !held) events.tell({ type: 'on_hold', at: wall, because: hold.because })
+    if (hold === null && held) events.tell({ type: 'adopted', at: wall, epoch })
+    held = hold !== null
+  }
+
   const doWhatIsDue = async (): Promise<void> => {
+    tellOfHold(await store.incarnation())
     if (finish === null) return
     const except = await manager.gate.excepted(() => ports.registry.clients())
     for (const view of await store.due({ limit: BATCH, except })) {

@@ -1,5 +1,6 @@
 /** What readers see of a row: opened access tokens, no refresh token, and the state as it is at the moment of reading. */
 import type { At, ConnectionRow, OpenedAccessToken, State, View } from './connection.ts'
+import type { Hold } from './incarnation.ts'
 import type { Terms } from './policy.ts'
 import type { Cipher } from './ports.ts'
 import type { Moment, Now, UnixMs } from './time.ts'
@@ -14,6 +15,7 @@ export function viewOf(
   terms: Terms,
   cipher: Pick<Cipher, 'open'>,
   readAt: { readonly store: Moment; readonly local: Now },
+  hold: Hold | null = null,
 ): View {
   const { refreshToken, accessTokens, successor, siblings, ...rest } = row
   const opened: OpenedAccessToken[] = []
@@ -38,6 +40,7 @@ export function viewOf(
     accessTokens: opened,
     terms,
     unreadable,
+    hold,
     readAt,
   }
 }

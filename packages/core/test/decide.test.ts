@@ -91,6 +91,7 @@ const view = (given: Given): View => {
       policy: policyOf({ reuse }, grantType),
     },
     unreadable: null,
+    hold: null,
     readAt: { store: NOW, local: { wall: NOW.wall, mono: NOW.at } },
   }
 }

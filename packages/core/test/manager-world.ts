@@ -351,6 +351,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
       openAttempts: async (of) =>
         [...rows.values()].filter((each) => openAttempt(each, moment())?.owner === of).map(viewed),
       history: async () => [],
+      incarnation: async () => ({ installation: 'i', place: null, epoch: 1, branch: null, hold: null }),
+      adopt: async (incarnation) => ({ incarnation, inDoubt: 0 }),
     }
   }
 

@@ -91,6 +91,8 @@ export interface ConnectionQueries {
   readonly tombstone: string
   readonly twin: string
   readonly history: string
+  /** All uids, page by page; none is empty. */
+  readonly uids: string
   /**
    * The pages that together hold the answer. Two for `needs_user`: a connection without refresh token reads so from the
    * moment when it lapses, and no write says that.
@@ -112,6 +114,7 @@ export function connectionQueries(dialect: Dialect): ConnectionQueries {
     history: `
       SELECT ${PRESENTATION_COLUMNS} FROM ${connection} c JOIN ${dialect.table('presentation')} p ON p.uid = c.uid
       WHERE c.id = ? AND c.status <> 'erased' ORDER BY p.fence DESC LIMIT ?`,
+    uids: `SELECT uid FROM ${connection} WHERE uid > ? ORDER BY uid LIMIT ?`,
     pages: (query, now) => pagesOf(dialect, query, now),
   }
 }

@@ -10,12 +10,18 @@ import {
   type OwnerId,
 } from '@tokenkeep/core'
 import { acts } from './store-acts.ts'
+import { incarnationVerbs } from './store-incarnation.ts'
 import { attemptVerbs } from './store-attempts.ts'
 import type { Snapshot, StoreContext } from './store-context.ts'
 import { unchanged, type Change, type Rows, type SeenMany } from './store-rows.ts'
 
 export function connectionStore(rows: Rows, context: StoreContext): ConnectionStore {
-  return { ...reads(rows, context), ...attemptVerbs(rows, context), ...acts(rows, context) }
+  return {
+    ...reads(rows, context),
+    ...attemptVerbs(rows, context),
+    ...acts(rows, context),
+    ...incarnationVerbs(rows, context),
+  }
 }
 
 type Reads = Pick<ConnectionStore, 'read' | 'list' | 'due' | 'changes' | 'openAttempts' | 'history'>
@@ -36,6 +42,7 @@ function reads(rows: Rows, context: StoreContext): Reads {
 
     async due(query) {
       const claimed = await rows.changeDue(query, (found, now): Change<Snapshot | null> => {
+        if (found.hold !== null) return unchanged(null)
         const { leaseMs } = context.termsOf(found).policy
         if (isPromptRetryOfAnother(found.row, context.owner, leaseMs, now)) return unchanged(null)
         // Whoever claimed it writes the row within a lease, or is gone.

@@ -14,12 +14,20 @@ export async function makeFolder(path: string): Promise<void> {
     const code = systemErrorCode(error)
     if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return
     const above = dirname(folder)
-    if (code !== 'ENOENT' || above === folder || (await isThere(above))) throw error
-    await makeFolder(above)
-    await makeFolder(folder)
-    return
+    if (code !== 'ENOENT' || above === folder) throw error
+    // It may have been made in this very moment, by another who makes the same folders. A second ENOENT is an answer.
+    if (await isThere(above)) await mkdir(folder, { mode: 0o700 }).catch(unlessThere)
+    else {
+      await makeFolder(above)
+      await makeFolder(folder)
+      return
+    }
   }
   await syncFolder(dirname(folder))
+}
+
+function unlessThere(error: unknown): void {
+  if (systemErrorCode(error) !== 'EEXIST') throw error
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -4,6 +4,7 @@ export type { Clients, OpenOptions, Providers, Tokenkeep } from './tokenkeep.ts'
 export { createSystemClock } from './clock-system.ts'
 export { API_KEY_SCOPES } from './api-key-input.ts'
 export type { ApiKeyInput, ApiKeyScope } from './api-key-input.ts'
+export type { Adopted } from './life.ts'
 export type { ApiKey, ApiKeys, Callers, LocalRefreshToken, LocalRefreshTokens, Shared } from './callers.ts'
 export type { ClientInput } from './client-input.ts'
 export type { ProviderInput } from './provider-input.ts'
@@ -21,6 +22,9 @@ export type {
   FailureCode,
   HandOut,
   HistoryEntry,
+  Hold,
+  HoldReason,
+  Incarnation,
   ListOptions,
   NeedsUserReason,
   Provider,

@@ -4,6 +4,7 @@ import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
 import type { Keyring } from './keyring.ts'
+import { createMarkers, type Markers } from './markers.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { readPostgresUrl } from './postgres-address.ts'
 import { postgresCallers } from './postgres-callers.ts'
@@ -18,6 +19,8 @@ export interface PostgresOpening extends OpeningParts {
   readonly allowNetworkFileSystem: boolean
   /** @param folder below which no key may lie */
   readonly keysFor: (folder: string, existing: PostgresIdentity | null) => Promise<Keyring>
+  /** @param state the folder on this host */
+  readonly markerFolders: (state: string) => readonly string[]
 }
 
 /**
@@ -28,24 +31,31 @@ export interface PostgresOpening extends OpeningParts {
  *   `key_wrong`, `folder_unusable`
  */
 export async function openPostgresParts(opening: PostgresOpening): Promise<OpenedDatabase> {
-  const { url, stateFolder, allowNetworkFileSystem, keysFor, background, bootNow: _, ...parts } = opening
+  const { url, stateFolder, allowNetworkFileSystem, keysFor, markerFolders, background, bootNow: _, ...parts } = opening
   const { clock, random, owner } = parts
   const address = readPostgresUrl(url)
   const { data } = stateFolder === undefined ? defaultFolders() : { data: resolve(stateFolder) }
   const seen = await inspectPostgres({ address, random })
   const keys = await keysFor(data, seen)
-  const database = await openPostgresDatabase({ address, keys, clock, random })
+  // An answer of one installation means nothing to another, and would be revoked there.
+  const stateOf = (installation: string): string => join(data, `postgres-${installation}`)
+  const markersOf = (installation: string): Markers =>
+    createMarkers({ folders: markerFolders(stateOf(installation)), database: address.name })
+  const marked = seen === null ? [] : markersOf(seen.installation).read(seen.installation)
+  const database = await openPostgresDatabase({ address, keys, markers: marked, clock, random })
   try {
-    // An answer of one installation means nothing to another, and would be revoked there.
-    const state = join(data, `postgres-${database.installation}`)
+    const { installation } = database
+    const state = stateOf(installation)
     await prepareFolder(state, { allowNetworkFileSystem })
-    const cipher = createAesGcmCipher({ installation: database.installation, keys })
+    const cipher = createAesGcmCipher({ installation, keys })
     const notices = await openPostgresNotices({ database, background, sender: owner })
     return {
       open: createPostgresStore({ ...parts, cipher, database, notices }),
       callers: postgresCallers(database),
       cipher,
       state,
+      life: database,
+      markers: markersOf(installation),
     }
   } catch (error) {
     await database.close()

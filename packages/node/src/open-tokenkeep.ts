@@ -1,6 +1,6 @@
 /** Puts the parts together: the one place where real adapters are chosen. */
 import { hostname } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import {
   createConnections,
@@ -34,8 +34,10 @@ import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
 import { nameOf } from './input-members.ts'
+import { keepLife, type Life } from './life.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { createLiveness, isAnyoneAlive } from './liveness.ts'
+import { createMarkers } from './markers.ts'
 import { readClientInput } from './client-input.ts'
 import { knownPresets } from './known-presets.ts'
 import { readProviderInput } from './provider-input.ts'
@@ -78,18 +80,27 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const owner = random.uuid() as OwnerId
   const numbers = numbersFrom(options?.numbers)
   const parts = { owner, host: hostname(), clock, random, numbers }
-  const { open, callers, cipher, state } = await openDatabase(options, {
+  const {
+    open,
+    callers,
+    cipher,
+    state,
+    life: lived,
+    markers,
+  } = await openDatabase(options, {
     ...parts,
     bootNow: clocks.bootNow,
     background,
   })
   const opened: { close(): void | Promise<void> }[] = [open]
   try {
+    const { store, registry, notices, incarnation: rows, committed } = open
+    const life = keepLife({ store, rows, committed, markers, opened: lived, background, random })
+    opened.push(life)
     const liveness = await createLiveness({ folder: state, owner })
     opened.push(liveness)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
-    const { store, registry, notices } = open
     const ports: Ports = {
       store,
       registry,
@@ -102,7 +113,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
-    return await assemble(ports, { owner, numbers, options, background, glance, opened, callers })
+    return await assemble(ports, { owner, numbers, options, background, glance, opened, life, callers })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -129,18 +140,23 @@ function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<Opened
 
 async function openSqlite(options: OpenOptions, path: string, given: OpeningParts): Promise<OpenedDatabase> {
   const { bootNow, background, ...parts } = given
-  const { clock, random, host } = parts
+  const { clock, random } = parts
   const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
   const seen = await inspectSqlite({ path, clock, random })
   if (seen === null) await refuseSecond(path, { clock, random })
   const keys = await keysFor(options, folder, seen)
-  const database = await openSqliteDatabase({ path, keys, seen, host, clock, random })
+  const state = `${path}.state`
+  const markers = createMarkers({ folders: markerFolders(options, state), database: path })
+  const marked = seen === null ? [] : markers.read(seen.installation)
+  const database = await openSqliteDatabase({ path, keys, seen, markers: marked, clock, random })
   const cipher = createAesGcmCipher({ installation: database.installation, keys })
   return {
     open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
     callers: sqliteCallers(database),
     cipher,
-    state: `${path}.state`,
+    state,
+    life: database,
+    markers,
   }
 }
 
@@ -153,6 +169,7 @@ async function openPostgres(options: OpenOptions, url: string, parts: OpeningPar
     stateFolder: options.stateFolder,
     allowNetworkFileSystem: options.allowNetworkFileSystem ?? false,
     keysFor: (folder, existing) => keysFor(options, folder, existing),
+    markerFolders: (state) => markerFolders(options, state),
   })
 }
 
@@ -180,13 +197,14 @@ interface Assembly {
   readonly background: Clock
   readonly glance: Clocks['glance'] | undefined
   readonly callers: CallerRows
+  readonly life: Life
   /** Closed in the reverse order. */
   readonly opened: readonly { close(): void | Promise<void> }[]
 }
 
 async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
-  const { owner, numbers, options, background, glance, opened } = assembly
-  const { registry, clock } = ports
+  const { owner, numbers, options, background, glance, opened, life } = assembly
+  const { registry, clock, store } = ports
   let closing: Promise<void> | null = null
   const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES, glance })
   const { finishDeletion, rejected, introspect, ...connections } = createConnections(
@@ -245,6 +263,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     token: manager.token,
     rejected,
     introspect,
+    incarnation: () => store.incarnation(),
+    adopt: () => life.adopt(),
     fetchFor: (id) => {
       return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },
@@ -257,6 +277,17 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     [Symbol.asyncDispose]: () => keep.close(),
   }
   return keep
+}
+
+/** Beside the master key, which no backup of the data brings back; and in the state folder, where that one does not last. */
+function markerFolders({ keyFile }: OpenOptions, state: string): readonly string[] {
+  if (keyFile !== undefined) return [dirname(resolve(keyFile)), state]
+  try {
+    return [defaultFolders().config, state]
+  } catch {
+    // A user without a home folder, who gives the key in the variable.
+    return [state]
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** A database that was opened, whatever engine keeps it, with what belongs to it. */
-import type { Cipher, Clock, Moment } from '@tokenkeep/core'
+import type { Cipher, Clock, Incarnation, Moment } from '@tokenkeep/core'
 import type { CallerRows } from './callers.ts'
+import type { Markers } from './markers.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
 
 /** What opening one needs. */
@@ -18,4 +19,7 @@ export interface OpenedDatabase {
   readonly cipher: Cipher
   /** The folder on this host for locks and spill slots. */
   readonly state: string
+  /** The database's life, as it was opened. */
+  readonly life: Incarnation
+  readonly markers: Markers
 }

@@ -2,35 +2,42 @@
  * Opens the database: recognises it, refuses what is not ours, newer, or sealed with other keys, and only then writes:
  * migrations, the installation's name and key check, the next epoch.
  */
-import { TokenError, type Clock, type Moment, type MonoMs, type Random, type UnixMs } from '@tokenkeep/core'
-import { integer, text, textOrNull, type CellRecord } from './cells.ts'
+import {
+  TokenError,
+  goesOn,
+  type Clock,
+  type Incarnation,
+  type Marker,
+  type Moment,
+  type MonoMs,
+  type Random,
+  type UnixMs,
+} from '@tokenkeep/core'
+import { integer, text, type CellRecord } from './cells.ts'
 import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { isSilence, lacksPermission, notPermitted } from './postgres-failures.ts'
+import { incarnationIn, writingOf } from './postgres-incarnation.ts'
 import { createPostgresPool, type PostgresPool } from './postgres-pool.ts'
 import { MIGRATIONS, VERSION } from './postgres-schema.ts'
 import type { Answered, PostgresCell, PostgresSession } from './postgres-session.ts'
 import { CLOCK, tableIn, type Statement } from './postgres-statement.ts'
 
 /** What a database says of itself. */
-export interface PostgresIdentity {
+export interface PostgresIdentity extends Incarnation {
   readonly version: number
-  readonly installation: string
   readonly keyCheck: KeyCheck
-  /** Where it was made: the server's identity, the database and the schema. */
-  readonly place: string | null
-  /** Raised at each open. */
-  readonly epoch: number
 }
 
 /** Asks inside a transaction. */
 export type Ask = (statement: Statement, values?: readonly PostgresCell[]) => Promise<readonly CellRecord[]>
 
-export interface PostgresDatabase extends Pick<PostgresIdentity, 'installation' | 'place' | 'epoch'> {
+/** Its incarnation is that of the moment when it was opened. */
+export interface PostgresDatabase extends Incarnation {
   /** For people: host, port and database; no user, no password. */
   readonly name: string
   readonly schema: string
-  /** Where it is now; another one than `place` means that this is a copy, or that it was moved. */
+  /** Where it is now: the server's identity, the database and the schema. Another one than `place` means that it is a copy. */
   readonly placeNow: string
   /** Another one after each session that was lost: what an older one made durable may be gone. */
   readonly session: string
@@ -48,6 +55,8 @@ export interface PostgresOptions {
   readonly address: PostgresAddress
   /** The keyring: its check is kept at first open, and must be the same ever after. */
   readonly keys: Keyring
+  /** What was remembered outside about this installation, read before it is opened. */
+  readonly markers?: readonly Marker[]
   readonly clock: Pick<Clock, 'now'>
   readonly random: Random
 }
@@ -94,6 +103,7 @@ export async function inspectPostgres({
 export async function openPostgresDatabase({
   address,
   keys,
+  markers = [],
   clock,
   random,
 }: PostgresOptions): Promise<PostgresDatabase> {
@@ -103,10 +113,10 @@ export async function openPostgresDatabase({
     const { placeNow, identity } = await pool.run(async (session) => {
       await assertUsable(session, name)
       const here = await placeOf(session, schema)
-      return { placeNow: here, identity: await begin(session, { address, keys, clock, random, place: here }) }
+      return { placeNow: here, identity: await begin(session, { address, keys, markers, clock, random, place: here }) }
     })
-    const { installation, place, epoch } = identity
-    return { name, schema, installation, place, epoch, placeNow, pool, ...accessTo(pool) }
+    const { installation, place, epoch, branch, hold } = identity
+    return { name, schema, installation, place, epoch, branch, hold, placeNow, pool, ...accessTo(pool) }
   } catch (error) {
     await pool.close()
     throw error
@@ -210,7 +220,7 @@ type Beginning = PostgresOptions & { readonly place: string }
 
 /** Everything that opening writes, in one transaction: of two first starters one makes the tables. */
 async function begin(session: PostgresSession, options: Beginning): Promise<PostgresIdentity> {
-  const { address, keys, random, place } = options
+  const { address, keys, markers = [], clock, random, place } = options
   const { schema, name } = address
   await session.ask(BEGIN)
   try {
@@ -227,13 +237,15 @@ async function begin(session: PostgresSession, options: Beginning): Promise<Post
         [random.uuid(), value, sealedWith, place],
       )
     }
-    await session.ask(`UPDATE ${installation} SET epoch = epoch + 1, sealed_with = $1, version = ${VERSION}`, [
-      sealedWith,
-    ])
+    await session.ask(`UPDATE ${installation} SET sealed_with = $1, version = ${VERSION}`, [sealedWith])
     const identity = await identityOf(session, address)
     if (identity === null) throw new Error('a database that was just made has no identity')
+    const around = { placeNow: place, markers, now: clock.now().wall, branch: random.uuid() }
+    const life = goesOn(identity, around)
+    const writing = writingOf(schema, life)
+    await session.ask(writing.statement.text, writing.values)
     await committed(session)
-    return identity
+    return { ...identity, ...life }
   } catch (error) {
     await session.ask('ROLLBACK').catch(() => undefined)
     throw notPermitted(error) ? lacksPermission(name) : error
@@ -265,7 +277,9 @@ async function identityOf(
     throw unusable(name, `its schema "${schema}" holds tables of another program; name another one by ?schema=...`)
   }
   const { records } = await session.ask(
-    `SELECT version, installation, key_check, sealed_with, place, epoch FROM ${tableIn(schema)('installation')}`,
+    // An older version has no columns for the last two yet.
+    `SELECT version, installation, key_check, sealed_with, place, epoch,
+       to_jsonb(i) ->> 'branch' AS branch, to_jsonb(i) ->> 'hold' AS hold FROM ${tableIn(schema)('installation')} i`,
   )
   const [row] = records
   if (row === undefined) throw unusable(name, 'it is damaged: it does not say whose it is')
@@ -279,10 +293,8 @@ async function identityOf(
   }
   return {
     version,
-    installation: text(row, 'installation'),
     keyCheck: { value: text(row, 'key_check'), sealedWith: text(row, 'sealed_with') },
-    place: textOrNull(row, 'place'),
-    epoch: integer(row, 'epoch'),
+    ...incarnationIn(row),
   }
 }
 

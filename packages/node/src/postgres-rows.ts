@@ -6,6 +6,7 @@ import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId
 import { integer, text, type CellRecord } from './cells.ts'
 import { readConnection, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
+import { holdIn, postgresIncarnation } from './postgres-incarnation.ts'
 import { PostgresTrouble, isConflict, isDuplicate } from './postgres-failures.ts'
 import type { PostgresTerms } from './postgres-registry.ts'
 import { postgresQueries } from './postgres-select.ts'
@@ -50,7 +51,8 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
   function foundOf(records: readonly CellRecord[]): Found {
     const row = readConnection(records)
     const [record = {}] = records
-    return { row, provider: terms.provider(row.provider, record), client: terms.client(record) }
+    const hold = holdIn(record)
+    return { row, provider: terms.provider(row.provider, record), client: terms.client(record), hold }
   }
 
   interface SeenOne {
@@ -156,6 +158,7 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     return {
       provider: terms.provider(text(record, 'provider'), record),
       client: terms.client(record),
+      hold: holdIn(record),
       living: foundIn(living)[0] ?? null,
       twin,
     }
@@ -197,6 +200,8 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
   }
 
   return {
+    incarnation: postgresIncarnation({ database, now }),
+    uidsAfter: async (uid, limit) => (await read(sql.uids, [uid ?? '', limit])).map((each) => text(each, 'uid') as Uid),
     byId: async (id) => {
       const records = await read(sql.byId, [id])
       const [record] = records

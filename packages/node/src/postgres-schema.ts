@@ -181,6 +181,11 @@ CREATE INDEX local_refresh_token_of_connection ON local_refresh_token (uid, id);
 CREATE INDEX local_refresh_token_of_api_key ON local_refresh_token (api_key);
 `
 
+const INCARNATION = `
+ALTER TABLE installation ADD COLUMN branch text;
+ALTER TABLE installation ADD COLUMN hold text CHECK (hold IS NULL OR hold::json IS NOT NULL);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST]
+export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION]
 export const VERSION = MIGRATIONS.length

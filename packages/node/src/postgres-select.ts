@@ -16,7 +16,8 @@ export function postgresQueries(schema: string) {
   const connection = table('connection')
   const { pages, whole, ...shared } = connectionQueries({
     table,
-    besides: `p.revision AS provider_revision, p.settings AS provider_settings, ${CLIENT_CELLS}, ${CLOCK} AS store_now`,
+    besides: `p.revision AS provider_revision, p.settings AS provider_settings, ${CLIENT_CELLS}, ${CLOCK} AS store_now,
+      (SELECT hold FROM ${table('installation')}) AS hold`,
     siblings: `(SELECT coalesce(json_agg(json_build_array(s.attempt, s.fence, s.sibling::json,
         s.refresh_token_facts::json, encode(s.refresh_token, 'hex')) ORDER BY s.fence DESC), '[]'::json)::text
       FROM ${table('held_answer')} s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
@@ -44,7 +45,7 @@ export function postgresQueries(schema: string) {
     lockToken: statement(`SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`),
     termsOf: statement(`
       SELECT p.id AS provider, k.id AS client, p.revision AS provider_revision, p.settings AS provider_settings,
-        ${CLIENT_CELLS}
+        ${CLIENT_CELLS}, (SELECT hold FROM ${table('installation')}) AS hold
       FROM ${table('client')} k JOIN ${table('provider')} p ON p.id = k.provider WHERE k.id = ?`),
   }
 }

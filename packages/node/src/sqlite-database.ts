@@ -2,30 +2,37 @@
  * Opens the database file: recognises it, refuses what is not ours, newer, or sealed with other keys, and only then
  * writes: migrations, the installation's name and key check, the next epoch.
  */
-import { closeSync, openSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import { TokenError, ms, type Clock, type MonoMs, type Random } from '@tokenkeep/core'
+import {
+  TokenError,
+  goesOn,
+  ms,
+  type Clock,
+  type Incarnation,
+  type Marker,
+  type MonoMs,
+  type Random,
+} from '@tokenkeep/core'
 import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.ts'
 import { atOpening, isBusy, whileInUse } from './sqlite-failures.ts'
 import { groupCommit, type GroupCommit } from './sqlite-group-commit.ts'
-import { APPLICATION_ID, MIGRATIONS, VERSION } from './sqlite-schema.ts'
+import { incarnationIn, writeIncarnation } from './sqlite-incarnation.ts'
+import { placeOf } from './sqlite-place.ts'
+import { APPLICATION_ID, MIGRATIONS, VERSION, VERSION_WITH_HOLD } from './sqlite-schema.ts'
 import { inWords, systemErrorCode } from './system-error.ts'
 
 /** What a database says of itself. */
-export interface SqliteIdentity {
+export interface SqliteIdentity extends Incarnation {
   readonly version: number
-  readonly installation: string
   readonly keyCheck: KeyCheck
-  /** Where it was made: host, path and file identity. */
-  readonly place: string | null
-  /** Raised at each open. */
-  readonly epoch: number
 }
 
-export interface SqliteDatabase extends Pick<SqliteIdentity, 'installation' | 'place' | 'epoch'> {
+/** Its incarnation is that of the moment when it was opened. */
+export interface SqliteDatabase extends Incarnation {
   readonly path: string
-  /** Where it is now; another one than `place` means that this is a copy, or that it was moved. */
-  readonly placeNow: string
+  /** Which file it is now; another one than `place` means that this is a copy. Null: the file system cannot say. */
+  readonly placeNow: string | null
   /** One for each open. */
   readonly session: string
   /** For the files that hold its statements. */
@@ -43,7 +50,8 @@ export interface SqliteOptions {
   readonly keys: Keyring
   /** What {@link inspectSqlite} just said of it; null or absent: it is looked at again. */
   readonly seen?: SqliteIdentity | null
-  readonly host: string
+  /** What was remembered outside about this installation, read before it is opened. */
+  readonly markers?: readonly Marker[]
   readonly clock: Pick<Clock, 'now' | 'alarm'>
   readonly random: Random
 }
@@ -88,7 +96,7 @@ export async function inspectSqlite({
  * @throws TokenError `newer_database`, `key_wrong`, `folder_unusable`: nothing was written; `store_unavailable`
  */
 export async function openSqliteDatabase(options: SqliteOptions): Promise<SqliteDatabase> {
-  const { path, keys, host, clock, random } = options
+  const { path, keys, clock, random } = options
   const seen = options.seen ?? (await inspectSqlite(options))
   if (seen !== null) assertOwnKeys(keys, seen.keyCheck, path)
   createForOwnerAlone(path)
@@ -96,9 +104,9 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Sqlite
   const opening = (error: unknown): unknown => atOpening(error, path)
   const sql = await patiently(options, opening, () => connect(path))
   try {
-    const placeNow = placeOf(host, path)
-    const { installation, place, epoch } = await patiently(options, opening, () =>
-      begin(sql, { ...options, place: placeNow }),
+    const placeNow = await placeOf(path)
+    const { installation, place, epoch, branch, hold } = await patiently(options, opening, () =>
+      begin(sql, { ...options, placeNow }),
     )
     const assertInPlace = watchOver(path)
     const commits = groupCommit({ sql, path, clock, random, before: assertInPlace })
@@ -109,6 +117,8 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Sqlite
       installation,
       place,
       epoch,
+      branch,
+      hold,
       placeNow,
       session: random.uuid(),
       sql,
@@ -161,11 +171,6 @@ function createForOwnerAlone(path: string): void {
   }
 }
 
-function placeOf(host: string, path: string): string {
-  const { dev, ino } = statSync(path)
-  return `${host}:${realpathSync(path)}:${dev}:${ino}`
-}
-
 /**
  * Whether the file at its path is still the one that was opened. Moved, deleted or replaced by a copy, it would go on
  * taking what nobody else sees, and what comes after would present refresh tokens that are spent.
@@ -212,7 +217,7 @@ function connect(path: string): DatabaseSync {
 /** Everything that opening writes, in one transaction: of two first starters one makes the database. */
 function begin(
   sql: DatabaseSync,
-  { path, keys, random, clock, place }: SqliteOptions & { readonly place: string },
+  { path, keys, random, clock, placeNow, markers = [] }: SqliteOptions & { readonly placeNow: string | null },
 ): SqliteIdentity {
   sql.exec('BEGIN IMMEDIATE')
   try {
@@ -227,13 +232,16 @@ function begin(
           `INSERT INTO installation (only_row, installation, key_check, sealed_with, place, epoch, created_at)
            VALUES (1, ?, ?, ?, ?, 0, ?)`,
         )
-        .run(random.uuid(), value, sealedWith, place, clock.now().wall)
+        .run(random.uuid(), value, sealedWith, placeNow, clock.now().wall)
     }
-    sql.prepare('UPDATE installation SET epoch = epoch + 1, sealed_with = ?').run(sealedWith)
+    sql.prepare('UPDATE installation SET sealed_with = ?').run(sealedWith)
     const identity = identityOf(sql, path)
     if (identity === null) throw new Error('a database that was just made has no identity')
+    const around = { placeNow, markers, now: clock.now().wall, branch: random.uuid() }
+    const life = goesOn(identity, around)
+    writeIncarnation(sql, life)
     sql.exec('COMMIT')
-    return identity
+    return { ...identity, ...life }
   } catch (error) {
     if (sql.isTransaction) sql.exec('ROLLBACK')
     throw error
@@ -256,14 +264,15 @@ function identityOf(sql: DatabaseSync, path: string): SqliteIdentity | null {
         `${VERSION}. Nothing was changed. Use the newer program.`,
     )
   }
-  const row = sql.prepare('SELECT installation, key_check, sealed_with, place, epoch FROM installation').get()
+  // Of an older version, whose column for it is still missing.
+  const columns =
+    version < VERSION_WITH_HOLD ? 'place, epoch, NULL AS branch, NULL AS hold' : 'place, epoch, branch, hold'
+  const row = sql.prepare(`SELECT installation, key_check, sealed_with, ${columns} FROM installation`).get()
   if (row === undefined) throw new TokenError('folder_unusable', `${path} is damaged: it does not say whose it is`)
   return {
     version,
-    installation: String(row['installation']),
     keyCheck: { value: String(row['key_check']), sealedWith: String(row['sealed_with']) },
-    place: row['place'] === null ? null : String(row['place']),
-    epoch: Number(row['epoch']),
+    ...incarnationIn(row),
   }
 }
 

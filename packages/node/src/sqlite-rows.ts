@@ -13,6 +13,7 @@ import {
 import { integer, text, type CellRecord } from './cells.ts'
 import { readConnection, readPresentation } from './connection-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
 import {
   SELECT_ATTEMPTS,
@@ -23,6 +24,7 @@ import {
   SELECT_NEWER,
   SELECT_TOMBSTONE,
   SELECT_TWIN,
+  SELECT_UIDS,
   pagesOf,
 } from './sqlite-select.ts'
 import { connectionWriter } from './sqlite-write.ts'
@@ -38,6 +40,7 @@ export interface SqliteRowsOptions {
 export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Rows {
   const { sql, read, write } = database
   const put = connectionWriter(sql)
+  const kept = incarnationReader(sql)
   const select = {
     byId: sql.prepare(SELECT_BY_ID),
     byUid: sql.prepare(SELECT_BY_UID),
@@ -47,6 +50,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     twin: sql.prepare(SELECT_TWIN),
     due: sql.prepare(SELECT_DUE),
     history: sql.prepare(SELECT_HISTORY),
+    uids: sql.prepare(SELECT_UIDS),
   }
   const listings = new Map<string, StatementSync>()
 
@@ -67,7 +71,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     const provider = terms.provider(row.provider, integer(record, 'provider_revision'))
     const client = terms.client(row.client, integer(record, 'client_revision'))
     if (provider === null || client === null) throw new Error('a row names a client that is not there')
-    return { row, provider, client }
+    return { row, provider, client, hold: kept().hold }
   }
 
   const one = (statement: StatementSync, ...values: SQLInputValue[]): Found | null =>
@@ -100,6 +104,8 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
   }
 
   return {
+    incarnation: sqliteIncarnation(database, { kept, bootNow }),
+    uidsAfter: (uid, limit) => read(() => select.uids.all(uid ?? '', limit).map((each) => text(each, 'uid') as Uid)),
     byId: (id) =>
       read(() => {
         const found = one(select.byId, id)
@@ -137,7 +143,13 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
         const neighbours: Neighbours | null =
           client === null || provider === null
             ? null
-            : { client, provider, living: one(select.byId, born.id), twin: twinOf(born.client, born.refreshToken, '') }
+            : {
+                client,
+                provider,
+                hold: kept().hold,
+                living: one(select.byId, born.id),
+                twin: twinOf(born.client, born.refreshToken, ''),
+              }
         return apply(null, decide(neighbours, bootNow()))
       }),
     changeDue: ({ limit, except }, decide) =>

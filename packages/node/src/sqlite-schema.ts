@@ -187,6 +187,15 @@ UPDATE connection SET state = json_insert(state, '$.from.believed', json('null')
 UPDATE connection SET state = json_insert(state, '$.attempt.sibling', json('null')) WHERE attempt_owner IS NOT NULL;
 `
 
+/** The place of before named the host and the disk, which change without a copy being made; it is noted anew. */
+const INCARNATION = `
+ALTER TABLE installation ADD COLUMN branch TEXT;
+ALTER TABLE installation ADD COLUMN hold TEXT CHECK (json_valid(hold));
+UPDATE installation SET place = NULL;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION]
 export const VERSION = MIGRATIONS.length
+/** Since this one a database says whether it is on hold. */
+export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1

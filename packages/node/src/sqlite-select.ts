@@ -8,6 +8,7 @@ export const {
   tombstone: SELECT_TOMBSTONE,
   twin: SELECT_TWIN,
   history: SELECT_HISTORY,
+  uids: SELECT_UIDS,
   pages: pagesOf,
 } = connectionQueries({
   table: (name) => name,

@@ -14,6 +14,7 @@ import {
   type ConnectionStore,
   type Deletion,
   type Gone,
+  type OnHold,
   type RefreshToken,
   type StoredRefreshToken,
 } from '@tokenkeep/core'
@@ -43,7 +44,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         if (twin !== null && provider.reuse.kind !== 'reusable') return unchanged({ kind: 'twin', id: twin })
         const terms = context.termsOf({ row: draft, provider, client })
         const row = born(draft, terms, context.writing(now))
-        const snapshot = context.snapshot({ row, provider, client }, row, now)
+        const snapshot = context.snapshot({ row, provider, client, hold: neighbours.hold }, row, now)
         return { row, history: [], result: { kind: 'written', snapshot } }
       })
       return done.kind === 'written' ? context.view(done.snapshot) : done
@@ -87,8 +88,10 @@ export function acts(rows: Rows, context: StoreContext): Acts {
     },
 
     async beginDelete(at) {
-      const done = await rows.change(at.uid, (found, now): Change<Written | Gone> => {
+      const done = await rows.change(at.uid, (found, now): Change<Written | Gone | OnHold> => {
         if (found === null) return unchanged(UNKNOWN)
+        // Revoking what is the original's, too, would end its sign-in.
+        if (found.hold !== null) return unchanged({ kind: 'on_hold' })
         if (found.row.state.status === 'erased') return unchanged({ kind: 'gone', because: 'erased' })
         const row = deleting(found.row, context.termsOf(found), context.writing(now))
         return {
@@ -97,7 +100,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
           result: { kind: 'written', snapshot: context.snapshot(found, row, now) },
         }
       })
-      return done.kind === 'gone' ? done : deletionOf(done.snapshot, context)
+      return done.kind === 'written' ? deletionOf(done.snapshot, context) : done
     },
 
     async finishDelete(deletion) {

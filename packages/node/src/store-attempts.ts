@@ -31,6 +31,8 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
       const t0 = context.clock.now()
       const done = await rows.change(at.uid, (found, now): Change<Decided> => {
         if (found === null) return unchanged({ kind: 'gone', because: 'unknown' })
+        // Read in the same transaction: whoever is not told yet that this is a copy presents nothing all the same.
+        if (found.hold !== null) return unchanged({ kind: 'on_hold' })
         const { owner, host } = context
         const request = { at, why, attempt, owner, host, session: context.session(), usedAt, t0 }
         const decision = acquire(found.row, context.termsOf(found), request, now)
@@ -96,7 +98,8 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
 
     async takeOver(at, evidence) {
       const snapshot = await rows.change(at.uid, (found, now): Change<Snapshot | null> => {
-        if (found === null) return unchanged(null)
+        // In hold the owner of what a copy shows as open may be alive, elsewhere.
+        if (found === null || found.hold !== null) return unchanged(null)
         const { owner, draw } = context.writing(now)
         const row = takeOver(found.row, context.termsOf(found), evidence, owner, draw, now)
         if (row === 'moved') return unchanged(null)

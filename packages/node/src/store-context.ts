@@ -6,6 +6,7 @@ import {
   type Clock,
   type ConnectionRow,
   type ConnectionStore,
+  type Hold,
   type Moment,
   type Now,
   type Notices,
@@ -19,7 +20,7 @@ import {
   type View,
   type Writing,
 } from '@tokenkeep/core'
-import type { Found } from './store-rows.ts'
+import type { Found, IncarnationRows } from './store-rows.ts'
 
 /** What a store is made from, whatever its database. */
 export interface StoreParts {
@@ -37,6 +38,10 @@ export interface OpenStore {
   readonly store: ConnectionStore
   readonly registry: Registry
   readonly notices: Notices
+  /** Which life of the database this is: for whoever keeps it. */
+  readonly incarnation: IncarnationRows
+  /** Writes committed so far through this store. */
+  committed(): number
   /** Writes what is queued; every later verb fails with `closed`. */
   close(): Promise<void>
 }
@@ -45,6 +50,7 @@ export interface OpenStore {
 export interface Snapshot {
   readonly row: ConnectionRow
   readonly terms: Terms
+  readonly hold: Hold | null
   readonly readAt: { readonly store: Moment; readonly local: Now }
 }
 
@@ -86,8 +92,9 @@ export function storeContext(parts: StoreParts, session: () => string): StoreCon
     snapshot: (found, row, now) => ({
       row,
       terms: termsOf({ ...found, row }),
+      hold: found.hold,
       readAt: { store: now, local: parts.clock.now() },
     }),
-    view: ({ row, terms, readAt }) => viewOf(row, terms, parts.cipher, readAt),
+    view: ({ row, terms, readAt, hold }) => viewOf(row, terms, parts.cipher, readAt, hold),
   }
 }

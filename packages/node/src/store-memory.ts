@@ -8,6 +8,7 @@ import {
   type Fence,
   type Fingerprint,
   type HistoryEntry,
+  type Incarnation,
   type Moment,
   type Provider,
   type ProviderId,
@@ -28,6 +29,7 @@ export interface Memory {
   readonly clients: Map<ClientId, StoredClient>
   /** One for each store, which hears by it of what the others write. */
   readonly boards: Set<NoticeBoard>
+  incarnation: Incarnation
 }
 
 export const createMemory = (): Memory => ({
@@ -36,6 +38,7 @@ export const createMemory = (): Memory => ({
   providers: new Map(),
   clients: new Map(),
   boards: new Set(),
+  incarnation: { installation: 'in memory', place: null, epoch: 1, branch: null, hold: null },
 })
 
 export interface MemoryStoreOptions extends StoreParts {
@@ -57,10 +60,13 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
   const wrote = (uid: Uid): void => {
     for (const each of memory.boards) if (each !== board) each.post(uid)
   }
+  const rows = memoryRows({ memory, bootNow, open, wrote })
   return {
-    store: connectionStore(memoryRows({ memory, bootNow, open, wrote }), context),
+    store: connectionStore(rows, context),
     registry: registry(memoryRegistry(memory, open), parts),
     notices: board.notices,
+    incarnation: rows.incarnation,
+    committed: () => 0,
     close: async () => {
       closed = true
       memory.boards.delete(board)
@@ -81,7 +87,7 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
     const client = memory.clients.get(row.client)
     const provider = memory.providers.get(row.provider)
     if (client === undefined || provider === undefined) throw new Error('a row names a client that is not there')
-    return { row, provider, client: client.client }
+    return { row, provider, client: client.client, hold: memory.incarnation.hold }
   }
   const byUid = (uid: Uid): Found | null => {
     const row = memory.rows.get(uid)
@@ -106,6 +112,27 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
   }
 
   return {
+    incarnation: {
+      placeNow: null,
+      async read() {
+        open()
+        return memory.incarnation
+      },
+      async change(decide) {
+        open()
+        memory.incarnation = decide(memory.incarnation, bootNow())
+        return memory.incarnation
+      },
+    },
+
+    async uidsAfter(uid, limit) {
+      open()
+      return [...memory.rows.keys()]
+        .sort()
+        .filter((each) => uid === null || each > uid)
+        .slice(0, limit)
+    },
+
     async byId(id) {
       open()
       const row = livingOf(id)
@@ -174,6 +201,7 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
           : {
               client,
               provider,
+              hold: memory.incarnation.hold,
               living: neighbour === undefined ? null : foundOf(neighbour),
               twin: twinOf(born.client, born.refreshToken, null),
             }

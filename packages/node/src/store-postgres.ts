@@ -24,10 +24,14 @@ export interface PostgresStoreOptions extends StoreParts {
  * after `close`.
  */
 export function createPostgresStore({ database, notices, storeNow, ...parts }: PostgresStoreOptions): OpenStore {
+  let commits = 0
   const rows = postgresRows({
     database,
     terms: postgresTerms(),
-    onWritten: notices.tell,
+    onWritten: (uid) => {
+      commits += 1
+      notices.tell(uid)
+    },
     storeNow,
   })
   return {
@@ -37,6 +41,8 @@ export function createPostgresStore({ database, notices, storeNow, ...parts }: P
     ),
     registry: registry(postgresRegistry(database), parts),
     notices: notices.notices,
+    incarnation: rows.incarnation,
+    committed: () => commits,
     close: async () => {
       await notices.close()
       await database.close()

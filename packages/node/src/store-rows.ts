@@ -12,6 +12,8 @@ import type {
   Fence,
   Fingerprint,
   HistoryEntry,
+  Hold,
+  Incarnation,
   ListQuery,
   Moment,
   OwnerId,
@@ -27,12 +29,15 @@ export interface Found {
   readonly row: ConnectionRow
   readonly provider: Provider
   readonly client: Client
+  /** Of the whole database, as it is at the same instant. */
+  readonly hold: Hold | null
 }
 
 /** What a new connection meets. */
 export interface Neighbours {
   readonly provider: Provider
   readonly client: Client
+  readonly hold: Hold | null
   /** The connection with the same id that is not erased. */
   readonly living: Found | null
   /** Another connection of the same client that holds the same refresh token. */
@@ -54,13 +59,25 @@ export interface Change<Result> {
 
 export const unchanged = <Result>(result: Result): Change<Result> => ({ row: null, history: [], result })
 
+/** The one row that says which life of which database this is. */
+export interface IncarnationRows {
+  /** Where the database is now; null: nobody can say. */
+  readonly placeNow: string | null
+  read(): Promise<Incarnation>
+  /** One atomic durable write; nothing is written where `decide` gives back the same object. */
+  change(decide: (kept: Incarnation, now: Moment) => Incarnation): Promise<Incarnation>
+}
+
 export interface Rows {
+  readonly incarnation: IncarnationRows
   /** The row of a living id; `erased` where only a tombstone is left. */
   byId(id: ConnectionId): Promise<Seen | 'unknown' | 'erased'>
   /** In the order of the ids' UTF-8 bytes; never a tombstone. */
   list(query: ListQuery): Promise<SeenMany>
   newerThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
   withOpenAttemptOf(owner: OwnerId): Promise<SeenMany>
+  /** Every uid once, page by page in their order; null: from the first. */
+  uidsAfter(uid: Uid | null, limit: number): Promise<readonly Uid[]>
   /** Newest first. */
   history(id: ConnectionId, limit: number): Promise<readonly HistoryEntry[]>
 

@@ -33,6 +33,8 @@ export function createSqliteStore({ database, bootNow, background, ...parts }: S
     ),
     registry: registry(sqliteRegistry(database, terms), parts),
     notices: sqliteNotices({ sql: database.sql, background }),
+    incarnation: rows.incarnation,
+    committed: database.committed,
     close: () => database.close(),
   }
 }

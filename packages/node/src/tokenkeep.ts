@@ -3,6 +3,7 @@ import type {
   Client,
   Connections,
   HandOut,
+  Incarnation,
   Numbers,
   Provider,
   ReusePolicy,
@@ -12,6 +13,7 @@ import type {
 } from '@tokenkeep/core'
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
+import type { Adopted } from './life.ts'
 import type { ProviderInput } from './provider-input.ts'
 
 export interface OpenOptions {
@@ -84,6 +86,13 @@ export interface Tokenkeep extends AsyncDisposable {
   rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
   /** Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced. */
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
+  /** Which life of which database this is; `hold` says since when and why nothing is presented. */
+  incarnation(): Promise<Incarnation>
+  /**
+   * Says that the original of this database is off for good, so that this one goes on in its place. What is not reusable
+   * is in doubt afterwards: presented once, when its access token has ended.
+   */
+  adopt(): Promise<Adopted>
   /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
   fetchFor(id: string): typeof fetch
   /**

@@ -96,14 +96,15 @@ test('a database of version 1 opens with every row that it had, and the tables t
 
   const database = await openDatabase(folder.database, keys)
   assert.equal(database.epoch, 2)
+  assert.equal(database.hold, null, 'a place as it was noted before says nothing')
   const after = dump(folder.database)
   for (const table of CALLER_TABLES) assert.deepEqual(after[table], [])
   for (const [table, rows] of Object.entries(before)) assert.equal(after[table]?.length, rows.length, table)
   const unchanged = (rows: readonly object[] = [], names: readonly string[]) =>
     rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name))))
   for (const [table, rows] of Object.entries(before)) {
-    // What a migration may change: the epoch of this opening, and members that the state had not.
-    const names = Object.keys(rows[0] ?? {}).filter((name) => name !== 'epoch' && name !== 'state')
+    // What a migration may change: the epoch of this opening, the place, and members that the state had not.
+    const names = Object.keys(rows[0] ?? {}).filter((name) => !['epoch', 'place', 'state'].includes(name))
     assert.deepEqual(unchanged(after[table], names), unchanged(rows, names), table)
   }
   assert.equal(after['connection']?.length, 4)

@@ -57,6 +57,8 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   createApiKey: ['keys:write'],
   revokeApiKey: ['keys:write'],
   setSource: ['keys:write'],
+  getIncarnation: ['connections:read', 'connections:write'],
+  adopt: [],
 }
 const SCOPES = [
   'token:read',

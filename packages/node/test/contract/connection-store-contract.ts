@@ -4,6 +4,7 @@ import { actsContract } from './acts-contract.ts'
 import { answersContract } from './answers-contract.ts'
 import { attemptsContract } from './attempts-contract.ts'
 import { noticesContract } from './notices-contract.ts'
+import { holdContract } from './hold-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
 import { siblingsContract } from './siblings-contract.ts'
@@ -15,6 +16,7 @@ export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: answers`, () => answersContract(make))
   describe(`${name}: siblings`, () => siblingsContract(make))
   describe(`${name}: acts`, () => actsContract(make))
+  describe(`${name}: hold and adoption`, () => holdContract(make))
   describe(`${name}: notices`, () => noticesContract(make))
   describe(`${name}: providers and clients`, () => registryContract(make))
 }

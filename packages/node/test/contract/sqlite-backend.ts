@@ -24,7 +24,7 @@ export async function newFolder(): Promise<Folder> {
 export const BACKGROUND = createSystemClock({ alarms: 'background' })
 
 export const openDatabase = (path: string, keys: Keyring): Promise<SqliteDatabase> =>
-  openSqliteDatabase({ path, keys, host: 'a host', clock: createSystemClock(), random: createSystemRandom() })
+  openSqliteDatabase({ path, keys, clock: createSystemClock(), random: createSystemRandom() })
 
 /** A new database for each call; it goes with `end`. */
 export async function sqliteBackend(): Promise<Backend> {

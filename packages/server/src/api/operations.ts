@@ -36,6 +36,7 @@ export const OPERATIONS = {
       'blocked',
       'in_doubt',
       'suspect',
+      'on_hold',
       'unavailable',
       'deleting',
       'unreadable',
@@ -108,7 +109,7 @@ export const OPERATIONS = {
     scopes: ['connections:write'],
     status: 200,
     answer: wire.DeletedAnswer,
-    problems: OF_A_CONNECTION,
+    problems: [...OF_A_CONNECTION, 'on_hold'],
   },
   getHistory: {
     method: 'GET',
@@ -241,6 +242,24 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.ApiKey,
     problems: ['unknown_api_key', 'unknown_connection', 'unknown_provider', 'invalid_input'],
+  },
+  getIncarnation: {
+    method: 'GET',
+    path: '/v1/incarnation',
+    summary: 'Which life of which database this is, and whether it is on hold',
+    scopes: ['connections:read', 'connections:write'],
+    status: 200,
+    answer: wire.Incarnation,
+    problems: [],
+  },
+  adopt: {
+    method: 'POST',
+    path: '/v1/incarnation/adopt',
+    summary: 'Say that the original of this database is off for good: the hold ends',
+    scopes: ['admin'],
+    status: 200,
+    answer: wire.AdoptedAnswer,
+    problems: [],
   },
 } as const satisfies Record<string, Operation>
 

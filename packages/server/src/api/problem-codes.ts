@@ -33,6 +33,7 @@ export const HTTP_STATUS = {
   blocked: 503,
   in_doubt: 503,
   suspect: 503,
+  on_hold: 503,
   unavailable: 503,
   deleting: 404,
   unreadable: 500,

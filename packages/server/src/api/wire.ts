@@ -27,6 +27,7 @@ const REASONS = [
 ] as const
 const BLOCKED = ['client', 'endpoint', 'request'] as const
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as const
+const HOLD_REASONS = ['another_place', 'older_epoch', 'another_branch', 'backup'] as const
 const WINNERS = ['same', 'any', 'newest'] as const
 
 const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
@@ -351,6 +352,28 @@ export const ApiKeyMadeAnswer = ApiKey.extend({
 export const ApiKeysAnswer = z.object({ api_keys: z.array(ApiKey) }).meta({ id: 'ApiKeys' })
 export const SourceBody = z.strictObject({ connection: connectionId.nullable() }).meta({ id: 'Source' })
 
+// ---- incarnation ---------------------------------------------------------------------------------------------------
+
+export const Incarnation = z
+  .object({
+    installation: z.string(),
+    epoch: z.int().meta({ description: 'Raised at each open of the database, and while it is written' }),
+    hold: z
+      .object({ since: moment, because: z.enum(HOLD_REASONS) })
+      .nullable()
+      .meta({
+        description: 'Why nothing is presented: the database is a copy or was put back. null: it is not on hold',
+      }),
+  })
+  .meta({ id: 'Incarnation', description: 'Which life of which database this is' })
+export const AdoptedAnswer = z
+  .object({
+    incarnation: Incarnation,
+    was_on_hold: z.boolean(),
+    in_doubt: z.int().meta({ description: 'Connections that are presented once, when their access token has ended' }),
+  })
+  .meta({ id: 'Adopted' })
+
 // ---- problems ------------------------------------------------------------------------------------------------------
 
 export const Problem = z
@@ -395,4 +418,6 @@ export type ShareWire = z.infer<typeof ShareAnswer>
 export type ProvidersWire = z.infer<typeof ProvidersAnswer>
 export type ClientsWire = z.infer<typeof ClientsAnswer>
 export type ApiKeyMadeWire = z.infer<typeof ApiKeyMadeAnswer>
+export type IncarnationWire = z.infer<typeof Incarnation>
+export type AdoptedWire = z.infer<typeof AdoptedAnswer>
 export type ApiKeysWire = z.infer<typeof ApiKeysAnswer>

@@ -1,5 +1,6 @@
 import { TokenError, type ConnectionInfo, type Status } from '@tokenkeep/core'
 import type { Keeper } from '../remote/keeper.ts'
+import { tellOfHold } from './adopt.ts'
 import { accessTokenShort, moment, refreshTokenShort, remedyFor, statusCell } from './connection-words.ts'
 import { withTokenkeep, type Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -21,6 +22,7 @@ export interface ListArguments {
 export async function listConnections(context: Context, given: ListArguments): Promise<void> {
   const { output, around } = context
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    await tellOfHold(keep, output)
     const found = await listAll(keep, given)
     output.answer(found, () => {
       if (found.length === 0) return ['no such connections']
@@ -61,6 +63,7 @@ async function listAll({ connections }: Keeper, { limit = Infinity, after, label
 /** `tokenkeep connection show ID` */
 export async function showConnection(context: Context, id: string): Promise<void> {
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    await tellOfHold(keep, context.output)
     const info = await keep.connections.get(id)
     context.output.answer(info, () => connectionLines(info, context))
   })

@@ -19,7 +19,7 @@ export const EXIT_MEANINGS = {
   3: 'no such connection, client, provider, API key or local refresh token',
   4: 'only the user can revive the connection: sign in again',
   5: 'try later; nothing is lost',
-  6: 'the operator has to mend something: registration, key, folder, version, API key',
+  6: 'the operator has to mend something: registration, key, folder, version, API key, a copy to adopt',
 } as const satisfies Record<ExitCode, string>
 
 const BY_FAILURE = {
@@ -34,6 +34,7 @@ const BY_FAILURE = {
   blocked: EXIT.operator,
   in_doubt: EXIT.later,
   suspect: EXIT.later,
+  on_hold: EXIT.operator,
   unavailable: EXIT.later,
   deleting: EXIT.unknown,
   unreadable: EXIT.operator,

@@ -60,6 +60,10 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
   addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
   addServe(program, context, settle)
   addKeys(program.command('key').description('the API keys by which programs use a server'), context)
+  program
+    .command('adopt')
+    .description('say that the original of a copied or restored database is off for good')
+    .action(async () => (await import('./adopt.ts')).adopt(context()))
   addDev(program, context, settle)
   return program
 }

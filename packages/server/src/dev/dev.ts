@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TokenError, type TokenkeepEvent } from '@tokenkeep/core'
 import type { SpawnedDevserver } from '@tokenkeep/devserver'
 import { openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
+import { holdWords } from '../cli/adopt.ts'
 import { Interrupted, type Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { devPlace, openOptionsOf, type DevPlace } from '../cli/place.ts'
@@ -53,6 +54,8 @@ export async function dev(context: Context, { port, asPort, once, version }: Dev
   await using keep = await openTokenkeep({ ...openOptionsOf(place), background: !forTour, onEvent })
   await using serving = await startServing({ keep, metrics, port, version, around })
 
+  const { hold } = await keep.incarnation()
+  if (hold !== null) output.aside(holdWords(hold))
   if (around.interruption.signal.aborted) throw new Interrupted()
   narrator.ready(await factsOf({ server, serving, place, credentials, forTour }))
   listen(narrator.event)

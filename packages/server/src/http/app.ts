@@ -240,8 +240,9 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
     readyz: async () => {
       if (!ready()) throw stopping()
       // The database answers, or this throws what is wrong with it.
-      await keep.providers.list()
-      return { contentType: PLAIN, text: 'ready\n' }
+      const { hold } = await keep.incarnation()
+      // Ready all the same: what lives is handed out, and nobody else could do more.
+      return { contentType: PLAIN, text: hold === null ? 'ready\n' : `hold: ${HELD}\n` }
     },
     metrics: () => metrics.expose(),
     'openapi.json': async () => ({ contentType: 'application/json; charset=utf-8', text: document }),
@@ -261,6 +262,7 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
   }
 }
 
+const HELD = 'this database is a copy or was put back, and nothing is presented until `tokenkeep adopt`'
 const PLAIN = 'text/plain; charset=utf-8'
 
 // ---- what is no operation ------------------------------------------------------------------------------------------

@@ -222,6 +222,13 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       return wire.localRefreshTokenWire(revoked)
     },
 
+    async getIncarnation() {
+      return wire.incarnationWire(await keep.incarnation())
+    },
+    async adopt() {
+      return wire.adoptedWire(await keep.adopt())
+    },
+
     async listProviders() {
       return { providers: (await keep.providers.list()).map(wire.providerWire) }
     },

@@ -1,13 +1,15 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
-import type { Client, ConnectionInfo, HandOut, HistoryEntry, Provider } from '@tokenkeep/core'
-import type { ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
+import type { Client, ConnectionInfo, HandOut, HistoryEntry, Incarnation, Provider } from '@tokenkeep/core'
+import type { Adopted, ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
 import { answerWire, requestWire, someAnswer, someRequest, someWords, wordsWire } from '../api/exchange-wire.ts'
 import type {
+  AdoptedWire,
   ApiKeyWire,
   ClientSettingsWire,
   ClientWire,
   ConnectionWire,
   ImportWire,
+  IncarnationWire,
   LocalRefreshTokenWire,
   NewApiKeyWire,
   PresentationWire,
@@ -55,6 +57,18 @@ export const connectionWire = (info: ConnectionInfo): ConnectionWire => ({
   last_refresh_at: momentOrNull(info.lastRefreshAt),
   next_action_at: momentOrNull(info.nextActionAt),
   created_at: moment(info.createdAt),
+})
+
+export const incarnationWire = ({ installation, epoch, hold }: Incarnation): IncarnationWire => ({
+  installation,
+  epoch,
+  hold: hold === null ? null : { since: moment(hold.since), because: hold.because },
+})
+
+export const adoptedWire = ({ incarnation, wasOnHold, inDoubt }: Adopted): AdoptedWire => ({
+  incarnation: incarnationWire(incarnation),
+  was_on_hold: wasOnHold,
+  in_doubt: inDoubt,
 })
 
 /** The sign-in that an import or a reconnect brings, its durations counted from now. */

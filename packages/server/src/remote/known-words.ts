@@ -2,6 +2,7 @@
 import type {
   BlockedReason,
   GrantType,
+  HoldReason,
   Narrowing,
   NeedsUserReason,
   ReusePolicy,
@@ -31,6 +32,13 @@ export const REASONS = Object.keys({
   interaction_required: true,
   no_refresh_token: true,
 } satisfies Record<NeedsUserReason, true>) as readonly NeedsUserReason[]
+
+export const HOLD_REASONS = Object.keys({
+  another_place: true,
+  older_epoch: true,
+  another_branch: true,
+  backup: true,
+} satisfies Record<HoldReason, true>) as readonly HoldReason[]
 
 export const BLOCKED = Object.keys({ client: true, endpoint: true, request: true } satisfies Record<
   BlockedReason,

@@ -10,15 +10,18 @@ import {
   type DurationMs,
   type HandOut,
   type HistoryEntry,
+  type Incarnation,
   type Provider,
   type ReusePolicy,
   type Sign,
+  type UnixMs,
 } from '@tokenkeep/core'
 import type { ApiKey, LocalRefreshToken } from '@tokenkeep/node'
 import type {
   ApiKeyWire,
   ClientWire,
   ConnectionWire,
+  IncarnationWire,
   LocalRefreshTokenWire,
   PresentationWire,
   ProviderWire,
@@ -28,6 +31,7 @@ import {
   API_KEY_SCOPES,
   BLOCKED,
   GRANT_TYPES,
+  HOLD_REASONS,
   NARROWINGS,
   REASONS,
   REUSE_KINDS,
@@ -46,6 +50,13 @@ export function readHandOut(answer: unknown, receivedAtMs: number): HandOut {
     expiresAt: receivedAtMs + token.number('expires_in') * 1000,
     scope: token.textOrAbsent('scope'),
   }
+}
+
+export function readHold(answer: unknown): Pick<Incarnation, 'hold'> {
+  const incarnation = membersOf<IncarnationWire>(answer, 'an incarnation')
+  const hold = incarnation.nestedOrNull<NonNullable<IncarnationWire['hold']>>('hold')
+  if (hold === null) return { hold: null }
+  return { hold: { since: hold.moment('since') as UnixMs, because: hold.oneOf('because', HOLD_REASONS) } }
 }
 
 export function readConnection(answer: unknown): ConnectionInfo {

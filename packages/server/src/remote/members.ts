@@ -28,6 +28,7 @@ export interface Members<Wire> {
   /** Names and texts, as labels are. */
   texts(name: Holding<Wire, Readonly<Record<string, string>>>): Record<string, string>
   nested<Inner>(name: Holding<Wire, object>): Members<Inner>
+  nestedOrNull<Inner>(name: Holding<Wire, object | null>): Members<Inner> | null
 }
 
 /** What was read is not what Tokenkeep answers. Its message names the member, and holds nothing that was received. */
@@ -98,6 +99,7 @@ export function membersOf<Wire>(value: unknown, where: string): Members<Wire> {
       )
     },
     nested: <Inner>(name: string) => membersOf<Inner>(value[name], `"${name}"`),
+    nestedOrNull: <Inner>(name: string) => (value[name] === null ? null : membersOf<Inner>(value[name], `"${name}"`)),
   }
 }
 

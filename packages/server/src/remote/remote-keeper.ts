@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { parseConnectionId, parseName, TokenError, type ConnectionInfo } from '@tokenkeep/core'
 import type {
+  AdoptedWire,
   ApiKeyMadeWire,
   ApiKeysWire,
   ClientsWire,
@@ -22,6 +23,7 @@ import {
   readClient,
   readConnection,
   readHandOut,
+  readHold,
   readLocalRefreshToken,
   readPresentation,
   readProvider,
@@ -34,6 +36,8 @@ const WAIT_MS = 20_000
 const MARGIN_MS = 15_000
 /** The provider is asked, and a refresh on its way is heard out before. */
 const PROVIDER_ASKED_MS = 120_000
+/** A write for each connection, and there may be a million. */
+const ADOPTION_MS = 600_000
 const LIST_DEFAULT = 100
 
 /** @returns what answers as `openTokenkeep` does, as far as commands need it */
@@ -113,6 +117,12 @@ export function openRemote(server: Server): Keeper {
       ask({ method: 'POST', path: `${connectionPath(id)}/introspect`, withinMs: PROVIDER_ASKED_MS }, (answer) =>
         membersOf<IntrospectedWire>(answer, 'the answer').oneOf('result', INTROSPECTED),
       ),
+    incarnation: async () => ask(get('/v1/incarnation'), readHold),
+    adopt: async () =>
+      ask({ method: 'POST', path: '/v1/incarnation/adopt', withinMs: ADOPTION_MS }, (answer) => {
+        const adopted = membersOf<AdoptedWire>(answer, 'the answer')
+        return { wasOnHold: adopted.flag('was_on_hold'), inDoubt: adopted.number('in_doubt') }
+      }),
     apiKeys: {
       create: async (input) =>
         ask({ method: 'POST', path: '/v1/keys', body: apiKeyBody(input) }, (answer) => ({

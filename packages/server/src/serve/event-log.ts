@@ -25,6 +25,11 @@ const LINES = {
   rate_limited: ['info', 'a provider asks us to wait: what can wait is held back'],
   client_refused: ['error', 'a provider refuses our client: the operator has to mend it'],
   store_unavailable: ['error', 'the database does not answer'],
+  on_hold: [
+    'error',
+    'on hold: this database is a copy or was put back, and nothing is presented until `tokenkeep adopt`',
+  ],
+  adopted: ['warn', 'adopted: the hold is over'],
 } as const satisfies Record<EventType, readonly ['error' | 'warn' | 'info' | 'debug', string]>
 
 /** @returns what writes an event into the log; its moment is that of the line */

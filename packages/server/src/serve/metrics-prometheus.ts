@@ -27,6 +27,11 @@ export function createMetrics({ version }: { readonly version: string }): Metric
     labelNames: ['version', 'node'],
     registers: [registry],
   }).set({ version, node: process.versions.node }, 1)
+  const onHold = new Gauge({
+    name: 'tokenkeep_on_hold',
+    help: '1 while the database is a copy or was put back and waits for `tokenkeep adopt`; nothing is presented then.',
+    registers: [registry],
+  })
   // What it starts does not keep the process alive, and ends with it.
   collectDefaultMetrics({ register: registry })
 
@@ -40,7 +45,7 @@ export function createMetrics({ version }: { readonly version: string }): Metric
     handOut: tallies.handOuts.add,
     answered: (operation, status) => tallies.requests.add(operation, STATUS_CLASSES[Math.floor(status / 100)] ?? OTHER),
     refused: (because) => tallies.refused.add(because),
-    heard: (event) => count(event, tallies, { known, refreshSeconds }),
+    heard: (event) => count(event, tallies, { known, refreshSeconds, onHold }),
     expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
 }
@@ -73,10 +78,14 @@ function talliesIn(registry: Registry) {
 function count(
   event: TokenkeepEvent,
   tallies: Tallies,
-  of: { readonly known: (provider: string) => string; readonly refreshSeconds: Histogram },
+  of: { readonly known: (provider: string) => string; readonly refreshSeconds: Histogram; readonly onHold: Gauge },
 ): void {
   if (event.type === 'store_unavailable') {
     tallies.storeUnavailable.add()
+    return
+  }
+  if (event.type === 'on_hold' || event.type === 'adopted') {
+    of.onHold.set(event.type === 'on_hold' ? 1 : 0)
     return
   }
   const provider = of.known(event.provider)

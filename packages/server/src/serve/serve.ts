@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSystemClock, defaultFolders, nameOfPostgres, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
+import { holdWords } from '../cli/adopt.ts'
 import type { Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
@@ -95,8 +96,10 @@ async function tellReady(
   { output, around }: Context,
   { url, publicUrl, place, isNew, keep }: ReadyFacts,
 ): Promise<void> {
+  const { hold } = await keep.incarnation()
   if (output.json) {
-    output.line({ ready: true, url, ...(publicUrl === null ? {} : { publicUrl }), ...whereOf(place) })
+    const said = { ...(publicUrl === null ? {} : { publicUrl }), ...whereOf(place) }
+    output.line({ ready: true, url, ...said, ...(hold === null ? {} : { hold: hold.because }) })
     return
   }
   const facts: (readonly [string, string])[] = [
@@ -105,6 +108,7 @@ async function tellReady(
   ]
   if (publicUrl !== null) facts.unshift(['  public URL', publicUrl])
   const lines = [output.colours.bold(`Tokenkeep serves at ${url}`), ...pairs(facts, output.colours.dim)]
+  if (hold !== null) lines.push(output.colours.yellow(`It is ${holdWords(hold)}`))
   if (isNew) lines.push('The database was made just now. Keep a copy of its key, and not together with the data.')
   const apiKeys = await keep.apiKeys.list()
   const lives = (end: number | null): boolean => end === null || end > around.now()

@@ -80,6 +80,10 @@ export const MEANINGS = {
     error: 'temporarily_unavailable',
     description: 'the provider refused a refresh, which is confirmed before anybody has to sign in again',
   },
+  on_hold: {
+    error: 'temporarily_unavailable',
+    description: 'the database is a copy or was put back, and the operator has to adopt it; no login is given up',
+  },
   unavailable: {
     error: 'temporarily_unavailable',
     description: 'the provider granted no access token in time',
@@ -155,6 +159,12 @@ export function refusalAnswer(error: unknown, nowMs: number): RefusalAnswer | nu
   }
 }
 
+/** What makes clients forget a login. */
+export const isInvalidGrant = (error: unknown): boolean =>
+  error instanceof OAuthRefusal
+    ? error.error === 'invalid_grant'
+    : error instanceof TokenError && MEANINGS[error.code].error === 'invalid_grant'
+
 /** RFC 6749 section 4.1.3 and appendix B. */
 export const otherContentType = (): OAuthRefusal =>
   new OAuthRefusal(
@@ -166,6 +176,13 @@ export const otherContentType = (): OAuthRefusal =>
 /** The same for one that is unknown, revoked, another client's or another realm's. */
 export const unknownLocalRefreshToken = (): TokenError =>
   new TokenError('unknown_local_refresh_token', 'this local refresh token is not in force for this caller here.')
+
+/** What an older state of the database does not know, or knows as over, may live in the newer one. */
+export const onHold = (): TokenError =>
+  new TokenError(
+    'on_hold',
+    'this database is a copy or was put back: until it is adopted, no login is given up for it.',
+  )
 
 /** `scope_refused` and the like, where only `resource` was asked for (RFC 8707 section 2). */
 export function aboutResource(error: unknown): unknown {

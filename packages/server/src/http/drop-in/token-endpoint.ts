@@ -10,7 +10,7 @@ import { may } from '../caller.ts'
 import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
 import type { Form } from './form.ts'
 import { createHandingOut, type HandingOutSetup, type Wanted } from './handing-out.ts'
-import { aboutResource, OAuthRefusal, unknownLocalRefreshToken } from './refusal.ts'
+import { aboutResource, isInvalidGrant, OAuthRefusal, onHold, unknownLocalRefreshToken } from './refusal.ts'
 import type { Share, Shares } from './shares.ts'
 import { createSources, type Source } from './sources.ts'
 
@@ -30,11 +30,18 @@ const OPERATION = 'dropInToken'
 const HALF_OF_ITS_LIFE: TokenOptions = { minTtlMs: Number.MAX_SAFE_INTEGER, waitMs: 10_000 }
 
 export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
-  const { shares, metrics, clock } = setup
+  const { keep, shares, metrics, clock } = setup
   const sources = createSources(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
 
   const fail = (reply: FastifyReply, form: Form, error: unknown): void => {
+    if (!isInvalidGrant(error)) return refuse(reply, form, error)
+    void keep
+      .incarnation()
+      .then(({ hold }) => refuse(reply, form, hold === null ? error : onHold()))
+      .catch((unreadable: unknown) => refuse(reply, form, unreadable))
+  }
+  const refuse = (reply: FastifyReply, form: Form, error: unknown): void => {
     const onlyResource = form.resources.length > 0 && form.get('scope') === undefined
     const refusal = onlyResource ? aboutResource(error) : error
     const code = failureOf(refusal)

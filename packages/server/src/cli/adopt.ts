@@ -1,0 +1,39 @@
+/** A database that is a copy or was put back: how that is said, and how it ends. */
+import type { Hold, HoldReason } from '@tokenkeep/core'
+import type { Keeper } from '../remote/keeper.ts'
+import { withTokenkeep, type Context } from './context.ts'
+import type { Output } from './output.ts'
+
+const BECAUSE = {
+  another_place: 'this database is a copy of another file',
+  older_epoch: 'an earlier state of this database was put back',
+  another_branch: 'another copy of this database went on from the same state',
+  backup: 'this database was restored from a backup',
+} as const satisfies Record<HoldReason, string>
+
+/** Why nothing is presented, and what to do. */
+export const holdWords = ({ because }: Pick<Hold, 'because'>): string =>
+  `on hold: ${BECAUSE[because]}, so no refresh token is presented. When the original is off for good: tokenkeep adopt`
+
+/** Says so beside the answer of a command, in one line. */
+export async function tellOfHold(keep: Keeper, output: Output): Promise<void> {
+  const { hold } = await keep.incarnation()
+  if (hold !== null) output.aside(holdWords(hold))
+}
+
+/** `tokenkeep adopt` */
+export async function adopt(context: Context): Promise<void> {
+  const { output } = context
+  await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    const { wasOnHold, inDoubt } = await keep.adopt()
+    output.answer({ wasOnHold, inDoubt }, () =>
+      wasOnHold
+        ? [
+            'The hold is over: this database goes on in the place of its original, which must never run again.',
+            `${inDoubt} connections are in doubt: each is refreshed once more when its access token has ended. One that is`,
+            'refused then needs its user, for the original has probably refreshed it since.',
+          ]
+        : ['This database is not on hold; nothing was changed.'],
+    )
+  })
+}
