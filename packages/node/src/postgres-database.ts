@@ -116,14 +116,29 @@ export async function openPostgresDatabase({
       return { placeNow: here, identity: await begin(session, { address, keys, markers, clock, random, place: here }) }
     })
     const { installation, place, epoch, branch, hold } = identity
-    return { name, schema, installation, place, epoch, branch, hold, placeNow, pool, ...accessTo(pool) }
+    return {
+      name,
+      schema,
+      installation,
+      place,
+      epoch,
+      branch,
+      hold,
+      placeNow,
+      pool,
+      // Asked each time: it changes.
+      get session() {
+        return pool.life
+      },
+      ...accessTo(pool),
+    }
   } catch (error) {
     await pool.close()
     throw error
   }
 }
 
-type Access = Pick<PostgresDatabase, 'session' | 'read' | 'write' | 'transaction' | 'close'>
+type Access = Pick<PostgresDatabase, 'read' | 'write' | 'transaction' | 'close'>
 
 function accessTo(pool: PostgresPool): Access {
   const asked = (session: PostgresSession, { text, name }: Statement, values: readonly PostgresCell[]) =>
@@ -131,10 +146,6 @@ function accessTo(pool: PostgresPool): Access {
     session.ask(text, values, pool.pooled ? undefined : name)
 
   return {
-    get session() {
-      return pool.life
-    },
-
     async read(statement, values = []) {
       const once = () => pool.run((session) => asked(session, statement, values))
       const { records } = await once().catch((error: unknown) => {
