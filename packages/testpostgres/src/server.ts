@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Client } from 'pg'
+import { Client, type QueryResult } from 'pg'
 import { installBinaries, packaged, postgresMissing } from './binaries.ts'
 import { watchOver } from './watchdog.ts'
 
@@ -45,7 +45,7 @@ export interface PostgresServer extends AsyncDisposable {
    * @returns `postgres://keeper_1:...@127.0.0.1:port/tokenkeep_1`
    */
   createDatabase(): Promise<string>
-  /** Runs one statement as superuser. */
+  /** Runs statements as superuser, and returns what the last of them did. */
   admin(sql: string, database?: string): Promise<readonly Readonly<Record<string, unknown>>[]>
   /** `fast`: ends sessions and writes a checkpoint. `immediate`: as a crash; the log is replayed at the next start. */
   stop(mode: 'fast' | 'immediate'): Promise<void>
@@ -61,6 +61,8 @@ interface User {
   readonly uid: number
   readonly gid: number
 }
+
+type Result = QueryResult<Record<string, unknown>>
 
 const SUPERUSER = 'postgres'
 const START_LIMIT_MS = 60_000
@@ -128,8 +130,8 @@ export async function startPostgres(options: StartOptions = {}): Promise<Postgre
     const client = new Client({ connectionString: urlFor(SUPERUSER, password, port, database) })
     await client.connect()
     try {
-      const { rows } = await client.query<Record<string, unknown>>(sql)
-      return rows
+      const result = (await client.query(sql)) as Result | readonly Result[]
+      return ('rows' in result ? result : result.at(-1))?.rows ?? []
     } finally {
       await client.end()
     }

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
+import { callerStatements } from '../src/postgres-callers.ts'
+import { postgresQueries } from '../src/postgres-select.ts'
+import { passing, type Statement } from '../src/postgres-statement.ts'
+import { postgresWriter } from '../src/postgres-write.ts'
+import { lacksPostgres, postgres, postgresBackend } from './contract/postgres-backend.ts'
+
+/** `installation` has one row. */
+const WALKED = /Seq Scan on (?!installation)/
+
+/** Asks for plans in a schema of our own, in which every sequential scan costs more than any index. */
+async function planner() {
+  const backend = await postgresBackend()
+  const { server } = await postgres()
+  const [database] = backend.databases
+  assert.ok(database !== undefined)
+  const name = new URL(backend.url).pathname.slice(1)
+  return {
+    schema: database.schema,
+    plan: async ({ text }: Statement): Promise<string> => {
+      const rows = await server.admin(
+        `SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; EXPLAIN (GENERIC_PLAN, COSTS OFF) ${text}`,
+        name,
+      )
+      return rows.map((row) => String(row['QUERY PLAN'])).join('\n')
+    },
+    columns: async (): Promise<Record<string, string[]>> => {
+      const rows = await server.admin(
+        `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = '${database.schema}'`,
+        name,
+      )
+      const tables: Record<string, string[]> = {}
+      for (const { table_name: table, column_name: column } of rows) (tables[String(table)] ??= []).push(String(column))
+      return tables
+    },
+    end: backend.end,
+  }
+}
+
+test('what is asked about one connection, and what is due, is found by an index in every table', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  const { pages: _, clock: __, ...queries } = postgresQueries(schema)
+  const statements = Object.entries({
+    ...queries,
+    forget: postgresWriter({ schema }).forget(0 as UnixMs).statement,
+  })
+  for (const [name, query] of statements) {
+    assert.doesNotMatch(await plan(query), WALKED, name)
+  }
+  const due = await plan(queries.due)
+  assert.equal(
+    [...due.matchAll(/Index (?:Only )?Scan using connection_due/g)].length,
+    Object.values(URGENCIES).length,
+    due,
+  )
+  await end()
+})
+
+test('a list walks the index that is made for it', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  const { pages } = postgresQueries(schema)
+  const lists: readonly (readonly [Partial<ListQuery>, string])[] = [
+    [{}, 'connection_living'],
+    [{ provider: 'p' as ProviderId }, 'connection_of_provider'],
+    [{ status: 'in_doubt' }, 'connection_troubled'],
+    [{ status: 'blocked', after: 'x' as ConnectionId }, 'connection_troubled'],
+    [{ labels: { team: 'blue' } }, 'label_value'],
+  ]
+  for (const [query, index] of lists) {
+    const [page] = pages({ limit: 10, ...query }, 0 as UnixMs)
+    assert.ok(page !== undefined)
+    const text = await plan(passing(page.text))
+    assert.ok(text.includes(index), `${JSON.stringify(query)}\n${text}`)
+  }
+  await end()
+})
+
+test('of callers, everything but the list of keys is found by an index', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  const { apiKeys: _, ...statements } = callerStatements(schema)
+  for (const [name, query] of Object.entries(statements)) assert.doesNotMatch(await plan(query), WALKED, name)
+  await end()
+})
+
+test('the tables and columns are those of docs/storage.md, and the version', async (t) => {
+  if (lacksPostgres(t)) return
+  const { columns, end } = await planner()
+  const text = readFileSync(new URL('../../../docs/storage.md', import.meta.url), 'utf8')
+  const documented = Object.fromEntries(
+    text
+      .split(/^## /m)
+      .filter((section) => section.startsWith('`'))
+      .map((section) => {
+        const rows = section.split('\n').filter((line) => line.startsWith('| `'))
+        const names = rows.flatMap((line) =>
+          [...(line.split(' | ')[0] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
+        )
+        const table = section.slice(1, section.indexOf('`', 1))
+        return [table, (table === 'installation' ? [...names, 'version'] : names).toSorted()]
+      }),
+  )
+  const stored = Object.fromEntries(Object.entries(await columns()).map(([table, names]) => [table, names.toSorted()]))
+  assert.deepEqual(stored, documented)
+  await end()
+})
