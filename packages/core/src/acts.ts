@@ -1,14 +1,15 @@
 /**
- * What people and programs do to a connection beside refreshing it: import, reconnect, report a 401, delete
+ * What people and programs do to a connection beside refreshing it: import, reconnect, report a 401, sign out, delete
  * (`PROTOCOL.md` section 9). Pure, like `lease.ts` and `commit.ts`.
  */
 import type { Writing } from './commit.ts'
-import type { ConnectionRow, SealedGrant, StoredAccessToken } from './connection.ts'
+import type { ConnectionRow, Resting, SealedGrant, StoredAccessToken, Suspect } from './connection.ts'
 import type { Fence, Fingerprint, Generation, GrantNo, Revision } from './ids.ts'
 import { next } from './ids.ts'
 import { written } from './lease.ts'
 import type { Terms } from './policy.ts'
-import type { Draft } from './ports.ts'
+import { assertNever } from './failures.ts'
+import type { Draft, LogoutEvent } from './ports.ts'
 import { later, ms, type UnixMs } from './time.ts'
 import { URGENCIES } from './urgency.ts'
 
@@ -34,6 +35,9 @@ export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRo
     siblings: [],
     accessTokens: firstAccessTokens(draft.granted, 0 as Fence),
     scope: draft.granted.scope,
+    sessionId: draft.sessionId,
+    signedInAt: now.wall,
+    presentNow: null,
     signedOutAt: null,
     lastGrant: null,
     lastEnd: null,
@@ -55,14 +59,14 @@ export function reconnected(
   row: ConnectionRow,
   terms: Terms,
   granted: SealedGrant,
-  subject: string | null,
+  who: Pick<ConnectionRow, 'subject' | 'sessionId'>,
   writing: Writing,
 ): ConnectionRow {
   const fence = next(row.fence)
   return written(
     {
       ...row,
-      subject: subject ?? row.subject,
+      subject: who.subject ?? row.subject,
       grant: next(row.grant),
       generation: next(row.generation),
       fence,
@@ -73,6 +77,9 @@ export function reconnected(
       siblings: [],
       accessTokens: firstAccessTokens(granted, fence),
       scope: granted.scope,
+      sessionId: who.sessionId,
+      signedInAt: writing.now.wall,
+      presentNow: null,
       signedOutAt: null,
       lastGrant: null,
       lastEnd: null,
@@ -124,6 +131,59 @@ export function refused(
 const holdsBack = ({ notBefore }: { readonly notBefore: UnixMs }, { policy }: Terms, now: UnixMs): boolean =>
   now < notBefore && notBefore - now <= policy.refusedHoldCapMs
 
+/**
+ * A logout event named a session. Hand-outs stop at once where it is this sign-in's, and the next presentation decides.
+ *
+ * @returns the row to write, the same object where it is known or nothing is left to stop; `not_ours`: another session, a
+ *   sign-in after the event, or offline access that the event does not revoke
+ */
+export function signedOut(
+  row: ConnectionRow,
+  terms: Terms,
+  event: LogoutEvent,
+  { owner, now }: Writing,
+): ConnectionRow | 'not_ours' {
+  if (row.sessionId === null || row.sessionId !== event.sessionId) return 'not_ours'
+  // `iat` has whole seconds: an event of the second in which the sign-in began may be later than it.
+  if (event.issuedAt < Math.floor(row.signedInAt / 1000) * 1000) return 'not_ours'
+  if (!event.revokesOfflineAccess && hasScope(row, OFFLINE_ACCESS)) return 'not_ours'
+  const { state } = row
+  if (row.signedOutAt !== null) return row
+  const marked = (from: Resting): Resting => {
+    const suspect: Suspect = { status: 'suspect', firstRefusedAt: now, refusals: 0, believed: null, backOff: null }
+    return from.status === 'ready' ? { ...suspect, backOff: from.backOff } : from
+  }
+  switch (state.status) {
+    case 'needs_user':
+    case 'deleting':
+    case 'erased':
+      return row
+    case 'presenting':
+    case 'blocked':
+      return written({ ...row, signedOutAt: now, state: { ...state, from: marked(state.from) } }, terms, owner, now)
+    case 'ready':
+    case 'in_doubt':
+    case 'suspect':
+      return written({ ...row, signedOutAt: now, state: marked(state) }, terms, owner, now)
+    default:
+      return assertNever(state)
+  }
+}
+
+/** OpenID Connect Core 1.0 section 11. */
+const OFFLINE_ACCESS = 'offline_access'
+const hasScope = ({ scope }: ConnectionRow, name: string): boolean => scope?.split(' ').includes(name) ?? false
+
+/**
+ * An operator lets the next presentation be made now, whatever doubt, suspicion or block would wait for. It is one, and
+ * is acquired like every other; only `Retry-After` is still obeyed.
+ */
+export function allowedNow(row: ConnectionRow, terms: Terms, { owner, now }: Writing): ConnectionRow {
+  const { status } = row.state
+  const waits = status === 'in_doubt' || status === 'suspect' || status === 'blocked'
+  return waits && row.presentNow === null ? written({ ...row, presentNow: now }, terms, owner, now) : row
+}
+
 /** Hand-outs stop, no new attempt begins, an open one is awaited. */
 export function deleting(row: ConnectionRow, terms: Terms, writing: Writing): ConnectionRow {
   if (row.state.status === 'deleting' || row.state.status === 'erased') return row
@@ -150,6 +210,7 @@ export function erased(row: ConnectionRow, terms: Terms, writing: Writing): Conn
       siblings: [],
       accessTokens: [],
       scope: null,
+      sessionId: null,
     },
     terms,
     writing.owner,

@@ -234,7 +234,7 @@ function afterGrant(
   row: ConnectionRow,
   kept: Kept,
   now: Moment,
-): Pick<ConnectionRow, 'state' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
+): Pick<ConnectionRow, 'state' | 'presentNow' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
   const attempt = openAttemptOf(row, kept)
   // A sign-out that was announced after this attempt was acquired is not answered by it.
   const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
@@ -247,6 +247,7 @@ function afterGrant(
         : clears
           ? ready
           : marked,
+    presentNow: null,
     signedOutAt: clears ? null : row.signedOutAt,
     lastGrant: { at: now.wall, attempt: kept.attempt, fence: kept.fence },
     lastEnd: { attempt: kept.attempt, kind: 'granted' },
@@ -388,10 +389,10 @@ function rejected(row: ConnectionRow, state: Presenting, terms: Terms, end: Reje
 function believedReason(row: ConnectionRow, state: Presenting, end: Rejected): NeedsUserReason | null {
   if (end.word === 'interaction_required') return 'interaction_required'
   if (state.from.status === 'suspect' && state.from.believed !== null) return state.from.believed
+  if (row.signedOutAt !== null) return 'signed_out'
   // Refused after a presentation without an answer: probably that one was granted. Never called revoked.
   if (state.from.status === 'in_doubt') return 'answer_lost'
   if (end.word === 'reused') return 'reused'
-  if (row.signedOutAt !== null) return 'signed_out'
   if (state.attempt.why === 'last') return 'expired'
   return state.from.status === 'suspect' && state.from.refusals === 2 ? 'revoked' : null
 }

@@ -10,7 +10,7 @@ import {
   type Serial,
   type Uid,
 } from './ids.ts'
-import type { ListQuery, Sealer } from './ports.ts'
+import type { ListQuery, LogoutEvent, Sealer } from './ports.ts'
 import type { GrantType, Provider } from './provider.ts'
 import { Secret } from './secret.ts'
 import { later, ms, since, type DurationMs, type UnixMs } from './time.ts'
@@ -38,6 +38,8 @@ export interface ConnectionInput {
   readonly scope?: string | undefined
   /** Whose sign-in it is, in your words or the provider's `sub`. */
   readonly subject?: string | undefined
+  /** The `sid` of its ID token (OpenID Connect): by it a logout event is known to mean this sign-in. */
+  readonly sessionId?: string | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
 }
 
@@ -45,6 +47,18 @@ export interface ConnectionInput {
 export interface SignInInput extends Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'> {
   /** The sign-in may be of another subject than the connection's: said on purpose, or it is refused. */
   readonly otherAccount?: boolean | undefined
+}
+
+/** What a logout token says, once its signature, audience and `jti` were checked. */
+export interface LogoutInput {
+  /** The provider that it came from. */
+  readonly provider: string
+  /** `sid` */
+  readonly sessionId: string
+  /** `iat`, epoch milliseconds. */
+  readonly issuedAt: number
+  /** It ends offline access, too (Keycloak: `revoke_offline_access`); false where absent. */
+  readonly revokesOfflineAccess?: boolean | undefined
 }
 
 export interface ListOptions {
@@ -72,6 +86,7 @@ const SIGN_IN_MEMBERS = [
   'refreshTokenExpiresAt',
   'scope',
   'subject',
+  'sessionId',
 ] as const satisfies readonly (keyof SignInInput)[]
 const CONNECTION_MEMBERS = [
   'id',
@@ -271,4 +286,16 @@ export function readList(options: ListOptions): ListQuery {
 export function readLimit(limit: unknown): number {
   if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= LIST_MAX) return limit
   throw new TokenError('invalid_input', `limit is a whole number from 1 to ${LIST_MAX}`)
+}
+
+/** @throws TokenError `invalid_input` */
+export function readLogout(input: LogoutInput): LogoutEvent & { readonly provider: ProviderId } {
+  onlyMembers('a logout event', input, ['provider', 'sessionId', 'issuedAt', 'revokesOfflineAccess'])
+  const provider = parseName<ProviderId>('provider', input.provider)
+  if ('wrong' in provider) throw new TokenError('invalid_input', provider.wrong)
+  const sessionId = shortText('sessionId', input.sessionId)
+  const issuedAt = epoch('issuedAt', input.issuedAt)
+  if (sessionId === null || sessionId === '' || issuedAt === null)
+    throw new TokenError('invalid_input', 'a logout event names a session (`sessionId`) and its moment (`issuedAt`)')
+  return { provider: provider.id, sessionId, issuedAt, revokesOfflineAccess: input.revokesOfflineAccess === true }
 }

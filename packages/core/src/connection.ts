@@ -246,6 +246,12 @@ export interface ConnectionRow {
   readonly accessTokens: readonly StoredAccessToken[]
   /** The scope of the whole grant, as granted. */
   readonly scope: string | null
+  /** The OpenID Connect session (`sid`) that this sign-in belongs to; null: not told. */
+  readonly sessionId: string | null
+  /** When this sign-in was imported or renewed: a logout event before it means another one. */
+  readonly signedInAt: UnixMs
+  /** An operator lets the next presentation be made now; that one takes it away. */
+  readonly presentNow: Moment | null
   /** A logout event named this sign-in: no hand-outs until a later presentation decides. */
   readonly signedOutAt: Moment | null
   /** When the last granted answer was committed; its attempt's id and fence, so that a repeated commit is known again. */

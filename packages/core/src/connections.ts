@@ -8,17 +8,19 @@ import {
   readLabels,
   readLimit,
   readList,
+  readLogout,
   readToken,
   sealSignIn,
   shortText,
   type ConnectionInput,
   type ListOptions,
+  type LogoutInput,
   type SealingFor,
   type SignInInput,
 } from './connection-input.ts'
 import { assertNever, TokenError } from './failures.ts'
-import { closedError, goneError, onHold, unreadable } from './handout.ts'
-import type { Serial, Uid } from './ids.ts'
+import { closedError, errorFor, goneError, onHold, unreadable } from './handout.ts'
+import type { ConnectionId, Serial, Uid } from './ids.ts'
 import type { Manager } from './manager.ts'
 import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
@@ -68,9 +70,30 @@ export interface Connections {
    * @throws TokenError `unknown_connection`, `store_unavailable`, `closed`
    */
   delete(id: string): Promise<{ readonly revokedUpstream: boolean }>
+  /**
+   * Lets the refresh token of a connection that is in doubt, suspect or blocked be presented now, once, and waits for what
+   * comes of it. In doubt this can end the sign-in where the provider is strict; the other way out is `reconnect`.
+   *
+   * @param how `present` is the one way
+   * @returns the connection afterwards; unchanged where there was nothing to resolve
+   * @throws TokenError `needs_user`: only a new sign-in helps; `unknown_connection`, `deleting`, `store_unavailable`
+   */
+  resolve(id: string, how: 'present'): Promise<ConnectionInfo>
+  /**
+   * A provider ended a session: hand-outs stop at once for every connection of it, and the next presentation decides.
+   *
+   * @returns the ids of those connections; not those that signed in after the event, nor offline access unless the event
+   *   revokes it
+   * @throws TokenError `invalid_input`, `store_unavailable`
+   * @see OpenID Connect Back-Channel Logout 1.0 section 2.6
+   */
+  logout(event: LogoutInput): Promise<{ readonly signedOut: readonly string[] }>
   /** Who presented this connection's refresh tokens, newest first. */
   history(id: string, limit?: number): Promise<readonly HistoryEntry[]>
 }
+
+/** One session has few connections; read in pages all the same. */
+const LOGOUT_PAGE = 100
 
 export interface Custody extends Connections {
   rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
@@ -162,6 +185,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         client: client.id,
         grantType,
         subject: shortText('subject', input.subject),
+        sessionId: shortText('sessionId', input.sessionId),
         labels: readLabels(input.labels),
         granted: await sealed(input, { grantType, provider, uid }),
       }
@@ -189,7 +213,10 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         const { grantType, uid } = view.row
         refuseOtherAccount(view, input)
         const granted = await sealed(input, { grantType, provider: view.terms.provider, uid })
-        const done = await store.replaceGrant(view.at, granted, shortText('subject', input.subject))
+        const done = await store.replaceGrant(view.at, granted, {
+          subject: shortText('subject', input.subject),
+          sessionId: shortText('sessionId', input.sessionId),
+        })
         if (!('kind' in done)) {
           manager.cache.drop(view.row.uid)
           events.tell({ ...about(done), type: 'connection_reconnected' })
@@ -231,6 +258,39 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       }
       const done = await revokeAndErase(deletion)
       return done === 'later' ? { revokedUpstream: false } : done
+    },
+
+    async resolve(given, how) {
+      const view = await seen(given)
+      // People write this by hand, also in plain JavaScript.
+      if ((how as string) !== 'present')
+        throw new TokenError('invalid_input', 'how is "present"; to sign in anew use `connections.reconnect`')
+      const { id, state } = view.row
+      if (state.status === 'needs_user') throw errorFor({ code: 'needs_user', reason: state.reason }, id)
+      const allowed = await store.presentNow(view.at)
+      if ('kind' in allowed) throw goneError(allowed, id)
+      if (allowed.row.presentNow === null) return infoOf(allowed)
+      await manager.tend(allowed)
+      return infoOf(await seen(given))
+    },
+
+    async logout(given) {
+      open()
+      const { provider, ...event } = readLogout(given)
+      const signedOut: string[] = []
+      let after: ConnectionId | undefined
+      for (;;) {
+        const views = await store.list({ provider, sessionId: event.sessionId, limit: LOGOUT_PAGE, after })
+        for (const view of views) {
+          const done = await store.signOut(view.at, event)
+          if (done.kind !== 'marked') continue
+          signedOut.push(view.row.id)
+          manager.cache.drop(view.row.uid)
+          events.tell({ ...about(done.view), type: 'signed_out' })
+        }
+        after = views.at(-1)?.row.id
+        if (views.length < LOGOUT_PAGE) return { signedOut }
+      }
     },
 
     async history(given, limit = 50) {

@@ -67,6 +67,8 @@ export type TokenkeepEvent =
       readonly word: string | null
       readonly retryAt: UnixMs
     })
+  /** A logout event named its session. */
+  | (Of & { readonly type: 'signed_out' })
   | (Of & { readonly type: 'needs_user'; readonly reason: NeedsUserReason })
   | (Of & {
       readonly type: 'access_token_rejected'

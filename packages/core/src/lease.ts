@@ -191,6 +191,7 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     ...counted(row, attempt, 1),
     fence,
     state: presenting,
+    presentNow: null,
     usedAt: request.usedAt ?? row.usedAt,
   }
   return {

@@ -231,8 +231,19 @@ export interface Draft {
   readonly client: ClientId
   readonly grantType: ConnectionRow['grantType']
   readonly subject: string | null
+  readonly sessionId: ConnectionRow['sessionId']
   readonly labels: Readonly<Record<string, string>>
   readonly granted: SealedGrant
+}
+
+/** What a logout token says (OpenID Connect Back-Channel Logout 1.0 section 2.4), as far as it names a session. */
+export interface LogoutEvent {
+  /** `sid` */
+  readonly sessionId: string
+  /** `iat` */
+  readonly issuedAt: UnixMs
+  /** It ends offline access, too (Keycloak: `revoke_offline_access`). */
+  readonly revokesOfflineAccess: boolean
 }
 
 export interface Unreadable {
@@ -271,6 +282,7 @@ export interface ListQuery {
   readonly status?: ConnectionRow['state']['status'] | undefined
   /** Every given label must be there with that value. */
   readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly sessionId?: string | undefined
   readonly limit: number
   /** Ids after this one, in the order of their code units. */
   readonly after?: ConnectionId | undefined
@@ -285,6 +297,8 @@ export interface HistoryEntry {
   readonly presented: Fingerprint | null
   readonly owner: OwnerId
   readonly host: string
+  /** The program and its process id, as far as they were noted: information only. */
+  readonly process: string | null
   readonly why: Why
   readonly acquiredAt: UnixMs
   readonly endedAt: UnixMs | null
@@ -323,10 +337,17 @@ export interface ConnectionStore {
   replaceGrant(
     at: At,
     granted: SealedGrant,
-    subject: string | null,
+    who: Pick<ConnectionRow, 'subject' | 'sessionId'>,
   ): Promise<View | Moved | Gone | { readonly kind: 'twin'; readonly id: ConnectionId }>
   /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
   reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
+  /** A logout event: hand-outs stop where the session is this sign-in's and the event is later than it. */
+  signOut(
+    at: At,
+    event: LogoutEvent,
+  ): Promise<{ readonly kind: 'marked'; readonly view: View } | { readonly kind: 'not_ours' } | Gone>
+  /** Lets the next presentation be made now: one, in doubt, suspicion or block. Changes nothing elsewhere. */
+  presentNow(at: At): Promise<View | Gone>
   beginDelete(at: At): Promise<Deletion | Gone | OnHold>
   /** Erases what `deletion` saw. `changed`: a late answer brought another refresh token meanwhile; begin again and revoke that. */
   finishDelete(deletion: Deletion): Promise<'erased' | 'changed'>

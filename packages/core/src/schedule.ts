@@ -53,6 +53,7 @@ export interface Facts {
   >[]
   readonly siblings: readonly Pick<Sibling, 'fence' | 'spent' | 'backOff'>[]
   readonly signedOutAt: Moment | null
+  readonly presentNow: Moment | null
   readonly usedAt: UnixMs | null
   readonly lastGrant: ConnectionRow['lastGrant']
 }
@@ -98,7 +99,8 @@ function blockedSchedule(
   const changed = state.clientRevision !== terms.client.revision || state.providerRevision !== terms.provider.revision
   // A retry further away than any is set: the wall clock was put back meanwhile.
   const stepped = state.retryAt - now.wall > terms.policy.blockedCapMs
-  if (changed || stepped || now.wall >= state.retryAt || resting.kind === 'never') return resting
+  if (changed || stepped || facts.presentNow !== null || now.wall >= state.retryAt || resting.kind === 'never')
+    return resting
   return {
     kind: 'later',
     why: resting.why,
@@ -121,7 +123,9 @@ function restingSchedule(
   if (facts.grantType === 'refresh_token' && facts.refreshToken === null) {
     return { kind: 'never', because: 'no_refresh_token' }
   }
-  const free = whenBackOffEnds(state.backOff, policy, now, waited)
+  // An operator may take the wait away, never what the provider asked for.
+  const told = whenToldToTry(state.backOff, now)
+  const free = facts.presentNow === null ? whenBackOffEnds(state.backOff, policy, now, waited) : told
   switch (state.status) {
     case 'ready':
       return when(
@@ -130,17 +134,18 @@ function restingSchedule(
         now,
       )
     case 'in_doubt': {
+      if (facts.presentNow !== null) return when(pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt', told, now)
       const allowed = whenDoubtAllows(facts, state, terms, owner, now)
       const why = pastKnownEnd(facts, now.wall) ? 'last' : 'in_doubt'
       // The prompt retry is not a try after a failure of its own, so only Retry-After holds it back.
-      const from = allowed.prompt ? whenToldToTry(state.backOff, now) : whileWindowIsOpen(free, state, policy, now)
+      const from = allowed.prompt ? told : whileWindowIsOpen(free, state, policy, now)
       return when(why, latest(allowed.at, from), now)
     }
     case 'suspect': {
       const sibling = siblingSchedule(facts, policy, now, waited)
       // Nothing is confirmed that is believed already, and where every answer stays valid a sibling harms nothing.
       const first = state.believed !== null || (state.refusals > 0 && siblingsLive(policy))
-      if (sibling !== null && first) return sibling
+      if (sibling !== null && first && facts.signedOutAt === null) return sibling
       if (pastKnownEnd(facts, now.wall)) return when('last', free, now)
       return when('confirm', latest(whenToConfirm(facts, state, policy, now), free), now)
     }
@@ -192,7 +197,8 @@ function floorAfterBareGrant(facts: Facts, policy: Policy, now: UnixMs): UnixMs 
  */
 function whenToConfirm(facts: Facts, state: Suspect, policy: Policy, now: Moment): UnixMs {
   const { refusals, firstRefusedAt, believed } = state
-  if (refusals === 0 || believed !== null) return now.wall
+  const decides = refusals === 0 || believed !== null || facts.signedOutAt !== null || facts.presentNow !== null
+  if (decides) return now.wall
   const at = surelyAfter(firstRefusedAt, policy.confirmAfterMs[refusals - 1] ?? ms(0), now)
   const endsAt = facts.refreshToken?.endsAt ?? null
   if (endsAt === null) return at

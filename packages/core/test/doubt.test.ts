@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startScheduler, type ReusePolicy } from '@tokenkeep/core'
-import { createWorld, follow, MIN, S, withX, type Fate, type Process, type World } from './manager-world.ts'
+import { createWorld, follow, MIN, S, START, withX, type Fate, type Process, type World } from './manager-world.ts'
 
 const GRACE: ReusePolicy = { kind: 'grace', seconds: 30, winner: 'any' }
 const STORE_AWAY = ['read', 'acquire', 'renew', 'commit', 'takeOver', 'due', 'changes'] as const
@@ -234,4 +234,38 @@ test('a frozen owner is waited for with patience, also where no access token liv
   thaw()
   await world.pass(S)
   assert.deepEqual([stateOf(world), world.presented.length, world.server.dead], ['ready', 1, false])
+})
+
+// ---- people --------------------------------------------------------------------------------------------------------
+
+test('an operator lets a doubt be resolved now, by the one path that presents', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const a = await withX(world, 2 * MIN)
+  await world.pass(MIN + 45 * S)
+  world.scripts.push({ reset: 'before' })
+  await asked(world, a)
+  assert.equal(stateOf(world), 'in_doubt')
+  const resolved = a.custody.resolve('x', 'present')
+  await world.pass(S)
+  assert.deepEqual([(await resolved).status, world.presented.length], ['ready', 2])
+  const unchanged = await a.custody.resolve('x', 'present')
+  await world.pass(S)
+  assert.deepEqual([unchanged.status, world.presented.length], ['ready', 2], 'nothing is left to resolve')
+})
+
+test('signed out, nothing is handed out any more, and the next presentation decides', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const a = world.start('A')
+  const sign = { refreshToken: 'rt-0', accessToken: 'at-0', expiresAt: START + 10 * MIN }
+  await a.custody.import({ id: 'x', client: 'c', ...sign, sessionId: 's1' })
+  assert.equal((await asked(world, a)).token, 'at-0')
+  const logout = { provider: 'p', sessionId: 's1', issuedAt: START + world.at() }
+  world.fails.add('connect')
+  assert.deepEqual(await a.custody.logout({ ...logout, sessionId: 's2' }), { signedOut: [] })
+  assert.deepEqual(await a.custody.logout(logout), { signedOut: ['x'] })
+  assert.notEqual((await asked(world, a)).token, 'at-0', 'not from memory either')
+  world.fails.clear()
+  world.scripts.push({ answer: { status: 400, body: { error: 'invalid_grant' } } })
+  await asked(world, a, MIN)
+  assert.deepEqual([stateOf(world), told(world, 'signed_out')], ['needs_user: signed_out', 1])
 })

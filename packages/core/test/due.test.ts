@@ -35,6 +35,7 @@ const facts = (state: State, rest: Partial<Facts> = {}): Facts => ({
     { variant: '' as VariantKey, expiresAt: at(H), lifetimeMs: ms(H), refusedAt: null, fence: 1 as Fence },
   ],
   siblings: [],
+  presentNow: null,
   signedOutAt: null,
   usedAt: null,
   lastGrant: { at: at(-MIN), attempt: null, fence: 1 as Fence },

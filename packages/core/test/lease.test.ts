@@ -70,6 +70,7 @@ const rowOf = (terms: Terms, tokens: { living?: number } = {}): ConnectionRow =>
       client: 'c' as ClientId,
       grantType: 'refresh_token',
       subject: null,
+      sessionId: null,
       labels: {},
       granted: granted(tokens),
     },

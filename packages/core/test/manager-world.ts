@@ -9,6 +9,7 @@ import { setImmediate } from 'node:timers/promises'
 import {
   accept,
   acquire,
+  allowedNow,
   born,
   commit,
   createConnections,
@@ -29,6 +30,7 @@ import {
   refused,
   renew,
   Secret,
+  signedOut,
   takeOver,
   TokenError,
   viewOf,
@@ -282,9 +284,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const { status } = found.state
         return status === 'deleting' || status === 'erased' ? { kind: 'gone', because: status } : viewed(found)
       },
-      list: async ({ status, limit, after = '' }) =>
+      list: async ({ status, sessionId, limit, after = '' }) =>
         [...rows.values()]
           .filter(({ id, state }) => id > after && (status === undefined || state.status === status))
+          .filter((each) => sessionId === undefined || each.sessionId === sessionId)
           .sort((one, other) => (one.id < other.id ? -1 : 1))
           .slice(0, limit)
           .map(viewed),
@@ -320,8 +323,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const after = takeOver(row(seen.uid), terms, evidence, owner, 0.5, moment())
         return after === 'moved' ? { kind: 'moved' } : { kind: 'in_doubt', view: write(after) }
       },
-      replaceGrant: async (seen, granted, subject) =>
-        write(reconnected(row(seen.uid), terms, granted, subject, writing())),
+      replaceGrant: async (seen, granted, who) => write(reconnected(row(seen.uid), terms, granted, who, writing())),
+      async signOut(seen, event) {
+        const after = signedOut(row(seen.uid), terms, event, writing())
+        return after === 'not_ours' ? { kind: 'not_ours' } : { kind: 'marked', view: write(after) }
+      },
+      presentNow: async (seen) => write(allowedNow(row(seen.uid), terms, writing())),
       async reject(seen, accessToken) {
         const after = refused(row(seen.uid), terms, accessToken, writing())
         return { current: after.current, view: write(after.row) }

@@ -34,6 +34,7 @@ interface Given {
   /** The refresh token's announced end and life. */
   readonly ends?: { readonly at: number; readonly life: number }
   readonly signedOut?: boolean
+  readonly presentNow?: boolean
   readonly grantType?: Facts['grantType']
   readonly without?: 'refresh_token'
 }
@@ -58,6 +59,7 @@ const facts = (given: Given): Facts => ({
     refusedAt: index < (given.living ?? []).length ? null : at(-1),
   })),
   siblings: [],
+  presentNow: given.presentNow === true ? moment(-1) : null,
   signedOutAt: given.signedOut === true ? moment(-1) : null,
   usedAt: null,
   lastGrant: { at: at(-H), attempt: null, fence: 1 as Fence },

@@ -14,6 +14,7 @@ import {
   ME,
   OTHER,
   momentAt,
+  NOBODY,
   writing,
   STRICT,
   granted,
@@ -91,7 +92,7 @@ const STEPS: readonly Step[] = [
     run: (of) => {
       if (of.row.state.status === 'deleting' || of.row.state.status === 'erased') return of
       const pair = granted(`rt of sign-in ${of.row.grant + 1}`, `at of sign-in ${of.row.grant + 1}`, of.elapsed)
-      return { ...of, row: reconnected(of.row, STRICT, pair, null, writing(of.elapsed)) }
+      return { ...of, row: reconnected(of.row, STRICT, pair, NOBODY, writing(of.elapsed)) }
     },
   },
   {

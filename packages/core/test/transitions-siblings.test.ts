@@ -27,6 +27,7 @@ import {
   silentFor,
   termsOf,
   told,
+  NOBODY,
   writing,
   type Situation,
 } from './transitions-world.ts'
@@ -305,7 +306,7 @@ test('the current token granted: nothing that lost is needed', () => {
 
 test('reconnect and erasing leave none; deleting keeps them to be revoked', () => {
   const { row, elapsed } = withSibling('ready')
-  assert.deepEqual(reconnected(row, STRICT, granted('rt9', 'at9', elapsed), null, writing(elapsed)).siblings, [])
+  assert.deepEqual(reconnected(row, STRICT, granted('rt9', 'at9', elapsed), NOBODY, writing(elapsed)).siblings, [])
   assert.equal(deleting(row, STRICT, writing(elapsed)).siblings.length, 1)
 })
 

@@ -20,6 +20,9 @@ export const HOUR = 3_600_000
 export const ME = 'me' as OwnerId
 export const OTHER = 'other' as OwnerId
 
+/** A new sign-in that says neither. */
+export const NOBODY = { subject: null, sessionId: null }
+
 export const momentAt = (elapsed: number): Moment => ({
   boot: 'boot',
   at: elapsed as MonoMs,
@@ -102,6 +105,7 @@ export const newRow = (): ConnectionRow =>
       client: 'c' as ClientId,
       grantType: 'refresh_token',
       subject: null,
+      sessionId: 'session 1',
       labels: {},
       granted: granted('rt1', 'at1', 0),
     },

@@ -14,6 +14,7 @@ import {
   ME,
   OTHER,
   momentAt,
+  NOBODY,
   writing,
   termsOf,
   STRICT,
@@ -240,7 +241,7 @@ table(
 
 table('reconnect', everywhere('ready, grant 2'), ({ row, elapsed }) => {
   // A store refuses it for `deleting` and `erased`; the rule itself knows one way.
-  const after = reconnected(row, STRICT, granted('rt9', 'at9', elapsed), null, writing(elapsed))
+  const after = reconnected(row, STRICT, granted('rt9', 'at9', elapsed), NOBODY, writing(elapsed))
   return `${after.state.status}, grant ${after.grant}`
 })
 

@@ -44,6 +44,9 @@ export const CONNECTION_COLUMNS = [
   'presentations',
   'parent',
   'scope',
+  'session_id',
+  'signed_in_at',
+  'present_now',
   'signed_out_at',
   'last_grant',
   'last_end',
@@ -88,6 +91,9 @@ export function changingValues(row: ConnectionRow): Cell[] {
     presentations: refreshToken?.presentations ?? null,
     parent: row.parent,
     scope: row.scope,
+    session_id: row.sessionId,
+    signed_in_at: whole(row.signedInAt),
+    present_now: jsonText(row.presentNow),
     signed_out_at: jsonText(row.signedOutAt),
     last_grant: jsonText(row.lastGrant),
     last_end: jsonText(row.lastEnd),
@@ -132,6 +138,9 @@ export function readConnection(records: readonly CellRecord[]): ConnectionRow {
     siblings: readSiblings(record),
     accessTokens,
     scope: textOrNull(record, 'scope'),
+    sessionId: textOrNull(record, 'session_id'),
+    signedInAt: integerOrNull(record, 'signed_in_at') ?? integer(record, 'created_at'),
+    presentNow: jsonOrNull(record, 'present_now'),
     signedOutAt: jsonOrNull(record, 'signed_out_at'),
     lastGrant: jsonOrNull(record, 'last_grant'),
     lastEnd: jsonOrNull(record, 'last_end'),
@@ -251,7 +260,7 @@ function sealedAndFacts(token: { readonly sealed: Sealed } | null): [Sealed | nu
   return [sealed, JSON.stringify(facts)]
 }
 
-/** uid, fence, attempt, grant_no, generation, presented, owner, host, why, acquired_at. */
+/** uid, fence, attempt, grant_no, generation, presented, owner, host, process, why, acquired_at. */
 export const presentationValues = (uid: string, entry: HistoryEntry): Cell[] => [
   uid,
   entry.fence,
@@ -261,6 +270,7 @@ export const presentationValues = (uid: string, entry: HistoryEntry): Cell[] => 
   entry.presented,
   entry.owner,
   entry.host,
+  entry.process,
   entry.why,
   whole(entry.acquiredAt),
 ]
@@ -274,6 +284,7 @@ export function readPresentation(record: CellRecord): HistoryEntry {
     presented: textOrNull(record, 'presented'),
     owner: text(record, 'owner'),
     host: text(record, 'host'),
+    process: textOrNull(record, 'process'),
     why: text(record, 'why'),
     acquiredAt: integer(record, 'acquired_at'),
     endedAt: integerOrNull(record, 'ended_at'),

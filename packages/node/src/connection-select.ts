@@ -46,6 +46,7 @@ const PRESENTATION_COLUMNS = [
   'presented',
   'owner',
   'host',
+  'process',
   'why',
   'acquired_at',
   'ended_at',
@@ -153,7 +154,11 @@ const STATUS_CONDITIONS: Record<Status, string> = {
 }
 const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], values: [] })
 
-function pageOf(dialect: Dialect, { provider, labels, limit, after, status }: ListQuery, asked: readonly Page[]): Page {
+function pageOf(
+  dialect: Dialect,
+  { provider, sessionId, labels, limit, after, status }: ListQuery,
+  asked: readonly Page[],
+): Page {
   const [first, ...others] = Object.entries(labels ?? {})
   const conditions: Page[] = [{ text: `c.status <> 'erased'`, values: [] }, ...asked]
   // A list by label walks the labels in the order of ids, and leaves the other connections alone.
@@ -167,6 +172,7 @@ function pageOf(dialect: Dialect, { provider, labels, limit, after, status }: Li
     conditions.push({ text, values: label })
   }
   if (provider !== undefined) conditions.push({ text: 'c.provider = ?', values: [provider] })
+  if (sessionId !== undefined) conditions.push({ text: 'c.session_id = ?', values: [sessionId] })
   if (after !== undefined) conditions.push({ text: `${order} > ?`, values: [after] })
   const where = conditions.map(({ text }) => text).join(' AND ')
   return {

@@ -1,6 +1,6 @@
 /** Puts the parts together: the one place where real adapters are chosen. */
 import { hostname } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import {
   createConnections,
@@ -79,7 +79,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const random = createSystemRandom()
   const owner = random.uuid() as OwnerId
   const numbers = numbersFrom(options?.numbers)
-  const parts = { owner, host: hostname(), clock, random, numbers }
+  const parts = { owner, host: hostname(), process: programName(), clock, random, numbers }
   const {
     open,
     callers,
@@ -303,6 +303,13 @@ async function keysFor(options: OpenOptions, folder: string, existing: object | 
   return existing === null
     ? createKeyFile({ path: resolve(file), notBelow })
     : openKeyFile({ path: resolve(file), notBelow })
+}
+
+/** What an operator calls this process: the program that was started, and its process id. */
+function programName(): string {
+  const started = process.argv[1]
+  const program = started === undefined ? process.title : basename(started).replace(/\.(?:[cm]?js|ts)$/, '')
+  return `${program} (pid ${process.pid})`
 }
 
 function numbersFrom(given: OpenOptions['numbers']): Numbers {

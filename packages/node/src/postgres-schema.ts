@@ -186,6 +186,15 @@ ALTER TABLE installation ADD COLUMN branch text;
 ALTER TABLE installation ADD COLUMN hold text CHECK (hold IS NULL OR hold::json IS NOT NULL);
 `
 
+/** A sign-in's session and moment, by which a logout event is told to mean it; what an operator allowed; the program that presented. */
+const SESSIONS = `
+ALTER TABLE connection ADD COLUMN session_id text;
+ALTER TABLE connection ADD COLUMN signed_in_at bigint;
+ALTER TABLE connection ADD COLUMN present_now text CHECK (present_now IS NULL OR present_now::json IS NOT NULL);
+CREATE INDEX connection_session ON connection (session_id, id) WHERE session_id IS NOT NULL;
+ALTER TABLE presentation ADD COLUMN process text;
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION]
+export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS]
 export const VERSION = MIGRATIONS.length

@@ -183,8 +183,8 @@ export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
       parts.push(
         {
           text: `INSERT INTO ${table('presentation')} (uid, fence, attempt, grant_no, generation, presented, owner, host,
-              why, acquired_at)
-            SELECT ${typed('text bigint text bigint bigint text text text text bigint')} ${after === null ? '' : 'FROM row_written'}`,
+              process, why, acquired_at)
+            SELECT ${typed('text bigint text bigint bigint text text text text text bigint')} ${after === null ? '' : 'FROM row_written'}`,
           values: presentationValues(uid, note.entry),
         },
         {

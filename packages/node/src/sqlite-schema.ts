@@ -194,8 +194,17 @@ ALTER TABLE installation ADD COLUMN hold TEXT CHECK (json_valid(hold));
 UPDATE installation SET place = NULL;
 `
 
+/** A sign-in's session and moment, by which a logout event is told to mean it; what an operator allowed; the program that presented. */
+const SESSIONS = `
+ALTER TABLE connection ADD COLUMN session_id TEXT;
+ALTER TABLE connection ADD COLUMN signed_in_at INTEGER;
+ALTER TABLE connection ADD COLUMN present_now TEXT CHECK (json_valid(present_now));
+CREATE INDEX connection_session ON connection (session_id, id) WHERE session_id IS NOT NULL;
+ALTER TABLE presentation ADD COLUMN process TEXT;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */
 export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1

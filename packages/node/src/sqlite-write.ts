@@ -53,8 +53,8 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
   const putLabel = sql.prepare('INSERT INTO label (uid, name, value, id) VALUES (?, ?, ?, ?)')
   const dropLabels = sql.prepare('DELETE FROM label WHERE uid = ?')
   const begin = sql.prepare(
-    `INSERT INTO presentation (uid, fence, attempt, grant_no, generation, presented, owner, host, why, acquired_at)
-     VALUES (${placeholders(10)})`,
+    `INSERT INTO presentation (uid, fence, attempt, grant_no, generation, presented, owner, host, process, why,
+       acquired_at) VALUES (${placeholders(11)})`,
   )
   const end = sql.prepare('UPDATE presentation SET ended_at = ?, outcome = ? WHERE uid = ? AND fence = ?')
   const dropOldPresentations = sql.prepare('DELETE FROM presentation WHERE uid = ? AND fence <= ?')

@@ -1,6 +1,7 @@
 /** The verbs for what people and programs do beside refreshing: import, reconnect, report a 401, delete. */
 import {
   TokenError,
+  allowedNow,
   born,
   deleting,
   erased,
@@ -9,6 +10,7 @@ import {
   openAttempt,
   reconnected,
   refused,
+  signedOut,
   type ConnectionId,
   type ConnectionRow,
   type ConnectionStore,
@@ -22,7 +24,10 @@ import type { Snapshot, StoreContext } from './store-context.ts'
 import { reconnectedOver } from './store-history.ts'
 import { unchanged, type Change, type Rows } from './store-rows.ts'
 
-type Acts = Pick<ConnectionStore, 'create' | 'replaceGrant' | 'reject' | 'beginDelete' | 'finishDelete'>
+type Acts = Pick<
+  ConnectionStore,
+  'create' | 'replaceGrant' | 'reject' | 'signOut' | 'presentNow' | 'beginDelete' | 'finishDelete'
+>
 interface Twin {
   readonly kind: 'twin'
   readonly id: ConnectionId
@@ -50,7 +55,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
       return done.kind === 'written' ? context.view(done.snapshot) : done
     },
 
-    async replaceGrant(at, granted, subject) {
+    async replaceGrant(at, granted, who) {
       const refreshToken = granted.refreshToken?.fingerprint ?? null
       const done = await rows.changeGrant(
         at.uid,
@@ -62,7 +67,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
           if (found.row.grant !== at.grant) return unchanged({ kind: 'moved' })
           const { twin, provider, row } = found
           if (twin !== null && provider.reuse.kind !== 'reusable') return unchanged({ kind: 'twin', id: twin })
-          const after = reconnected(row, context.termsOf(found), granted, subject, context.writing(now))
+          const after = reconnected(row, context.termsOf(found), granted, who, context.writing(now))
           return {
             row: after,
             history: reconnectedOver(row, now),
@@ -85,6 +90,29 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         }
       })
       return 'kind' in done ? done : { current: done.current, view: context.view(done.snapshot) }
+    },
+
+    async signOut(at, event) {
+      const done = await rows.change(at.uid, (found, now): Change<Written | Gone | { kind: 'not_ours' }> => {
+        const gone = goneOf(found?.row ?? null)
+        if (gone !== null || found === null) return unchanged(gone ?? UNKNOWN)
+        const row = signedOut(found.row, context.termsOf(found), event, context.writing(now))
+        if (row === 'not_ours') return unchanged({ kind: 'not_ours' })
+        const snapshot = context.snapshot(found, row, now)
+        return { row: row === found.row ? null : row, history: [], result: { kind: 'written', snapshot } }
+      })
+      return done.kind === 'written' ? { kind: 'marked', view: context.view(done.snapshot) } : done
+    },
+
+    async presentNow(at) {
+      const done = await rows.change(at.uid, (found, now): Change<Written | Gone> => {
+        const gone = goneOf(found?.row ?? null)
+        if (gone !== null || found === null) return unchanged(gone ?? UNKNOWN)
+        const row = allowedNow(found.row, context.termsOf(found), context.writing(now))
+        const snapshot = context.snapshot(found, row, now)
+        return { row: row === found.row ? null : row, history: [], result: { kind: 'written', snapshot } }
+      })
+      return done.kind === 'written' ? context.view(done.snapshot) : done
     },
 
     async beginDelete(at) {

@@ -46,7 +46,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
           ticket: lend(presented, context.session),
         }
         if (decision.row === found.row) return unchanged(acquired)
-        return { row: decision.row, history: [begun(decision.lease, host, now)], result: acquired }
+        return { row: decision.row, history: [begun(decision.lease, context, now)], result: acquired }
       })
       if (done.kind !== 'acquired') return done
       const earlier = lent.get(attempt)

@@ -27,6 +27,8 @@ export interface StoreParts {
   readonly owner: OwnerId
   /** A name of this machine for the history: information only. */
   readonly host: string
+  /** The program and its process id, for the history: information only. */
+  readonly process: string
   readonly cipher: Cipher
   readonly clock: Clock
   readonly random: Random

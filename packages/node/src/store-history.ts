@@ -2,7 +2,7 @@
 import type { CommitResult, ConnectionRow, Evidence, Fence, Lease, Moment } from '@tokenkeep/core'
 import type { HistoryNote } from './store-rows.ts'
 
-export function begun(lease: Lease, host: string, now: Moment): HistoryNote {
+export function begun(lease: Lease, by: { readonly host: string; readonly process: string }, now: Moment): HistoryNote {
   return {
     kind: 'begun',
     entry: {
@@ -12,7 +12,8 @@ export function begun(lease: Lease, host: string, now: Moment): HistoryNote {
       generation: lease.generation,
       presented: lease.answers,
       owner: lease.owner,
-      host,
+      host: by.host,
+      process: by.process,
       why: lease.why,
       acquiredAt: now.wall,
       endedAt: null,

@@ -114,7 +114,7 @@ test('a database of version 1 opens with every row that it had, and the tables t
   const { owner } = world.one
   const { random } = parts
   const { clock, moment: bootNow } = time
-  const store_ = { owner, host: 'a host', cipher, clock, random, numbers }
+  const store_ = { owner, host: 'a host', process: 'a program (1)', cipher, clock, random, numbers }
   const { store } = createSqliteStore({ ...store_, database, bootNow, background: BACKGROUND })
   const view = await mustRead({ store }, 'used')
   assert.deepEqual(accessTokensOf(view), ['its token'], 'its secrets open')

@@ -43,6 +43,7 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   getHistory: ['connections:read'],
   importConnection: ['connections:write'],
   reconnectConnection: ['connections:write'],
+  resolveConnection: ['connections:write'],
   deleteConnection: ['connections:write'],
   listLocalRefreshTokens: ['connections:read', 'keys:write'],
   shareConnection: ['keys:write'],
@@ -75,7 +76,7 @@ test('an operation is open to the scopes that are said to open it, and to no oth
     const { key } = await api.key([scope])
     for (const id of Object.keys(LETS_PASS) as OperationId[]) {
       const body = id === 'createApiKey' ? { name: 'as i am', scopes: [scope] } : { nonsense: 1 }
-      const bodiless = /^(get|list|delete|revoke|introspect)/.test(id)
+      const bodiless = /^(get|list|delete|revoke|introspect|resolve)/.test(id)
       const answer = await api.ask(id, { key, ...(bodiless ? {} : { body }) })
       const passed = codeOf(answer) !== 'forbidden'
       if (passed !== (scope === 'admin' || LETS_PASS[id].includes(scope))) wrong.push(`${scope} ${id}: ${answer.text}`)
@@ -151,6 +152,7 @@ test('what a key may not see is answered like what is not there, to the byte', a
     ['getConnection', ['case-1'], 'none-1', (id) => ({ ids: { id } })],
     ['getHistory', ['case-1'], 'none-1', (id) => ({ ids: { id } })],
     ['reconnectConnection', ['case-1'], 'none-1', (id) => ({ ids: { id }, body: signIn })],
+    ['resolveConnection', ['case-1'], 'none-1', (id) => ({ ids: { id } })],
     ['deleteConnection', ['case-1'], 'none-1', (id) => ({ ids: { id } })],
     ['listLocalRefreshTokens', ['case-1'], 'none-1', (id) => ({ ids: { id } })],
     ['shareConnection', ['case-1'], 'none-1', (id) => ({ ids: { id }, body: { api_key: own } })],

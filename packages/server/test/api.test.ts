@@ -114,6 +114,7 @@ test('every operation says yes', async () => {
   await reached(api.ask('putClient', { ids: { id: 'us' }, body: client }), 200)
   await reached(api.ask('getClient', { ids: { id: 'us' } }), 200)
   await reached(api.ask('listClients'), 200)
+  await reached(api.ask('resolveConnection', of), 200)
   await reached(api.ask('deleteConnection', of), 200)
   await reached(api.ask('deleteConnection', { ids: { id: 'dealer-2' } }), 200)
 })
@@ -146,6 +147,7 @@ test('a token that cannot be handed out is refused with the reason, and with a t
   const impatient = { headers: { prefer: 'wait=1' } }
   await keep.connections.import({ id: 'ended', client: 'app', accessToken: 'at', expiresAt: Date.now() - 1000 })
   const ended = await reached(token('ended'), 409, 'needs_user')
+  await reached(api.ask('resolveConnection', { ids: { id: 'ended' } }), 409, 'needs_user')
   assert.deepEqual(readAnswer(ended).body['reason'], 'no_refresh_token')
 
   await world.connectExpired('refused')
@@ -203,6 +205,7 @@ test('a connection that is being deleted is gone for whoever uses it', async () 
   const ids = { id: 'going' }
   await reached(api.ask('getConnection', { ids }), 200)
   await reached(api.ask('getToken', { ids }), 404, 'deleting')
+  await reached(api.ask('resolveConnection', { ids }), 404, 'deleting')
   await reached(api.ask('rejectToken', { ids, body: { access_token: accessToken } }), 404, 'deleting')
   await reached(api.ask('reconnectConnection', { ids, body: { refresh_token: 'rt-other' } }), 404, 'deleting')
 })

@@ -5,6 +5,7 @@ import type { At, Revision, View } from '@tokenkeep/core'
 import {
   HOUR_MS,
   accessTokensOf,
+  NOBODY,
   createWorld,
   dead,
   fingerprintOf,
@@ -109,7 +110,7 @@ export function actsContract(make: MakeBackend): void {
     const { at, row } = await world.connect('a')
     const { lease } = await mustAcquire(world.one, at)
     const pair = world.sealed(at.uid, { refreshToken: 'new', accessToken: 'new at' })
-    const view = await world.one.store.replaceGrant(at, pair, 'ada')
+    const view = await world.one.store.replaceGrant(at, pair, { ...NOBODY, subject: 'ada' })
     assert.ok(!('kind' in view))
     assert.deepEqual(
       [view.at.grant, view.at.generation, view.row.state.status, view.row.subject, view.row.revision],
@@ -127,8 +128,8 @@ export function actsContract(make: MakeBackend): void {
     const world = await createWorld(make)
     const { at } = await world.connect('a')
     const pair = (name: string) => world.sealed(at.uid, { refreshToken: name, accessToken: null })
-    await world.one.store.replaceGrant(at, pair('first'), null)
-    assert.deepEqual(await world.one.store.replaceGrant(at, pair('second'), null), { kind: 'moved' })
+    await world.one.store.replaceGrant(at, pair('first'), NOBODY)
+    assert.deepEqual(await world.one.store.replaceGrant(at, pair('second'), NOBODY), { kind: 'moved' })
     await world.end()
   })
 
@@ -137,7 +138,7 @@ export function actsContract(make: MakeBackend): void {
     const { at } = await world.connect('a')
     const { lease } = await mustAcquire(world.one, at)
     await world.one.store.commit(lease, world.granted(at, { refreshToken: 'rt 2', accessToken: 'at 2' }))
-    const view = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new' }), null)
+    const view = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new' }), NOBODY)
     assert.ok(!('kind' in view))
     await world.end()
   })
@@ -147,9 +148,9 @@ export function actsContract(make: MakeBackend): void {
     await world.connect('a')
     const { at } = await world.connect('b')
     const held = world.sealed(at.uid, { refreshToken: 'rt of a' })
-    assert.deepEqual(await world.one.store.replaceGrant(at, held, null), { kind: 'twin', id: 'a' })
+    assert.deepEqual(await world.one.store.replaceGrant(at, held, NOBODY), { kind: 'twin', id: 'a' })
     assert.equal((await mustRead(world.one, 'b')).at.grant, 1)
-    const own = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'rt of b' }), null)
+    const own = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'rt of b' }), NOBODY)
     assert.ok(!('kind' in own))
     await world.end()
   })
@@ -208,7 +209,7 @@ export function actsContract(make: MakeBackend): void {
     assert.equal(view.row.dueAt, world.time.moment().wall + 30_000)
     const gone = { kind: 'gone', because: 'deleting' }
     assert.deepEqual(await tryAcquire(world.one, view.at), gone)
-    assert.deepEqual(await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'x' }), null), gone)
+    assert.deepEqual(await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'x' }), NOBODY), gone)
     assert.deepEqual(await world.one.store.reject(at, fingerprintOf(world, 'access_token', 'at of a')), gone)
     const again = await world.one.store.beginDelete(view.at)
     assert.ok(again.kind === 'deleting')

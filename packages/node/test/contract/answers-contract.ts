@@ -5,6 +5,7 @@ import { keptFrom, ms, type End, type Kept } from '@tokenkeep/core'
 import {
   HOUR_MS,
   accessTokensOf,
+  NOBODY,
   createWorld,
   dead,
   fingerprintOf,
@@ -207,7 +208,7 @@ export function answersContract(make: MakeBackend): void {
     const world = await createWorld(make)
     const { at } = await world.connect('a')
     const { lease } = await mustAcquire(world.one, at)
-    await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new', accessToken: 'new at' }), null)
+    await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new', accessToken: 'new at' }), NOBODY)
     const done = await world.one.store.commit(lease, world.granted(at, { refreshToken: 'rt 2', accessToken: 'x' }))
     assert.equal(done.kind, 'history')
     assert.equal(await stored(world, 'a'), 'new')
@@ -324,6 +325,7 @@ export function answersContract(make: MakeBackend): void {
       presented: fingerprintOf(world, 'refresh_token', 'rt of a'),
       owner: world.one.owner,
       host: 'a host',
+      process: 'a program (1)',
       why: 'fresh',
       acquiredAt: oldest?.acquiredAt,
       endedAt: world.time.moment().wall,

@@ -7,6 +7,7 @@ import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
+import { sessionsContract } from './sessions-contract.ts'
 import { siblingsContract } from './siblings-contract.ts'
 import type { MakeBackend } from './store-world.ts'
 
@@ -15,6 +16,7 @@ export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))
   describe(`${name}: siblings`, () => siblingsContract(make))
+  describe(`${name}: sessions`, () => sessionsContract(make))
   describe(`${name}: acts`, () => actsContract(make))
   describe(`${name}: hold and adoption`, () => holdContract(make))
   describe(`${name}: notices`, () => noticesContract(make))

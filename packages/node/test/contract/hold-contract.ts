@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Hold, type Incarnation, type UnixMs, type View } from '@tokenkeep/core'
 import {
+  NOBODY,
   accessTokensOf,
   createWorld,
   dead,
@@ -215,7 +216,7 @@ export function holdContract(make: MakeBackend): void {
     const { at } = await world.connect('a')
     await putOnHold(world.one)
     await world.connect('b')
-    const reconnected = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new' }), null)
+    const reconnected = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'new' }), NOBODY)
     assert.ok(!('kind' in reconnected))
     assert.equal(reconnected.row.grant, 2)
     await world.end()

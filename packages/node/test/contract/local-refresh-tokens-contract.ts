@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { test } from 'node:test'
 import { callersWorld, refusal, untyped, type CallersWorld, type MakeCallersBackend } from './callers-world.ts'
-import { HOUR_MS, mustRead } from './store-world.ts'
+import { HOUR_MS, NOBODY, mustRead } from './store-world.ts'
 
 /** A connection `erp`, a key, and the local refresh token by which that key uses it. */
 async function shared(make: MakeCallersBackend, input: Parameters<CallersWorld['key']>[0] = {}) {
@@ -41,6 +41,7 @@ export function localRefreshTokensContract(make: MakeCallersBackend): void {
         ...localRefreshToken,
         provider: 'strict',
         subject: null,
+        sessionId: null,
         scope: 'dealer-api',
         renewable: true,
       })
@@ -54,7 +55,7 @@ export function localRefreshTokensContract(make: MakeCallersBackend): void {
     const { world, refreshToken } = made
     const { at, row } = await mustRead(world.store.one, 'erp')
     const granted = world.store.sealed(row.uid, { refreshToken: 'newer', accessToken: 'newer at', scope: 'less' })
-    await world.store.one.store.replaceGrant(at, granted, 'somebody')
+    await world.store.one.store.replaceGrant(at, granted, { ...NOBODY, subject: 'somebody' })
     const now = await world.other.callers.byLocalRefreshToken(refreshToken)
     assert.deepEqual([now?.scope, now?.subject, now?.renewable], ['less', 'somebody', true])
   })
@@ -157,7 +158,7 @@ export function localRefreshTokensContract(make: MakeCallersBackend): void {
     const { store } = made.world
     const { at, row } = await mustRead(store.one, 'erp')
     const granted = store.sealed(row.uid, { refreshToken: 'a new sign-in', accessToken: 'its token' })
-    await store.one.store.replaceGrant(at, granted, null)
+    await store.one.store.replaceGrant(at, granted, NOBODY)
     assert.equal(await made.isKnown(), true)
   })
 

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import type { At, End } from '@tokenkeep/core'
 import {
   HOUR_MS,
+  NOBODY,
   createWorld,
   leaveInDoubt,
   mustAcquire,
@@ -124,7 +125,7 @@ export function siblingsContract(make: MakeBackend): void {
   test('a new sign-in leaves none', async () => {
     const world = await createWorld(make)
     const at = await withSibling(world)
-    const done = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'rt new' }), null)
+    const done = await world.one.store.replaceGrant(at, world.sealed(at.uid, { refreshToken: 'rt new' }), NOBODY)
     assert.ok(!('kind' in done))
     assert.deepEqual((await mustRead(world.one, 'a')).siblings, [])
     await world.end()

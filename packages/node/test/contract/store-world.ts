@@ -128,6 +128,8 @@ export interface DraftGiven extends TokensGiven {
 }
 
 export const HOUR_MS = 3_600_000
+/** A new sign-in that says neither. */
+export const NOBODY = { subject: null, sessionId: null }
 const UNKEPT: Room = { sealer: {} as Sealer, release: () => undefined }
 
 export function provider(id: string, reuse: ReusePolicy): Omit<Provider, 'revision'> {
@@ -167,7 +169,16 @@ export async function createWorld(make: MakeBackend): Promise<World> {
 
   const manager = async (parts: Partial<StoreParts> = {}): Promise<Manager> => {
     const owner = randomUUID() as OwnerId
-    const all: StoreParts = { owner, host: 'a host', cipher, clock: time.clock, random, numbers: NUMBERS, ...parts }
+    const all: StoreParts = {
+      owner,
+      host: 'a host',
+      process: 'a program (1)',
+      cipher,
+      clock: time.clock,
+      random,
+      numbers: NUMBERS,
+      ...parts,
+    }
     const store = await backend.open(all, time.moment)
     opened.push(store)
     return { ...store, owner: all.owner }
@@ -238,6 +249,7 @@ export async function createWorld(make: MakeBackend): Promise<World> {
       client: (given.client ?? 'strict') as ClientId,
       grantType: given.grantType ?? 'refresh_token',
       subject: null,
+      sessionId: null,
       labels: given.labels ?? {},
       granted: sealed(uid, { ...given, refreshToken, accessToken }),
     }

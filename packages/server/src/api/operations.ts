@@ -102,6 +102,15 @@ export const OPERATIONS = {
     answer: wire.Connection,
     problems: [...OF_A_CONNECTION, 'refresh_token_held', 'deleting'],
   },
+  resolveConnection: {
+    method: 'POST',
+    path: '/v1/connections/{id}/resolve',
+    summary: 'Let the refresh token of a connection in doubt, suspect or blocked be presented now, once',
+    scopes: ['connections:write'],
+    status: 200,
+    answer: wire.Connection,
+    problems: [...OF_A_CONNECTION, 'deleting', 'needs_user'],
+  },
   deleteConnection: {
     method: 'DELETE',
     path: '/v1/connections/{id}',

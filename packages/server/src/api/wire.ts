@@ -151,6 +151,11 @@ const signIn = {
     .meta({ description: 'Seconds that the refresh token has left; 0: it has no end' }),
   scope: z.string().max(4000).optional(),
   subject: z.string().max(200).optional().meta({ description: 'Whose sign-in it is' }),
+  session_id: z
+    .string()
+    .max(200)
+    .optional()
+    .meta({ description: 'The sid of its ID token, by which a logout event is known to mean it (OpenID Connect)' }),
 }
 export const ImportBody = z
   .strictObject({
@@ -186,6 +191,7 @@ export const HistoryAnswer = z
           .meta({ description: 'Fingerprint of the refresh token; null: client credentials' }),
         owner: z.string(),
         host: z.string(),
+        process: z.string().nullable().meta({ description: 'Program and process id: information only' }),
         why: z.string(),
         acquired_at: moment,
         ended_at: moment.nullable(),

@@ -20,6 +20,7 @@ export interface ImportArguments {
   readonly tokenType?: string
   readonly scope?: string
   readonly subject?: string
+  readonly sessionId?: string
   readonly label?: Readonly<Record<string, string>>
 }
 
@@ -105,6 +106,7 @@ async function readSignIn({ around }: Context, given: ImportArguments): Promise<
     refreshTokenExpiresAt: end(given.refreshExpiresIn) ?? response?.refreshTokenExpiresAt,
     scope: given.scope ?? response?.scope,
     subject: given.subject,
+    sessionId: given.sessionId,
   }
 }
 

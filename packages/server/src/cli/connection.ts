@@ -95,6 +95,14 @@ export function connectionLines(info: ConnectionInfo, { output, around }: Contex
   return [...pairs(entries, output.colours.dim), ...(remedy === null ? [] : ['', printable(remedy)])]
 }
 
+/** `tokenkeep connection resolve ID` */
+export async function resolveConnection(context: Context, id: string): Promise<void> {
+  await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    const info = await keep.connections.resolve(id, 'present')
+    context.output.answer(info, () => connectionLines(info, context))
+  })
+}
+
 /** `tokenkeep connection delete ID` */
 export async function deleteConnection(context: Context, id: string): Promise<void> {
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
@@ -108,6 +116,9 @@ export async function deleteConnection(context: Context, id: string): Promise<vo
   })
 }
 
+/** Enough to see that two lines are about one token; `--json` has all of it. */
+const FINGERPRINT_SHOWN = 8
+
 /** `tokenkeep connection history ID` */
 export async function showHistory(context: Context, id: string, limit: number | undefined): Promise<void> {
   const { output } = context
@@ -117,7 +128,7 @@ export async function showHistory(context: Context, id: string, limit: number | 
       entries.length === 0
         ? ['no refresh token of it was presented yet']
         : table(
-            ['PRESENTED', 'WHY', 'OUTCOME', 'TOOK', 'GRANT', 'GENERATION', 'FENCE', 'HOST'],
+            ['PRESENTED', 'WHY', 'OUTCOME', 'TOOK', 'GRANT', 'GENERATION', 'TOKEN', 'PROGRAM', 'HOST'],
             entries.map((entry) => [
               localIso(entry.acquiredAt),
               entry.why,
@@ -125,7 +136,8 @@ export async function showHistory(context: Context, id: string, limit: number | 
               entry.endedAt === null ? '-' : `${entry.endedAt - entry.acquiredAt} ms`,
               String(entry.grant),
               String(entry.generation),
-              String(entry.fence),
+              entry.presented?.slice(0, FINGERPRINT_SHOWN) ?? '-',
+              entry.process ?? '-',
               entry.host,
             ]),
             output.colours.dim,

@@ -180,6 +180,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .option('--token-type <type>', 'Bearer where absent')
     .option('--scope <scopes>', 'what was granted, or what client credentials ask for')
     .option('--subject <subject>', 'whose sign-in it is')
+    .option('--session-id <sid>', 'the sid of its ID token, by which a logout event is known to mean it')
     .option('--label <name=value>', 'may be repeated', labelled)
     .action(async (id: string, given: SecretOptions & import('./connection-import.ts').ImportArguments) =>
       (await import('./connection-import.ts')).importConnection(context(), id, {
@@ -215,6 +216,10 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .action(async (id: string, { limit }: { limit?: number }) =>
       (await import('./connection.ts')).showHistory(context(), id, limit),
     )
+  connection
+    .command('resolve <id>')
+    .description('in doubt, suspect or blocked: let its refresh token be presented now, once')
+    .action(async (id: string) => (await import('./connection.ts')).resolveConnection(context(), id))
   connection
     .command('delete <id>')
     .description('revoke its refresh token at the provider, then erase it')

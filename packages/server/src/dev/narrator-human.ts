@@ -151,6 +151,8 @@ function sentence(event: TokenkeepEvent): string {
       return `refused ${event.refusals} times, to be confirmed${nextTry(event.retryAt)}`
     case 'blocked':
       return `blocked (${event.reason}${event.word === null ? '' : `: ${event.word}`})${nextTry(event.retryAt)}`
+    case 'signed_out':
+      return 'signed out at the provider: the next presentation decides'
     case 'needs_user':
       return `needs its user: ${event.reason}`
     case 'access_token_rejected':

@@ -191,6 +191,9 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       const reconnected = keep.connections.reconnect(id, wire.reconnectOf(body, now()))
       return wire.connectionWire(await reconnected.catch((error: unknown) => rethrow(error, caller)))
     },
+    async resolveConnection({ caller, ids }) {
+      return wire.connectionWire(await keep.connections.resolve(await visible(caller, ids.id), 'present'))
+    },
     async deleteConnection({ caller, ids }) {
       const id = await visible(caller, ids.id)
       const { revokedUpstream } = await keep.connections.delete(id)

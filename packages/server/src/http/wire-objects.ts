@@ -83,6 +83,7 @@ export function signInOf(body: Omit<ImportWire, 'id' | 'client' | 'grant_type' |
     refreshTokenExpiresAt: body.refresh_expires_in === 0 ? undefined : end(body.refresh_expires_in),
     scope: body.scope,
     subject: body.subject,
+    sessionId: body.session_id,
   }
 }
 
@@ -99,6 +100,7 @@ export const presentationWire = (entry: HistoryEntry): PresentationWire => ({
   presented: entry.presented,
   owner: entry.owner,
   host: entry.host,
+  process: entry.process,
   why: entry.why,
   acquired_at: moment(entry.acquiredAt),
   ended_at: momentOrNull(entry.endedAt),

@@ -94,6 +94,7 @@ export function readPresentation(answer: unknown): HistoryEntry {
     presented: entry.textOrNull('presented') as HistoryEntry['presented'],
     owner: entry.text('owner') as HistoryEntry['owner'],
     host: entry.text('host'),
+    process: entry.textOrNull('process'),
     why: entry.oneOf('why', WHYS),
     acquiredAt: entry.moment('acquired_at') as HistoryEntry['acquiredAt'],
     endedAt: entry.momentOrNull('ended_at') as HistoryEntry['endedAt'],

@@ -92,6 +92,8 @@ export function openRemote(server: Server): Keeper {
         ask({ method: 'DELETE', path: connectionPath(id), withinMs: PROVIDER_ASKED_MS }, (answer) => ({
           revokedUpstream: membersOf<DeletedWire>(answer, 'the answer').flag('revoked_upstream'),
         })),
+      resolve: async (id) =>
+        ask({ method: 'POST', path: `${connectionPath(id)}/resolve`, withinMs: PROVIDER_ASKED_MS }, readConnection),
       async history(id, limit) {
         const query = new URLSearchParams(limit === undefined ? {} : { limit: String(limit) })
         return ask(get(`${connectionPath(id)}/history`, query), (answer) =>

@@ -35,6 +35,7 @@ function signInBody(input: SignInInput, nowMs: number) {
     refresh_expires_in: left(input.refreshTokenExpiresAt, 0.001),
     scope: input.scope,
     subject: input.subject,
+    session_id: input.sessionId,
   }
 }
 

@@ -15,6 +15,7 @@ const LINES = {
   in_doubt: ['warn', 'in doubt: perhaps presented, and no answer came'],
   suspect: ['warn', 'refused, to be confirmed'],
   blocked: ['warn', 'blocked: the operator has to mend the client or the provider'],
+  signed_out: ['info', 'its user signed out at the provider: nothing is handed out until a presentation decides'],
   needs_user: ['warn', 'only its user can revive it'],
   access_token_rejected: ['info', 'an API refused its access token'],
   answer_kept_for_history: ['info', 'an answer came too late to matter'],

@@ -126,6 +126,7 @@ function count(
     case 'connection_imported':
     case 'connection_reconnected':
     case 'connection_deleted':
+    case 'signed_out':
     case 'answer_kept_for_history':
     case 'answer_kept_as_sibling':
       return
