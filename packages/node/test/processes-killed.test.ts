@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import type { ManagerProcess } from './fixtures/manager-process.ts'
 import { eventually, openProcessesWorld, wordsOf, type ProcessesWorld } from './processes-world.ts'
@@ -80,4 +81,33 @@ test('killed after the server committed, without grace: one more presentation, a
   }
   assert.equal(await arrivals(), 6)
   assert.equal(said('needs_user'), ids.length)
+})
+
+test('killed while another program locks the database, it leaves the answers in its slots, and whoever lives commits them', async () => {
+  await using world = await openProcessesWorld({
+    realm: { accessTokenSeconds: 60, refreshTokenSeconds: 0 },
+    provider: { reuse: { kind: 'strict' } },
+  })
+  const sessions = await connect(world, 5)
+  const ids = [...sessions.keys()]
+  const [holder, other] = await Promise.all([world.start(), world.start()])
+  for (const manager of [holder, other]) await manager.tell({ do: 'forward', ms: 61_000 })
+  const { control, demoApi } = world.server
+  await control.addFault({ fault: { kind: 'delay', ms: 1_000 }, when: 'after', times: ids.length })
+  const own = holder.tell({ do: 'token', ids, asked: { waitMs: 30_000 } })
+  await eventually('the server commits', async () => {
+    return (await control.sessions('external')).every(({ refreshes }) => refreshes === 1)
+  })
+  using lock = new DatabaseSync(world.path, { timeout: 5_000 })
+  lock.exec('BEGIN IMMEDIATE')
+  // Handed out from a slot: the database has nothing of it yet.
+  assert.deepEqual(wordsOf(await own), ['ok', 'ok', 'ok', 'ok', 'ok'])
+  await holder.kill()
+  lock.exec('ROLLBACK')
+  const calls = await other.tell({ do: 'token', ids, api: demoApi })
+  assert.deepEqual(wordsOf(calls), ['ok', 'ok', 'ok', 'ok', 'ok'])
+  assert.equal(other.events.filter(({ event }) => event.type === 'replayed').length, ids.length)
+  for (const { arrivals, killed } of await control.sessions('external')) {
+    assert.deepEqual({ arrivals, killed }, { arrivals: 1, killed: false })
+  }
 })
