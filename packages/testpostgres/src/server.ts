@@ -105,6 +105,8 @@ export async function startPostgres(options: StartOptions = {}): Promise<Postgre
     const child = running
     if (child === null) return
     running = null
+    // Somebody waits for it now, and nothing else may keep this process alive so long.
+    child.ref()
     const exit = once(child, 'exit')
     child.kill(signal)
     await exit
