@@ -123,13 +123,22 @@ function isRecorded(row: ConnectionRow, kept: Kept): boolean {
 }
 
 function laterAttemptOpen(row: ConnectionRow, kept: Kept): boolean {
-  return row.state.status === 'presenting' && row.state.attempt.fence > kept.fence
+  if (row.state.status !== 'presenting' || row.state.attempt.id === kept.attempt) return false
+  // A row whose fences went back has forgotten this answer's attempt: what is open there was acquired, and sent, later.
+  return row.state.attempt.fence >= kept.fence || kept.fence > row.fence
 }
+
+/** A later attempt has a later fence, also where the store lost the last ones. */
+const laterFence = (row: ConnectionRow, kept: Kept): Fence => (kept.fence > row.fence ? kept.fence : row.fence)
 
 /** An attempt for the same refresh token is open that was sent later: its answer would win, so this one waits for it. */
 function hold(row: ConnectionRow, terms: Terms, kept: Kept, writing: Writing): Concluded {
   if (row.successor !== null && row.successor.fence > kept.fence) return holdAsSibling(row, terms, kept, writing)
-  const held = { ...row, successor: { attempt: kept.attempt, fence: kept.fence, grant: kept.granted } }
+  const held = {
+    ...row,
+    fence: laterFence(row, kept),
+    successor: { attempt: kept.attempt, fence: kept.fence, grant: kept.granted },
+  }
   const siblings = withSiblings(row.siblings, successorAsSibling(row))
   return { kind: 'successor', row: written({ ...held, siblings }, terms, writing.owner, writing.now) }
 }
@@ -234,7 +243,7 @@ function afterGrant(
   row: ConnectionRow,
   kept: Kept,
   now: Moment,
-): Pick<ConnectionRow, 'state' | 'presentNow' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
+): Pick<ConnectionRow, 'fence' | 'state' | 'presentNow' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
   const attempt = openAttemptOf(row, kept)
   // A sign-out that was announced after this attempt was acquired is not answered by it.
   const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
@@ -249,6 +258,7 @@ function afterGrant(
           : marked,
     presentNow: null,
     signedOutAt: clears ? null : row.signedOutAt,
+    fence: laterFence(row, kept),
     lastGrant: { at: now.wall, attempt: kept.attempt, fence: kept.fence },
     lastEnd: { attempt: kept.attempt, kind: 'granted' },
     // A refresh that no 401 had asked for shows that the storm is over.

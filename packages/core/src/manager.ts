@@ -15,6 +15,7 @@ import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.
 import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { refresh, type Refreshed, type Refreshing } from './refresh.ts'
+import { rememberingPairs } from './remembered-pairs.ts'
 import { schedule } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now } from './time.ts'
 import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
@@ -66,8 +67,10 @@ export interface ManagerOptions {
 
 const LINE_FEED = 10
 
-export function createManager(ports: Ports, options: ManagerOptions): Manager {
-  const { clock, store } = ports
+export function createManager(given: Ports, options: ManagerOptions): Manager {
+  const { clock } = given
+  const store = rememberingPairs(given.store, clock)
+  const ports: Ports = { ...given, store }
   const { owner, numbers } = options
   const glance = options.glance ?? clock.now
   const cache = createCache(options.cacheBytes, numbers)

@@ -120,6 +120,14 @@ export const PAUSE_AFTER_EACH_MS = ms(0.05)
 /** Where the wall clock and the monotonic one count so differently, that is no drift: one of them jumped. */
 export const CLOCK_JUMP_MS = seconds(2)
 
+/** What a process remembers of the pairs that it committed, against a store that shows less afterwards. */
+export const REMEMBERED_PAIRS = {
+  forMs: minutes(10), // A failover is over by then, and whoever lost by it has been seen.
+  ofOneMost: 8, // A standby that is behind is behind by seconds; a token that lives so shortly is rotated a few times.
+  most: 10_000, // Of connections: those refreshed last.
+  bytesMost: 16 * 1024 * 1024, // About five thousand pairs of 3 kB.
+} as const
+
 const check = (relation: boolean, sentence: string): void => {
   if (!relation) throw new Error(`policy: ${sentence}`)
 }

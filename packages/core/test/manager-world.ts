@@ -136,6 +136,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     | 'names'
   >()
   let connectMs = 0
+  let session = 's'
   /** When each connection to the endpoint was tried, also in vain. */
   const dialled: number[] = []
   let roomsTaken = 0
@@ -294,7 +295,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       create: async (draft) => write(born(draft, terms, writing())),
       async acquire(seen, why, attempt, _room, usedAt) {
         failing('acquire')
-        const request = { at: seen, why, attempt, owner, host: 'h', session: 's', usedAt, t0: now() }
+        const request = { at: seen, why, attempt, owner, host: 'h', session, usedAt, t0: now() }
         const decision = acquire(row(seen.uid), terms, request, moment())
         if (decision.kind !== 'acquired') return decision
         write(decision.row)
@@ -303,7 +304,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
         const place = { owner: seen.uid, purpose: 'rt', serial: refreshToken.serial }
         const opened = open_('refresh_token', refreshToken.sealed, place)
         if (typeof opened === 'string') return { kind: 'unreadable', because: opened }
-        const ticket = lend({ kind: 'refresh_token', refreshToken: opened }, () => 's')
+        const ticket = lend({ kind: 'refresh_token', refreshToken: opened }, () => session)
         return { kind: 'acquired', lease: decision.lease, ticket }
       },
       async renew(lease) {
@@ -497,6 +498,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
     start,
     at: () => at,
     row: () => living('x') ?? assert.fail('no connection x'),
+    /** Another session from now on: an intent of the one before may be gone. */
+    restartStore: () => void (session += 's'),
+    /** The store loses what it acknowledged since: the row as it was. */
+    lose: (row: ConnectionRow) => void rows.set(row.uid, row),
     connectIn: (afterMs: number) => void (connectMs = afterMs),
     /** Sets the wall clock, which every process and the store read, forward or back. */
     setClock: (byMs: number) => void (step += byMs),
