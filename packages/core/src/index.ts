@@ -16,7 +16,7 @@ export type {
   Serial,
   Uid,
 } from './ids.ts'
-export { ABOUT, agedBy, fromSeconds, later, ms, perhapsElapsed, since, surelyElapsed } from './time.ts'
+export { ABOUT, agedBy, areTwoBoots, fromSeconds, later, ms, perhapsElapsed, since, surelyElapsed } from './time.ts'
 export type { DurationMs, MonoMs, Moment, Now, UnixMs } from './time.ts'
 export { Secret } from './secret.ts'
 export type { AccessToken, AnswerBody, ClientSecret, RefreshToken, Sealed } from './secret.ts'

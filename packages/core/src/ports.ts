@@ -130,7 +130,7 @@ export interface Spill {
 // ---- liveness ------------------------------------------------------------------------------------------------------
 
 declare const proof: unique symbol
-/** The kernel freed the owner's lock: it is gone. Made only by {@link Liveness}. */
+/** The kernel freed the owner's lock, or the machine has been started since: it is gone. Made only by {@link Liveness}. */
 export interface ProofOfDeath {
   readonly [proof]: true
   readonly kind: 'dead'
@@ -140,7 +140,8 @@ export interface ProofOfDeath {
 }
 
 export interface Liveness {
-  judge(owner: OwnerId): Promise<ProofOfDeath | 'alive' | 'unknown'>
+  /** @param seenOn the boot of its last sign of life in the store; null: not known */
+  judge(owner: OwnerId, seenOn: string | null): Promise<ProofOfDeath | 'alive' | 'unknown'>
   /** Every owner that ever left a file here, but this one. */
   others(): Promise<readonly OwnerId[]>
 }

@@ -40,6 +40,10 @@ export const latest = (...moments: readonly UnixMs[]): UnixMs => Math.max(...mom
 /** Begins the id of a boot that was worked out from the wall clock: one boot can have two of them. */
 export const ABOUT = 'about-'
 
+/** Whether these are two boots: one that was worked out from the wall clock can have two names. */
+export const areTwoBoots = (one: string, other: string): boolean =>
+  one !== other && !one.startsWith(ABOUT) && !other.startsWith(ABOUT)
+
 /**
  * How much time has surely passed between two moments: what a patience is measured with.
  *
@@ -47,8 +51,7 @@ export const ABOUT = 'about-'
  */
 export function surelyElapsed(from: Moment, to: Moment): DurationMs {
   if (from.boot === to.boot) return ms(Math.max(0, to.at - from.at))
-  const anotherBoot = !from.boot.startsWith(ABOUT) && !to.boot.startsWith(ABOUT)
-  return ms(Math.max(0, to.wall - from.wall, anotherBoot ? to.at : 0))
+  return ms(Math.max(0, to.wall - from.wall, areTwoBoots(from.boot, to.boot) ? to.at : 0))
 }
 
 /**

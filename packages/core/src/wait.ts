@@ -83,7 +83,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
   const probe = async (other: OwnerId): Promise<void> => {
     probed.set(other, Number.POSITIVE_INFINITY as MonoMs)
     try {
-      const judged = await liveness.judge(other)
+      const judged = await liveness.judge(other, bootOf(of(other)[0]?.view))
       if (typeof judged !== 'string') {
         await bury(judged)
         for (const watch of of(other)) end(watch)
@@ -238,7 +238,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       const others = await liveness.others()
       const from = others.length > most ? Math.floor(ports.random.fraction() * others.length) : 0
       for (const other of [...others.slice(from), ...others.slice(0, from)].slice(0, most)) {
-        const judged = await liveness.judge(other)
+        const judged = await liveness.judge(other, null)
         // One that cannot be buried now is met again by whoever watches its attempt.
         if (typeof judged !== 'string') await bury(judged).catch(() => undefined)
       }
@@ -248,6 +248,13 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       for (const watch of watches.values()) end(watch)
     },
   }
+}
+
+/** The boot in which the owner of the open attempt gave its last sign of life. */
+function bootOf(view: View | undefined): string | null {
+  const state = view?.row.state
+  const attempt = state?.status === 'presenting' || state?.status === 'deleting' ? state.attempt : null
+  return attempt?.heartbeatAt.boot ?? null
 }
 
 function tellInDoubt(ports: Ports, view: View, because: 'owner_dead' | 'owner_silent'): void {

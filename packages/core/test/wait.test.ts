@@ -51,7 +51,7 @@ function counting(ports: Ports): { ports: Ports; asked: number[]; probes: () => 
           return store.changes(uids)
         },
       },
-      liveness: { ...liveness, judge: (of) => ((probes += 1), liveness.judge(of)) },
+      liveness: { ...liveness, judge: (...of) => ((probes += 1), liveness.judge(...of)) },
       clock: {
         ...clock,
         alarm: (afterMs) => {
@@ -225,6 +225,19 @@ test('whoever waits for a process that is dead hears of it within a probe', asyn
   await world.pass(250)
   assert.equal(ended, 20)
   assert.equal((await read(b, 'c7')).row.state.status, 'in_doubt')
+})
+
+test('an owner is judged by the boot of its last sign of life, too', async () => {
+  const world = createWorld()
+  const { b, open } = await presenting(world, 1)
+  const judged: unknown[] = []
+  const { liveness } = b.ports
+  const judge: typeof liveness.judge = (of, seenOn) => (judged.push([of, seenOn]), liveness.judge(of, seenOn))
+  const watches = createWatches({ ...b.ports, liveness: { ...liveness, judge } }, b.owner)
+  for (const { view } of open) void watches.watch(view)
+  await world.pass(1)
+  assert.deepEqual(judged, [['A', 'b']])
+  watches.close()
 })
 
 test('a store that is away fails who was asked for, and who begins to wait again is served', async () => {

@@ -123,6 +123,18 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xff534d42, 'SMB'],
   [0x01021997, '9p'],
   [0x65735546, 'FUSE'],
+  [0x00c36400, 'Ceph'],
+  [0x5346414f, 'AFS'],
+  [0x6b414653, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+  // Their locks hold between machines, and the memory that SQLite's write-ahead log shares does not.
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+  // Folders that a virtual machine is given of its host.
+  [0x786f4256, 'VirtualBox shared folder'],
+  [0xbacbacbc, 'VMware shared folder'],
 ])
 
 function refuseOddDatabase(path: string): void {

@@ -9,7 +9,7 @@ import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { TokenError } from '@tokenkeep/core'
+import { areTwoBoots, TokenError } from '@tokenkeep/core'
 import type { Liveness, OwnerId, ProofOfDeath } from '@tokenkeep/core'
 import { makeFolder } from './durable-file.ts'
 import { isOwnerId, ownerFile, ownerOf, ownersFolder, slotsFile } from './state-folder.ts'
@@ -26,18 +26,31 @@ const SECOND_LOOKS_MS = [2, 5, 11]
 // Each try is lost only to a prober that looks in that very instant.
 const OWN_TRIES_MAX = 50
 
+export interface LivenessOptions {
+  /** The state folder, on a local file system. */
+  readonly folder: string
+  /** A UUID in lower case that was never used before. */
+  readonly owner: OwnerId
+  /** The boot of this host, where the store's moments name it; absent: another boot in the store proves nothing. */
+  readonly boot?: string | undefined
+}
+
 /**
  * Takes this owner's lock.
  *
- * @param folder the state folder, on a local file system
- * @param owner a UUID in lower case that was never used before
  * @throws TokenError `folder_unusable`
  */
-export async function createLiveness({ folder, owner }: { folder: string; owner: OwnerId }): Promise<OwnLiveness> {
+export async function createLiveness({ folder, owner, boot }: LivenessOptions): Promise<OwnLiveness> {
   if (!isOwnerId(owner)) throw new TokenError('invalid_input', 'an owner is named by a UUID in lower case')
   let own: DatabaseSync | null = await takeOwn(folder, owner)
   return {
-    judge: async (other) => (other === owner ? 'alive' : judge(folder, other)),
+    judge: async (other, seenOn) => {
+      if (other === owner) return 'alive'
+      const judged = await judge(folder, other)
+      // Without its file nothing shows that it lived here. No process outlives the boot of its host.
+      const ended = boot !== undefined && seenOn !== null && areTwoBoots(seenOn, boot)
+      return judged === 'unknown' && ended && isOwnerId(other) ? proofByBoot(folder, other) : judged
+    },
     others: async () => ownersIn(folder).filter((other) => other !== owner),
     close: () => {
       if (own === null) return
@@ -111,6 +124,17 @@ async function judge(folder: string, other: OwnerId): Promise<ProofOfDeath | 'al
     return 'unknown'
   }
   return proofOfDeath(folder, other, seen)
+}
+
+function proofByBoot(folder: string, owner: OwnerId): ProofOfDeath {
+  const proof = {
+    kind: 'dead' as const,
+    owner,
+    release: (done: boolean): void => {
+      if (done) forget(slotsFile(folder, owner))
+    },
+  }
+  return proof as unknown as ProofOfDeath
 }
 
 function proofOfDeath(folder: string, owner: OwnerId, lock: DatabaseSync): ProofOfDeath {

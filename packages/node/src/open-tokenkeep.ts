@@ -1,4 +1,5 @@
 /** Puts the parts together: the one place where real adapters are chosen. */
+import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
@@ -27,7 +28,7 @@ import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { createGlance, createSystemClock } from './clock-system.ts'
-import { prepareDataFolder } from './data-folder.ts'
+import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
 import { createFetchFor } from './fetch-for.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
@@ -85,6 +86,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     callers,
     cipher,
     state,
+    boot,
     life: lived,
     markers,
   } = await openDatabase(options, {
@@ -97,7 +99,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const { store, registry, notices, incarnation: rows, committed } = open
     const life = keepLife({ store, rows, committed, markers, opened: lived, background, random })
     opened.push(life)
-    const liveness = await createLiveness({ folder: state, owner })
+    const liveness = await createLiveness({ folder: state, owner, boot })
     opened.push(liveness)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
@@ -140,15 +142,27 @@ function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<Opened
 
 async function openSqlite(options: OpenOptions, path: string, given: OpeningParts): Promise<OpenedDatabase> {
   const { bootNow, background, ...parts } = given
-  const { clock, random } = parts
-  const folder = await prepareDataFolder(path, { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false })
+  const { clock, random, numbers } = parts
+  const state = `${path}.state`
+  const kinds = { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false }
+  const folder = await prepareDataFolder(path, kinds)
+  // Made anew it lies beside the database; one that is there can be a mount or a link to anywhere.
+  if (existsSync(state)) await prepareFolder(state, kinds)
   const seen = await inspectSqlite({ path, clock, random })
   if (seen === null) await refuseSecond(path, { clock, random })
   const keys = await keysFor(options, folder, seen)
-  const state = `${path}.state`
   const markers = createMarkers({ folders: markerFolders(options, state), database: path })
   const marked = seen === null ? [] : markers.read(seen.installation)
-  const database = await openSqliteDatabase({ path, keys, seen, markers: marked, clock, random })
+  const database = await openSqliteDatabase({
+    path,
+    keys,
+    seen,
+    markers: marked,
+    clock,
+    random,
+    bootNow,
+    leaseMs: numbers.leaseMs,
+  })
   const cipher = createAesGcmCipher({ installation: database.installation, keys })
   return {
     open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
@@ -157,6 +171,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     state,
     life: database,
     markers,
+    boot: bootNow().boot,
   }
 }
 

@@ -22,4 +22,6 @@ export interface OpenedDatabase {
   /** The database's life, as it was opened. */
   readonly life: Incarnation
   readonly markers: Markers
+  /** The boot of this host, where store time names it: of an owner of another boot it proves the death. */
+  readonly boot?: string
 }

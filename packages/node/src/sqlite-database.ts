@@ -9,12 +9,15 @@ import {
   goesOn,
   ms,
   type Clock,
+  type DurationMs,
   type Incarnation,
   type Marker,
+  type Moment,
   type MonoMs,
   type Random,
 } from '@tokenkeep/core'
 import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.ts'
+import { sqliteBoots } from './sqlite-boots.ts'
 import { atOpening, isBusy, whileInUse } from './sqlite-failures.ts'
 import { groupCommit, type GroupCommit } from './sqlite-group-commit.ts'
 import { incarnationIn, writeIncarnation } from './sqlite-incarnation.ts'
@@ -54,6 +57,10 @@ export interface SqliteOptions {
   readonly markers?: readonly Marker[]
   readonly clock: Pick<Clock, 'now' | 'alarm'>
   readonly random: Random
+  /** Store time, which names the boot. */
+  readonly bootNow: () => Moment
+  /** So long after its last write another machine counts as alive. */
+  readonly leaseMs: DurationMs
 }
 
 // A blocked event loop refreshes nothing. Whoever has to wait for longer waits without it.
@@ -93,7 +100,8 @@ export async function inspectSqlite({
 /**
  * Opens or makes the database.
  *
- * @throws TokenError `newer_database`, `key_wrong`, `folder_unusable`: nothing was written; `store_unavailable`
+ * @throws TokenError `newer_database`, `key_wrong`, `folder_unusable`: nothing was written; `store_unavailable`, also where
+ *   another machine uses it
  */
 export async function openSqliteDatabase(options: SqliteOptions): Promise<SqliteDatabase> {
   const { path, keys, clock, random } = options
@@ -109,7 +117,8 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Sqlite
       begin(sql, { ...options, placeNow }),
     )
     const assertInPlace = watchOver(path)
-    const commits = groupCommit({ sql, path, clock, random, before: assertInPlace })
+    const assertAlone = sqliteBoots({ ...options, sql })
+    const commits = groupCommit({ sql, path, clock, random, before: assertInPlace, first: assertAlone })
     let open = true
     let lookedAt = clock.now().mono
     return {
@@ -217,7 +226,16 @@ function connect(path: string): DatabaseSync {
 /** Everything that opening writes, in one transaction: of two first starters one makes the database. */
 function begin(
   sql: DatabaseSync,
-  { path, keys, random, clock, placeNow, markers = [] }: SqliteOptions & { readonly placeNow: string | null },
+  {
+    path,
+    keys,
+    random,
+    clock,
+    placeNow,
+    markers = [],
+    bootNow,
+    leaseMs,
+  }: SqliteOptions & { readonly placeNow: string | null },
 ): SqliteIdentity {
   sql.exec('BEGIN IMMEDIATE')
   try {
@@ -234,6 +252,7 @@ function begin(
         )
         .run(random.uuid(), value, sealedWith, placeNow, clock.now().wall)
     }
+    sqliteBoots({ sql, path, bootNow, leaseMs })()
     sql.prepare('UPDATE installation SET sealed_with = ?').run(sealedWith)
     const identity = identityOf(sql, path)
     if (identity === null) throw new Error('a database that was just made has no identity')

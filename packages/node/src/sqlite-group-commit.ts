@@ -38,9 +38,11 @@ export interface GroupCommitOptions {
   readonly random: Pick<Random, 'fraction'>
   /** Throws where nothing may be written now; asked before each transaction. */
   readonly before: () => void
+  /** The same, asked inside of each transaction, and may write. */
+  readonly first: () => void
 }
 
-export function groupCommit({ sql, path, clock, random, before }: GroupCommitOptions): GroupCommit {
+export function groupCommit({ sql, path, clock, random, before, first }: GroupCommitOptions): GroupCommit {
   const begin = sql.prepare('BEGIN IMMEDIATE')
   const commit = sql.prepare('COMMIT')
   const rollback = sql.prepare('ROLLBACK')
@@ -64,7 +66,9 @@ export function groupCommit({ sql, path, clock, random, before }: GroupCommitOpt
     try {
       before()
       begin.run()
+      first()
     } catch (error) {
+      giveUp()
       if (isBusy(error)) void waitForLock(error)
       else failAll(queue.splice(0), error)
       return settle()

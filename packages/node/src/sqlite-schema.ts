@@ -203,8 +203,14 @@ CREATE INDEX connection_session ON connection (session_id, id) WHERE session_id 
 ALTER TABLE presentation ADD COLUMN process TEXT;
 `
 
+/** Which boot of which machine has written last, and when. */
+const BOOTS = `
+ALTER TABLE installation ADD COLUMN boot TEXT;
+ALTER TABLE installation ADD COLUMN boot_seen_at INTEGER;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS, BOOTS]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */
 export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1

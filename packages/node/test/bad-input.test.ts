@@ -39,10 +39,10 @@ test('a dead connection says why, and how to reconnect; reconnecting revives it'
   const { sessionId } = await world.connect('dealer-42')
   await world.server.control.killSession('external', sessionId)
   world.clocks.forward(3_600_000)
-  const asking = world.keep.token('dealer-42', { waitMs: 300 })
+  const asking = world.keep.token('dealer-42', { waitMs: 5_000 })
   await refused(asking, 'suspect', 'confirmed')
   world.clocks.forward(16_000)
-  await refused(world.keep.token('dealer-42', { waitMs: 300 }), 'suspect')
+  await refused(world.keep.token('dealer-42', { waitMs: 5_000 }), 'suspect')
   world.clocks.forward(50_000)
   await refused(world.keep.token('dealer-42'), 'needs_user', 'revoked', 'reconnect')
   assert.equal((await world.keep.connections.get('dealer-42')).reason, 'revoked')
@@ -286,6 +286,15 @@ test('a folder that cannot be written is named', async (t) => {
   await rm(folder, { recursive: true })
 })
 
+test('the folder of locks and slots is looked at as the folder of the database is', async () => {
+  await using world = await openWorld()
+  const state = `${world.path}.state`
+  await chmod(state, 0o777)
+  await refused(world.reopen(), 'folder_unusable', state)
+  await chmod(state, 0o700)
+  await (await world.reopen()).close()
+})
+
 test('a swapped or tampered ciphertext fails its own connection, which is named, and nobody else', async () => {
   await using world = await openWorld()
   for (const id of ['dealer-1', 'dealer-2', 'dealer-3']) await world.connect(id)
@@ -335,7 +344,7 @@ test('what is closed says so', async () => {
   await refused(keep.token('dealer-42'), 'closed')
   await refused(keep.connections.list(), 'closed')
   await keep.close()
-  await refused(openTokenkeep({} as { path: string }), 'invalid_input', 'path')
+  await refused(openTokenkeep({}), 'invalid_input', 'path')
 })
 
 test('what is no option is refused by its name, and never taken for trouble of the database', async () => {

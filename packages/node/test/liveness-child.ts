@@ -16,7 +16,7 @@ process.stdout.write('ready\n')
 await once(process.stdin, 'data')
 if (what === 'hunt') await hunt()
 if (what === 'judge') {
-  const judged = await liveness.judge(other as OwnerId)
+  const judged = await liveness.judge(other as OwnerId, null)
   process.stdout.write(typeof judged === 'string' ? `${judged}\n` : 'dead\n')
   await once(process.stdin, 'data')
   if (typeof judged !== 'string') judged.release(true)
@@ -30,7 +30,7 @@ async function hunt(): Promise<void> {
   process.stdin.once('data', () => (over = true))
   while (!over) {
     for (const one of await liveness.others()) {
-      const judged = await liveness.judge(one)
+      const judged = await liveness.judge(one, null)
       if (typeof judged === 'string') continue
       proven += 1
       judged.release(true)

@@ -65,16 +65,16 @@ test('an owner in another process is alive until it is killed, and then proven d
   const folder = await folderFor(t)
   const liveness = await livenessIn(t, folder)
   const child = await startChild(t, 'own', folder)
-  assert.equal(await liveness.judge(child.owner), 'alive')
+  assert.equal(await liveness.judge(child.owner, null), 'alive')
   assert.deepEqual(await liveness.others(), [child.owner])
   await kill(child)
-  const proof = await liveness.judge(child.owner)
+  const proof = await liveness.judge(child.owner, null)
   assertProof(proof)
   assert.equal(proof.kind, 'dead')
   assert.equal(proof.owner, child.owner)
   proof.release(true)
   assert.deepEqual(await liveness.others(), [])
-  assert.equal(await liveness.judge(child.owner), 'unknown')
+  assert.equal(await liveness.judge(child.owner, null), 'unknown')
 })
 
 test('a frozen owner is alive, because it may still hold an answer', async (t) => {
@@ -83,9 +83,9 @@ test('a frozen owner is alive, because it may still hold an answer', async (t) =
   const child = await startChild(t, 'own', folder)
   child.process.kill('SIGSTOP')
   while (!readFileSync(`/proc/${child.process.pid}/stat`, 'utf8').includes(') T ')) await pause(5)
-  assert.equal(await liveness.judge(child.owner), 'alive')
+  assert.equal(await liveness.judge(child.owner, null), 'alive')
   child.process.kill('SIGCONT')
-  assert.equal(await liveness.judge(child.owner), 'alive')
+  assert.equal(await liveness.judge(child.owner, null), 'alive')
 })
 
 test('an owner that ends as it should leaves no file, and is then unknown', async (t) => {
@@ -96,7 +96,7 @@ test('an owner that ends as it should leaves no file, and is then unknown', asyn
   await child.ended()
   assert.equal(child.process.exitCode, 0)
   assert.equal(existsSync(fileOf(folder, child.owner)), false)
-  assert.equal(await liveness.judge(child.owner), 'unknown')
+  assert.equal(await liveness.judge(child.owner, null), 'unknown')
   assert.deepEqual(await liveness.others(), [])
 })
 
@@ -110,7 +110,7 @@ test('an owner with answers in its slots leaves its file, so that somebody finds
   ending.close()
   const liveness = await livenessIn(t, folder, second)
   assert.deepEqual(await liveness.others(), [first])
-  const proof = await liveness.judge(first)
+  const proof = await liveness.judge(first, null)
   assertProof(proof)
   proof.release(true)
   assert.deepEqual(await readdir(join(folder, 'spill')), [])
@@ -122,11 +122,11 @@ test('a proof given back undone leaves everything for the next one', async (t) =
   const liveness = await livenessIn(t, folder)
   const child = await startChild(t, 'own', folder)
   await kill(child)
-  const first = await liveness.judge(child.owner)
+  const first = await liveness.judge(child.owner, null)
   assertProof(first)
-  assert.equal(await liveness.judge(child.owner), 'alive', 'held by the proof')
+  assert.equal(await liveness.judge(child.owner, null), 'alive', 'held by the proof')
   first.release(false)
-  const second = await liveness.judge(child.owner)
+  const second = await liveness.judge(child.owner, null)
   assertProof(second)
   first.release(true)
   assert.ok(existsSync(fileOf(folder, child.owner)), 'a proof that was given back does nothing more')
@@ -152,7 +152,7 @@ test('probers in one process do not both get the proof either', async (t) => {
   const child = await startChild(t, 'own', folder)
   await kill(child)
   const all = await Promise.all(Array.from({ length: 4 }, () => livenessIn(t, folder)))
-  const judged = await Promise.all(all.map((liveness) => liveness.judge(child.owner)))
+  const judged = await Promise.all(all.map((liveness) => liveness.judge(child.owner, null)))
   const proofs = judged.filter((one) => typeof one === 'object')
   assert.equal(proofs.length, 1)
   proofs[0]?.release(true)
@@ -166,7 +166,7 @@ test('a prober that is turned away by another one in the same instant looks agai
   // Halfway to the lock, where every prober is for some microseconds.
   const other = new DatabaseSync(fileOf(folder, dead))
   other.exec('BEGIN; SELECT * FROM sqlite_schema')
-  const judging = liveness.judge(dead)
+  const judging = liveness.judge(dead, null)
   other.close()
   const proof = await judging
   assertProof(proof)
@@ -197,9 +197,9 @@ test('two owners in one process see each other alive, however often they look', 
   const second = await livenessIn(t, folder, b)
   const outside = await startChild(t, 'judge', folder, a)
   for (let n = 0; n < 3; n += 1) {
-    assert.equal(await first.judge(b), 'alive')
-    assert.equal(await second.judge(a), 'alive')
-    assert.equal(await first.judge(a), 'alive', 'itself')
+    assert.equal(await first.judge(b, null), 'alive')
+    assert.equal(await second.judge(a, null), 'alive')
+    assert.equal(await first.judge(a, null), 'alive', 'itself')
   }
   // POSIX locks are lost when their process closes the file in any way: another process has to see it still locked.
   outside.go()
@@ -219,7 +219,7 @@ test('a prober that looks while an owner starts does not take its name away', as
   for (const hunter of hunters) hunter.go()
   await Promise.all(hunters.map((hunter) => hunter.line()))
   const liveness = await livenessIn(t, folder)
-  for (const owner of owners) assert.equal(await liveness.judge(owner), 'alive')
+  for (const owner of owners) assert.equal(await liveness.judge(owner, null), 'alive')
 })
 
 test('names that are no owners lead to no file', async (t) => {
@@ -236,7 +236,7 @@ test('names that are no owners lead to no file', async (t) => {
     '%2e%2e',
     '?mode=memory',
   ]) {
-    assert.equal(await liveness.judge(name as OwnerId), 'unknown', name)
+    assert.equal(await liveness.judge(name as OwnerId, null), 'unknown', name)
     await assert.rejects(createLiveness({ folder, owner: name as OwnerId }), { code: 'invalid_input' })
   }
   await writeFile(join(folder, 'owners', 'notes.txt'), '')
@@ -250,8 +250,8 @@ test('a file that is broken proves nothing', async (t) => {
   const [broken, folderOwner] = [newOwner(), newOwner()]
   await writeFile(fileOf(folder, broken), 'not a database'.repeat(100))
   await mkdir(fileOf(folder, folderOwner))
-  assert.equal(await liveness.judge(broken), 'unknown')
-  assert.equal(await liveness.judge(folderOwner), 'unknown')
+  assert.equal(await liveness.judge(broken, null), 'unknown')
+  assert.equal(await liveness.judge(folderOwner, null), 'unknown')
 })
 
 test('the folder and files are for their owner alone, and a path with special characters works', async (t) => {
@@ -261,7 +261,7 @@ test('the folder and files are for their owner alone, and a path with special ch
   assert.equal((await stat(join(folder, 'owners'))).mode & 0o777, 0o700)
   assert.equal((await stat(fileOf(folder, owner))).mode & 0o777, 0o600)
   assert.deepEqual(await readdir(join(folder, 'owners')), [`${owner}.db`])
-  assert.equal(await liveness.judge(newOwner()), 'unknown')
+  assert.equal(await liveness.judge(newOwner(), null), 'unknown')
 })
 
 test('a folder that cannot be used is said', async (t) => {
@@ -272,4 +272,19 @@ test('a folder that cannot be used is said', async (t) => {
     code: 'folder_unusable',
     message: new RegExp(join(folder, 'owners')),
   })
+})
+
+test('an owner that left no file and was seen last in another boot of this host is dead, and nobody else is', async (t) => {
+  const folder = await folderFor(t)
+  const liveness = await createLiveness({ folder, owner: newOwner(), boot: 'boot-two' })
+  t.after(() => liveness.close())
+  const gone = newOwner()
+  assertProof(await liveness.judge(gone, 'boot-one'))
+  assert.equal(await liveness.judge(gone, 'boot-two'), 'unknown', 'of this boot')
+  assert.equal(await liveness.judge(gone, 'about-29000000'), 'unknown', 'a name that one boot can have beside another')
+  assert.equal(await liveness.judge(gone, null), 'unknown')
+  const living = await livenessIn(t, folder)
+  const owner = (await liveness.others())[0] ?? assert.fail()
+  assert.equal(await liveness.judge(owner, 'boot-one'), 'alive', 'its lock is held')
+  assert.equal(await living.judge(gone, 'boot-one'), 'unknown', 'where the store names no boot of this host')
 })

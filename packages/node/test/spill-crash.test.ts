@@ -39,7 +39,7 @@ async function survivorIn(t: TestContext, folder: string) {
     liveness.close()
   })
   const proofOf = async (dead: OwnerId): Promise<ProofOfDeath> => {
-    const judged = await liveness.judge(dead)
+    const judged = await liveness.judge(dead, null)
     assert.ok(typeof judged === 'object', `judged ${String(judged)}`)
     return judged
   }

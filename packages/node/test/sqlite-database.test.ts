@@ -207,3 +207,26 @@ test('no secret stands in the files, and a deleted connection leaves no cipherte
   assert.equal(everything().includes(Buffer.from(accessToken.sealed)), false)
   await world.end()
 })
+
+test('a database that this user may not write is refused with the reason, and left as it is', async () => {
+  const folder = await newFolder()
+  const keys = newKeyring()
+  await (await openDatabase(folder.database, keys)).close()
+  chmodSync(folder.database, 0o444)
+  chmodSync(folder.path, 0o777)
+  // Permissions do not bind root, so an ordinary user tries.
+  const root = process.geteuid?.() === 0
+  if (root) process.seteuid?.(65534)
+  try {
+    await assert.rejects(openDatabase(folder.database, keys), {
+      code: 'folder_unusable',
+      message: /its file and its folder must be writable/,
+    })
+  } finally {
+    if (root) process.seteuid?.(0)
+  }
+  const database = await openDatabase(folder.database, keys).catch(() => null)
+  if (database !== null) assert.equal(database.epoch, 2)
+  await database?.close()
+  await folder.remove()
+})

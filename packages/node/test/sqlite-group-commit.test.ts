@@ -59,6 +59,7 @@ function scratch() {
     clock: createSystemClock(),
     random: createSystemRandom(),
     before: () => undefined,
+    first: () => undefined,
   })
   return {
     sql,
@@ -150,7 +151,14 @@ test('a lock that is held for too long fails those who waited for 5 s, and later
       return system.alarm(afterMs)
     },
   }
-  const commits = groupCommit({ sql, path: 'the-file', clock, random: createSystemRandom(), before: () => undefined })
+  const commits = groupCommit({
+    sql,
+    path: 'the-file',
+    clock,
+    random: createSystemRandom(),
+    before: () => undefined,
+    first: () => undefined,
+  })
   const other = new DatabaseSync(folder.database)
   other.exec('BEGIN IMMEDIATE')
   await assert.rejects(() => commits.write(() => undefined), {

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { NUMBERS, type Moment } from '@tokenkeep/core'
+import { createBootClock } from '../../src/boot.ts'
 import { createSystemClock } from '../../src/clock-system.ts'
 import type { Keyring } from '../../src/keyring.ts'
 import { createSystemRandom } from '../../src/random-system.ts'
@@ -23,8 +25,14 @@ export async function newFolder(): Promise<Folder> {
 
 export const BACKGROUND = createSystemClock({ alarms: 'background' })
 
-export const openDatabase = (path: string, keys: Keyring): Promise<SqliteDatabase> =>
-  openSqliteDatabase({ path, keys, clock: createSystemClock(), random: createSystemRandom() })
+export function openDatabase(
+  path: string,
+  keys: Keyring,
+  bootNow: () => Moment = createBootClock().now,
+): Promise<SqliteDatabase> {
+  const [clock, random] = [createSystemClock(), createSystemRandom()]
+  return openSqliteDatabase({ path, keys, clock, random, bootNow, leaseMs: NUMBERS.leaseMs })
+}
 
 /** A new database for each call; it goes with `end`. */
 export async function sqliteBackend(): Promise<Backend> {
