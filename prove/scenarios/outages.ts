@@ -93,7 +93,7 @@ async function aloneAway(place: Place, outage: Outage): Promise<readonly Finding
 /** All answers come while it is away; then every process is killed. What they had received lies in their slots. */
 async function killedWithAnswers(place: Place, outage: Outage): Promise<readonly Finding[]> {
   const signIns = await place.connect(REFRESHES, false)
-  await place.server.control.addFault({ fault: { kind: 'delay', ms: 4_000 }, when: 'after', times: REFRESHES })
+  await place.server.control.addFault({ fault: { kind: 'delay', ms: 15_000 }, when: 'after', times: REFRESHES })
   const managers = await Promise.all(Array.from({ length: PROCESSES }, () => place.start()))
   for (const [at, manager] of managers.entries()) {
     const mine = signIns.filter((_, index) => index % PROCESSES === at).map(({ id }) => id)

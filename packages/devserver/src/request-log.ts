@@ -9,6 +9,8 @@ export interface LoggedRequest {
   readonly realm: string | null
   readonly grantType: string | null
   readonly clientId: string | null
+  /** TCP port that the request came from: tells connections apart, and whoever made them knows its own. */
+  readonly clientPort: number | null
   readonly sessionId: string | null
   /** Of the refresh or access token that came with it. */
   readonly tokenFingerprint: string | null

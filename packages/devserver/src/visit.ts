@@ -18,6 +18,8 @@ export interface Visit {
 /** Serves one visit through the faults that wait for it, then counts and logs it. */
 export async function serveVisit(world: World, visit: Visit): Promise<void> {
   const at = Date.now()
+  // Now: a connection that was reset meanwhile has none.
+  const clientPort = visit.response.socket?.remotePort ?? null
   const { before, after } = world.faults.take(visit.target)
   const seen = await answered(world, visit, before, after)
   const { endpoint, realm, grantType, sessionId } = visit.target
@@ -28,6 +30,7 @@ export async function serveVisit(world: World, visit: Visit): Promise<void> {
     realm,
     grantType,
     clientId: visit.clientId,
+    clientPort,
     sessionId,
     tokenFingerprint: visit.tokenFingerprint,
     scope: visit.scope,
