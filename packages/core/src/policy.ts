@@ -101,6 +101,9 @@ export const NUMBERS: Numbers = {
 /** One tick of the running event loop (`Clock.tick`), in which the deadlines of an answer are counted. */
 export const TICK_MS = ms(50)
 
+/** Two clocks that were not set differ by their rounding, and by how far apart they are read. */
+export const CLOCKS_AGREE_MS = ms(10)
+
 /** Answers kept for one connection that lost to a later one: more than two presentations of a token in doubt are rare. */
 export const SIBLINGS_MOST = 3
 

@@ -18,6 +18,7 @@ import type {
 import { assertNever } from './failures.ts'
 import type { OwnerId, Uid } from './ids.ts'
 import {
+  CLOCKS_AGREE_MS,
   aheadWindowMs,
   backOffMs,
   endMarginMs,
@@ -180,7 +181,9 @@ function whenBackOffEnds(backOff: BackOff | null, policy: Policy, now: Moment, w
 /** `Retry-After` is a length of time from its answer: a wall clock that steps neither hides nor prolongs it. */
 function whenToldToTry(backOff: BackOff | null, now: Moment): UnixMs {
   if (backOff?.notBefore == null) return now.wall
-  return surelyAfter(backOff.failedAt, since(backOff.failedAt.wall, backOff.notBefore), now)
+  const at = surelyAfter(backOff.failedAt, since(backOff.failedAt.wall, backOff.notBefore), now)
+  // Two clocks that agree differ by their rounding: everybody is told the same moment.
+  return Math.abs(since(backOff.notBefore, at)) <= CLOCKS_AGREE_MS ? backOff.notBefore : at
 }
 
 /** A granted answer without an access token is followed by another refresh, but not at once: it may come again. */

@@ -41,6 +41,7 @@ export interface ApiWorld extends ApiServer, AsyncDisposable {
   readonly keep: Tokenkeep
   readonly folder: string
   readonly path: string
+  readonly keyFile: string
   readonly contract: Contract
   /** Everything that was asked, and what came. */
   readonly heard: readonly { readonly sent: Sent; readonly answer: Answer }[]
@@ -98,6 +99,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
     keep,
     folder,
     path: file.path,
+    keyFile: file.keyFile,
     contract,
     heard,
     logged: () => lines.join(''),

@@ -3,11 +3,13 @@
  * document announces is reached, or cannot be, for a reason that stands here.
  */
 import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { TokenError } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
+import { openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import { OPERATIONS, type Operation, type OperationId } from '../src/api/operations.ts'
 import { answersIn, speak, type Answer } from './any-request.ts'
 import { askUntil, busyLoop, openApiWorld, sentBy, type ApiServer, type Asking } from './api-world.ts'
@@ -325,6 +327,26 @@ test('a server that is overloaded, at its limit, without its database or about t
   await all(busy, 503, 'overloaded')
 })
 
+test('a copy of the database presents nothing, and says so', async () => {
+  const { refreshToken } = await world.connect('copied')
+  await keep.connections.import({ id: 'bare', client: 'app', refreshToken: `${refreshToken}-another` })
+  const path = join(api.folder, 'copy', 'tokenkeep.db')
+  await mkdir(dirname(path))
+  const original = new DatabaseSync(api.path)
+  original.prepare('VACUUM INTO ?').run(path)
+  original.close()
+  await using copy = await openTokenkeep({ path, keyFile: api.keyFile, background: false })
+  const server = await api.serve({}, { keep: copy })
+  await reached(server.ask('getToken', { ids: { id: 'copied' } }), 200)
+  await reached(server.ask('getToken', { ids: { id: 'bare' }, headers: { prefer: 'wait=1' } }), 503, 'on_hold')
+  await reached(server.ask('deleteConnection', { ids: { id: 'bare' } }), 503, 'on_hold')
+  const { text } = await reached(server.ask('getIncarnation'), 200)
+  assert.equal((JSON.parse(text) as { hold: { because: string } }).hold.because, 'another_place')
+  const adopted = await reached(server.ask('adopt'), 200)
+  assert.equal((JSON.parse(adopted.text) as { was_on_hold: boolean }).was_on_hold, true)
+  assert.equal((JSON.parse((await server.ask('getIncarnation')).text) as { hold: unknown }).hold, null)
+})
+
 test('a request that does not arrive whole is answered as such, whatever it asks for', async () => {
   const strict = await api.serve({ requestTimeoutMs: 200 })
   await Promise.all(
@@ -368,5 +390,7 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     token: fails,
     rejected: fails,
     introspect: fails,
+    incarnation: fails,
+    adopt: fails,
   }
 }

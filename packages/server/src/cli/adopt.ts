@@ -1,5 +1,5 @@
 /** A database that is a copy or was put back: how that is said, and how it ends. */
-import type { Hold, HoldReason } from '@tokenkeep/core'
+import { TokenError, type Hold, type HoldReason } from '@tokenkeep/core'
 import type { Keeper } from '../remote/keeper.ts'
 import { withTokenkeep, type Context } from './context.ts'
 import type { Output } from './output.ts'
@@ -15,9 +15,12 @@ const BECAUSE = {
 export const holdWords = ({ because }: Pick<Hold, 'because'>): string =>
   `on hold: ${BECAUSE[because]}, so no refresh token is presented. When the original is off for good: tokenkeep adopt`
 
-/** Says so beside the answer of a command, in one line. */
+/** Says so beside the answer of a command, in one line. A server that does not tell keeps no answer back. */
 export async function tellOfHold(keep: Keeper, output: Output): Promise<void> {
-  const { hold } = await keep.incarnation()
+  const { hold } = await keep.incarnation().catch((error: unknown) => {
+    if (error instanceof TokenError) return { hold: null }
+    throw error
+  })
   if (hold !== null) output.aside(holdWords(hold))
 }
 

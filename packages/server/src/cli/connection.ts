@@ -22,8 +22,8 @@ export interface ListArguments {
 export async function listConnections(context: Context, given: ListArguments): Promise<void> {
   const { output, around } = context
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
-    await tellOfHold(keep, output)
     const found = await listAll(keep, given)
+    await tellOfHold(keep, output)
     output.answer(found, () => {
       if (found.length === 0) return ['no such connections']
       const now = around.now()
@@ -63,8 +63,8 @@ async function listAll({ connections }: Keeper, { limit = Infinity, after, label
 /** `tokenkeep connection show ID` */
 export async function showConnection(context: Context, id: string): Promise<void> {
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
-    await tellOfHold(keep, context.output)
     const info = await keep.connections.get(id)
+    await tellOfHold(keep, context.output)
     context.output.answer(info, () => connectionLines(info, context))
   })
 }
