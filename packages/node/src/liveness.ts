@@ -4,7 +4,7 @@
  * The kernel frees that lock at death and not at a freeze, whatever process-id namespace the owner lives in. Whoever gets
  * the lock of another owner holds the proof of its death, alone, until it is released.
  */
-import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -75,17 +75,8 @@ async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   const path = ownerFile(folder, owner)
   try {
     if (!existsSync(ownersFolder(folder))) await makeFolder(ownersFolder(folder))
-    // Another process that looks between these two steps finds a file without a lock, takes us for dead, and removes it.
-    // Once we have the lock nobody can, so a file that is still there is ours; else we begin again.
-    for (let tries = 0; tries < OWN_TRIES_MAX; tries += 1) {
-      createEmpty(path)
-      const own = tryLock(path)
-      if (own instanceof DatabaseSync) {
-        if (existsSync(path)) return own
-        own.close()
-      }
-      await pause(SECOND_LOOKS_MS[0])
-    }
+    const own = process.platform === 'win32' ? await takeInPlace(path) : takeThenName(path)
+    if (own !== null) return own
   } catch (error) {
     throw new TokenError(
       'folder_unusable',
@@ -96,6 +87,35 @@ async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
     'folder_unusable',
     `cannot lock a file in ${ownersFolder(folder)}: its file system has no working locks. Choose a folder on a local disk.`,
   )
+}
+
+/**
+ * Locks a file that nobody looks at yet, and gives it its name afterwards. Nobody ever finds it without its lock, and so
+ * nobody takes us for dead while we start; locks belong to the file and not to its name.
+ */
+function takeThenName(path: string): DatabaseSync | null {
+  const unnamed = `${path}.new`
+  createEmpty(unnamed)
+  const own = tryLock(unnamed)
+  if (!(own instanceof DatabaseSync)) return null
+  renameSync(unnamed, path)
+  return own
+}
+
+/** Windows gives an open file no other name. */
+async function takeInPlace(path: string): Promise<DatabaseSync | null> {
+  // Another process that looks between these two steps finds a file without a lock, takes us for dead, and removes it.
+  // Once we have the lock nobody can, so a file that is still there is ours; else we begin again.
+  for (let tries = 0; tries < OWN_TRIES_MAX; tries += 1) {
+    createEmpty(path)
+    const own = tryLock(path)
+    if (own instanceof DatabaseSync) {
+      if (existsSync(path)) return own
+      own.close()
+    }
+    await pause(SECOND_LOOKS_MS[0])
+  }
+  return null
 }
 
 /** It exists already only when we begin again; then it is left alone, and no descriptor of it is closed. */
