@@ -23,6 +23,7 @@ import { next, type AttemptId, type Fence, type OwnerId } from './ids.ts'
 import { doubted, written, type Lease } from './lease.ts'
 import { blockedMs, type Terms } from './policy.ts'
 import type { CommitResult, Kept } from './ports.ts'
+import { sessionEndAfter } from './session-end.ts'
 import {
   allSpent,
   backOffOf,
@@ -185,7 +186,7 @@ function withGrant(row: ConnectionRow, terms: Terms, kept: Kept, now: Moment): C
     scope: scope ?? row.scope,
     successor: null,
   }
-  return { ...replaced, ...afterGrant(row, kept, now) }
+  return { ...replaced, ...afterGrant(row, terms, kept, replaced.refreshToken, now) }
 }
 
 /**
@@ -226,14 +227,15 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
   // An answer may announce another end for the token that stays, or that it has none; silence takes back nothing.
   const { refreshToken: again } = kept.granted
   const said = kept.granted.refreshTokenLife ?? (again === null || again.endsAt === null ? undefined : again)
+  const refreshToken = standing && { ...standing, presentations: 0, ...(said === undefined ? {} : lifeOf(said)) }
   const updated: ConnectionRow = {
     ...row,
-    refreshToken: standing && { ...standing, presentations: 0, ...(said === undefined ? {} : lifeOf(said)) },
+    refreshToken,
     // It works, so nothing that lost to it is needed.
     siblings: row.siblings.length === 0 ? row.siblings : [],
     accessTokens: withAccessToken(row, terms, kept, writing.now.wall),
     scope: kept.granted.scope ?? row.scope,
-    ...afterGrant(row, kept, writing.now),
+    ...afterGrant(row, terms, kept, refreshToken, writing.now),
   }
   return { kind: 'committed', row: written(updated, terms, writing.owner, writing.now) }
 }
@@ -241,10 +243,14 @@ function refreshedInPlace(row: ConnectionRow, terms: Terms, kept: Kept, writing:
 /** What every granted answer does to the state. */
 function afterGrant(
   row: ConnectionRow,
+  terms: Terms,
   kept: Kept,
+  refreshToken: RefreshTokenLife | null,
   now: Moment,
 ): Pick<ConnectionRow, 'fence' | 'state' | 'presentNow' | 'signedOutAt' | 'lastGrant' | 'lastEnd' | 'forced'> {
   const attempt = openAttemptOf(row, kept)
+  const fixed = terms.provider.refreshTokenAbsoluteMs !== null
+  const sessionEnd = sessionEndAfter(row, refreshToken, fixed, terms.policy, now.wall)
   // A sign-out that was announced after this attempt was acquired is not answered by it.
   const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
   const ready: Ready = { status: 'ready', backOff: null }
@@ -259,7 +265,12 @@ function afterGrant(
     presentNow: null,
     signedOutAt: clears ? null : row.signedOutAt,
     fence: laterFence(row, kept),
-    lastGrant: { at: now.wall, attempt: kept.attempt, fence: kept.fence },
+    lastGrant: {
+      at: now.wall,
+      attempt: kept.attempt,
+      fence: kept.fence,
+      ...(sessionEnd === null ? {} : { sessionEnd }),
+    },
     lastEnd: { attempt: kept.attempt, kind: 'granted' },
     // A refresh that no 401 had asked for shows that the storm is over.
     forced: row.accessTokens.some((token) => token.refusedAt !== null) ? row.forced : null,

@@ -33,6 +33,7 @@ import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
 import type { GrantType } from './provider.ts'
 import type { AccessToken, Sealed } from './secret.ts'
+import type { SessionEnd } from './session-end.ts'
 import type { Urgency } from './urgency.ts'
 import type { VariantKey } from './variant.ts'
 
@@ -255,7 +256,13 @@ export interface ConnectionRow {
   /** A logout event named this sign-in: no hand-outs until a later presentation decides. */
   readonly signedOutAt: Moment | null
   /** When the last granted answer was committed; its attempt's id and fence, so that a repeated commit is known again. */
-  readonly lastGrant: { readonly at: UnixMs; readonly attempt: AttemptId | null; readonly fence: Fence } | null
+  readonly lastGrant: {
+    readonly at: UnixMs
+    readonly attempt: AttemptId | null
+    readonly fence: Fence
+    /** Two answers named the same end: no refresh moves it. */
+    readonly sessionEnd?: SessionEnd
+  } | null
   /** The attempt and outcome committed last, granted or not: what makes a repeated commit a success without change. */
   readonly lastEnd: { readonly attempt: AttemptId; readonly kind: string } | null
   /**

@@ -70,6 +70,8 @@ export type TokenkeepEvent =
   /** A logout event named its session. */
   | (Of & { readonly type: 'signed_out' })
   | (Of & { readonly type: 'needs_user'; readonly reason: NeedsUserReason })
+  /** Its session ends then, whatever is refreshed before: told once, a quarter of its life or 3 days ahead. */
+  | (Of & { readonly type: 'expiring'; readonly endsAt: UnixMs })
   | (Of & {
       readonly type: 'access_token_rejected'
       readonly accessTokenFingerprint: Fingerprint

@@ -39,6 +39,7 @@ export interface Numbers {
   readonly lifetimeUnknownMs: DurationMs
   readonly endMarginMostMs: DurationMs
   readonly keepAliveLeadMostMs: DurationMs
+  readonly idleAssumedMs: DurationMs
   readonly usedLatelyLeastMs: DurationMs
   readonly usedLatelyMostMs: DurationMs
   readonly forcedRefreshApartMs: DurationMs
@@ -82,6 +83,7 @@ export const NUMBERS: Numbers = {
   lifetimeUnknownMs: minutes(5), // No answer, no provider data and no earlier token says it.
   endMarginMostMs: seconds(30), // Before the refresh token's known end: the last moment to use it.
   keepAliveLeadMostMs: days(3), // Before idle death: room for an outage over a weekend.
+  idleAssumedMs: days(14), // Nobody said when an unused refresh token dies: half of the shortest limit in days that is known of a provider.
   usedLatelyLeastMs: minutes(10), // Only what was used so lately is refreshed ahead.
   usedLatelyMostMs: days(1),
   forcedRefreshApartMs: seconds(10), // An API that refuses everything must not cause a storm of refreshes.

@@ -13,6 +13,7 @@ import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, typ
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
 import { TICK_MS } from './policy.ts'
+import { announced } from './session-end.ts'
 import { settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'
 import type { Urgency } from './urgency.ts'
@@ -334,6 +335,8 @@ function tellGranted(
             spilled,
           }
   ports.events.tell(event)
+  const endsAt = result.view === null ? null : announced(of.view.row, result.view.row)
+  if (endsAt !== null) ports.events.tell({ ...base, type: 'expiring', endsAt })
 }
 
 function tellOutcome(

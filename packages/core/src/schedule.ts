@@ -350,12 +350,34 @@ function readyDueAt(facts: Facts, policy: Policy, idleMs: DurationMs | null): Un
     const floor = facts.lastGrant === null ? ahead : later(facts.lastGrant.at, floorMs(full.lifetimeMs, policy))
     if (ahead - facts.usedAt <= usedLatelyMs(full.lifetimeMs, policy)) moments.push(latest(ahead, floor))
   }
-  const known = knownEndWithMargin(facts, policy)
-  // Refreshed in that last moment already, and the end did not move: it is capped, and asking again moves nothing.
-  if (known !== null && (facts.lastGrant === null || facts.lastGrant.at < known)) moments.push(known)
-  if (idleMs !== null && facts.refreshToken !== null) {
-    const usedAt = facts.lastGrant?.at ?? facts.refreshToken.receivedAt
-    moments.push(later(usedAt, ms(idleMs - keepAliveLeadMs(idleMs, policy))))
-  }
+  moments.push(...endsAhead(facts, policy), ...idleAhead(facts, policy, idleMs))
   return moments.length === 0 ? null : earliest(...moments)
+}
+
+/** What is done because the end of the refresh token is known. */
+function endsAhead(facts: Facts, policy: Policy): readonly UnixMs[] {
+  const { refreshToken, lastGrant } = facts
+  const margin = knownEndWithMargin(facts, policy)
+  if (refreshToken?.endsAt == null || margin === null) return []
+  const notSince = (moment: UnixMs): readonly UnixMs[] => (lastGrant === null || lastGrant.at < moment ? [moment] : [])
+  // Once the sign-in is over the provider has the last word: it says so plainly, or it is not.
+  const living = facts.accessTokens.filter((at) => at.refusedAt === null).map((at) => at.expiresAt)
+  const over = notSince(refreshToken.endsAt).map((end) => latest(end, ...living))
+  const end = lastGrant?.sessionEnd
+  // A fixed end is moved by no refresh. One more, in time, tells whoever has to sign in again.
+  if (end !== undefined) return [...over, ...(end.announceAt === null ? [] : [end.announceAt])]
+  const lifeMs = refreshToken.lifetimeMs ?? ms(refreshToken.endsAt - refreshToken.receivedAt)
+  const ahead = later(refreshToken.endsAt, ms(-keepAliveLeadMs(lifeMs, policy)))
+  // Refreshed ahead already, and nobody said another end: once more in its last moment, and then no more.
+  const again = notSince(ahead)
+  return [...over, ...(again.length > 0 ? again : notSince(margin))]
+}
+
+/** What is done because a refresh token dies when it is not used. */
+function idleAhead(facts: Facts, policy: Policy, idleMs: DurationMs | null): readonly UnixMs[] {
+  const { refreshToken, lastGrant } = facts
+  if (refreshToken === null) return []
+  const limitMs = idleMs ?? (refreshToken.endsAt === null ? policy.idleAssumedMs : null)
+  if (limitMs === null) return []
+  return [later(lastGrant?.at ?? refreshToken.receivedAt, ms(limitMs - keepAliveLeadMs(limitMs, policy)))]
 }

@@ -115,9 +115,17 @@ test('what was used lately is refreshed ahead, in the window before its end', ()
   assert.equal(due(facts(READY, { usedAt: at(-6 * MIN) })), H - 6 * MIN)
 })
 
-test('what nobody used lately is left alone', () => {
-  assert.equal(due(facts(READY)), null)
-  assert.equal(due(facts(READY, { usedAt: at(-6 * MIN - 1) })), null)
+test('what nobody used lately is not refreshed ahead, only kept alive', () => {
+  const keptAlive = 11 * D - MIN
+  assert.equal(due(facts(READY)), keptAlive)
+  assert.equal(due(facts(READY, { usedAt: at(-6 * MIN - 1) })), keptAlive)
+})
+
+test('where nobody says when an unused refresh token dies, 14 days are assumed, from its last use or its coming', () => {
+  assert.equal(due(facts(READY, { accessTokens: [] })), 11 * D - MIN)
+  assert.equal(due(facts(READY, { accessTokens: [], lastGrant: null })), 11 * D - H)
+  const announced = { endsAt: at(100 * D), lifetimeMs: ms(100 * D), presentations: 0, receivedAt: at(0) }
+  assert.equal(due(facts(READY, { accessTokens: [], refreshToken: announced })), 97 * D, 'a known end says it')
 })
 
 test('a refresh ahead waits for a back-off that ends later', () => {
@@ -130,17 +138,37 @@ test('a quiet connection is used before its refresh token dies of idleness', () 
   assert.equal(due(facts(READY, { accessTokens: [] }), termsOf(ms(4 * H))), 3 * H - MIN)
 })
 
-test('a refresh token is used a margin before its known end', () => {
-  const refreshToken = { endsAt: at(2 * H), lifetimeMs: ms(3 * H), presentations: 0, receivedAt: at(-H) }
-  assert.equal(due(facts(READY, { refreshToken })), 2 * H - 30 * S)
+const ENDING = { endsAt: at(2 * H), lifetimeMs: ms(3 * H), presentations: 0, receivedAt: at(-H) }
+
+test('an end that may move is an idle limit: a refresh goes a quarter of its life ahead, at most 3 days', () => {
+  assert.equal(due(facts(READY, { refreshToken: ENDING })), 75 * MIN)
+  const long = { ...ENDING, endsAt: at(29 * D), lifetimeMs: ms(30 * D) }
+  assert.equal(due(facts(READY, { refreshToken: long })), 26 * D)
 })
 
-test('a refresh token whose end did not move is not refreshed again and again', () => {
-  // The margin began 10 s ago, and it was used 5 s ago: the same end again is a cap that nothing can move.
-  const refreshToken = { endsAt: at(20 * S), lifetimeMs: ms(3 * H), presentations: 0, receivedAt: at(-2 * H) }
-  const lastGrant = { at: at(-5 * S), attempt: null, fence: 2 as Fence }
-  assert.equal(due(facts(READY, { refreshToken, lastGrant })), null)
-  assert.equal(due(facts(READY, { refreshToken: { ...refreshToken, endsAt: at(-S) }, lastGrant })), null)
+test('refreshed ahead with no other end said, it is refreshed once more in its last moment, and then no more', () => {
+  const granted = (offset: number) => ({ lastGrant: { at: at(offset), attempt: null, fence: 2 as Fence } })
+  const refreshToken = { ...ENDING, endsAt: at(30 * MIN) }
+  assert.equal(due(facts(READY, { refreshToken, ...granted(0) })), 30 * MIN - 30 * S)
+  const inMargin = { ...ENDING, endsAt: at(20 * S) }
+  assert.equal(due(facts(READY, { refreshToken: inMargin, ...granted(-5 * S) })), H, 'only to hear the last word')
+})
+
+test('once the sign-in is over, and its access tokens too, the provider has the last word, once', () => {
+  const over = { ...ENDING, endsAt: at(-S) }
+  const inMargin = { lastGrant: { at: at(-10 * S), attempt: null, fence: 1 as Fence } }
+  assert.equal(due(facts(READY, { refreshToken: over, accessTokens: [], ...inMargin })), -S)
+  assert.equal(due(facts(READY, { refreshToken: over, ...inMargin })), H)
+  const lastGrant = { at: at(0), attempt: null, fence: 2 as Fence }
+  assert.equal(due(facts(READY, { refreshToken: over, accessTokens: [], lastGrant })), null, 'it was granted since')
+})
+
+test('an end that no refresh moves is announced in time, and not run up against', () => {
+  const capped = (announceAt: UnixMs | null) => ({
+    lastGrant: { at: at(-MIN), attempt: null, fence: 2 as Fence, sessionEnd: { at: ENDING.endsAt, announceAt } },
+  })
+  assert.equal(due(facts(READY, { refreshToken: ENDING, ...capped(at(75 * MIN)) })), 75 * MIN)
+  assert.equal(due(facts(READY, { refreshToken: ENDING, ...capped(null) })), 2 * H, 'only to hear the last word')
 })
 
 test('without a refresh token nothing is ever due; client credentials need none', () => {

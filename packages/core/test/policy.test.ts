@@ -56,6 +56,7 @@ test('the numbers are those of the protocol', () => {
     lifetimeUnknownMs: 5 * MIN,
     endMarginMostMs: 30 * S,
     keepAliveLeadMostMs: 3 * D,
+    idleAssumedMs: 14 * D,
     usedLatelyLeastMs: 10 * MIN,
     usedLatelyMostMs: D,
     forcedRefreshApartMs: 10 * S,

@@ -1,5 +1,5 @@
 /** The queries about connections as Postgres takes them. What it shares with the other engine is in `connection-select.ts`. */
-import { HELD_BACK, URGENCIES } from '@tokenkeep/core'
+import { HELD_BACK, NUMBERS, URGENCIES } from '@tokenkeep/core'
 import { connectionQueries } from './connection-select.ts'
 import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
 import { CLIENT_COLUMNS } from './registry-codec.ts'
@@ -50,9 +50,13 @@ export function postgresQueries(schema: string) {
   }
 }
 
+/** What is in its last moment meanwhile is left out of no provider. */
+const HELD_BACK_TEXT = `AND (provider <> ALL ((SELECT out FROM moment)::text[])
+         OR refresh_token_ends_at <= (SELECT at FROM moment) + ${NUMBERS.endMarginMostMs})`
+
 function dueText(connection: string, whole: (source: string) => string): string {
   const ranges = Object.values(URGENCIES).map((urgency) => {
-    const without = HELD_BACK.includes(urgency) ? 'AND provider <> ALL ((SELECT out FROM moment)::text[])' : ''
+    const without = HELD_BACK.includes(urgency) ? HELD_BACK_TEXT : ''
     return `
       (SELECT uid, urgency, due_at FROM ${connection}
        WHERE urgency = ${urgency} AND due_at <= (SELECT at FROM moment) ${without}

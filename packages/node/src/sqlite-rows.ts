@@ -20,6 +20,7 @@ import {
   SELECT_BY_ID,
   SELECT_BY_UID,
   SELECT_DUE,
+  SELECT_DUE_ENDING,
   SELECT_HISTORY,
   SELECT_NEWER,
   SELECT_TOMBSTONE,
@@ -28,6 +29,7 @@ import {
   pagesOf,
 } from './sqlite-select.ts'
 import { connectionWriter } from './sqlite-write.ts'
+import { lastMoments } from './store-marks.ts'
 import type { Change, Found, Neighbours, Rows } from './store-rows.ts'
 
 export interface SqliteRowsOptions {
@@ -49,6 +51,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     tombstone: sql.prepare(SELECT_TOMBSTONE),
     twin: sql.prepare(SELECT_TWIN),
     due: sql.prepare(SELECT_DUE),
+    ending: sql.prepare(SELECT_DUE_ENDING),
     history: sql.prepare(SELECT_HISTORY),
     uids: sql.prepare(SELECT_UIDS),
   }
@@ -156,12 +159,18 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
       write(() => {
         const now = bootNow()
         const uids: string[] = []
+        const without = JSON.stringify(except)
+        const claim = (statement: StatementSync, ...values: SQLInputValue[]): void => {
+          const left = limit - uids.length
+          if (left > 0) uids.push(...statement.all(...values, left).map((record) => text(record, 'uid')))
+        }
+        const ending = (): void => {
+          for (const urgency of HELD_BACK) claim(select.ending, urgency, now.wall, without, lastMoments(now))
+        }
         // One short range of the index for each urgency: what is not due is never looked at.
         for (const urgency of Object.values(URGENCIES)) {
-          if (uids.length >= limit) break
-          const without = JSON.stringify(HELD_BACK.includes(urgency) ? except : [])
-          const due = select.due.all(urgency, now.wall, without, limit - uids.length)
-          uids.push(...due.map((record) => text(record, 'uid')))
+          if (urgency === HELD_BACK[0] && except.length > 0) ending()
+          claim(select.due, urgency, now.wall, HELD_BACK.includes(urgency) ? without : '[]')
         }
         return uids.flatMap((uid) => {
           const found = one(select.byUid, uid)

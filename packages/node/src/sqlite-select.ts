@@ -30,3 +30,8 @@ export const SELECT_DUE = `
   SELECT uid FROM connection
   WHERE urgency = ? AND due_at <= ? AND provider NOT IN (SELECT value FROM json_each(?))
   ORDER BY due_at LIMIT ?`
+/** What is in its last moment meanwhile, of the providers that are left out: refresh tokens that end before the fourth value. */
+export const SELECT_DUE_ENDING = `
+  SELECT uid FROM connection
+  WHERE urgency = ? AND due_at <= ? AND provider IN (SELECT value FROM json_each(?)) AND refresh_token_ends_at <= ?
+  ORDER BY due_at LIMIT ?`

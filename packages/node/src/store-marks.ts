@@ -1,5 +1,5 @@
 /** What a database keeps beside a row to find it again by time: when it lapses. Pure. */
-import type { ConnectionRow, UnixMs } from '@tokenkeep/core'
+import { later, NUMBERS, type ConnectionRow, type Moment, type UnixMs } from '@tokenkeep/core'
 
 /**
  * The moment from which a ready connection without refresh token reads as `needs_user`: no write happens then, so lists
@@ -16,3 +16,6 @@ export const statusAt = (row: ConnectionRow, now: UnixMs): ConnectionRow['state'
   const lapse = lapsesAt(row)
   return lapse !== null && lapse <= now ? 'needs_user' : row.state.status
 }
+
+/** Refresh tokens that end before this are in their last moment: no provider holds them back. */
+export const lastMoments = (now: Moment): UnixMs => later(now.wall, NUMBERS.endMarginMostMs)

@@ -18,7 +18,7 @@ import { connectionStore } from './connection-store.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
-import { statusAt } from './store-marks.ts'
+import { lastMoments, statusAt } from './store-marks.ts'
 import { HISTORY_MOST, type Change, type Found, type HistoryNote, type Rows } from './store-rows.ts'
 
 /** What a database would hold. Several stores can share one, as several processes share a database. */
@@ -214,7 +214,7 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
       const now = bootNow()
       const due = all()
         .filter((row) => row.dueAt !== null && row.dueAt <= now.wall)
-        .filter((row) => !HELD_BACK.includes(row.urgency) || !except.includes(row.provider))
+        .filter((row) => !HELD_BACK.includes(row.urgency) || !except.includes(row.provider) || isEnding(row, now))
         .sort(byUrgency)
         .slice(0, limit)
       return due.map((row) => apply(row.uid, decide(foundOf(row), now)))
@@ -233,6 +233,9 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
 }
 
 const fingerprintOf = (row: ConnectionRow): Fingerprint | null => row.refreshToken?.fingerprint ?? null
+
+const isEnding = ({ refreshToken }: ConnectionRow, now: Moment): boolean =>
+  refreshToken?.endsAt != null && refreshToken.endsAt <= lastMoments(now)
 
 /** The more urgent first, then what is due for longer. */
 const byUrgency = (a: ConnectionRow, b: ConnectionRow): number =>

@@ -181,6 +181,20 @@ export function readingContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('what was held back comes in the last moment of its refresh token', async () => {
+    const world = await createWorld(make)
+    await world.connect('a', { accessToken: null, endsAt: world.time.moment().wall + HOUR_MS })
+    const count = async (except: readonly string[]) =>
+      (await world.one.store.due({ limit: 9, except: except as ProviderId[] })).length
+    world.time.pass(HOUR_MS * 0.75 - 1)
+    assert.equal(await count([]), 0)
+    world.time.pass(HOUR_MS * 0.25 - 30_000)
+    assert.equal(await count(['strict']), 0, 'kept alive, and held back')
+    world.time.pass(1)
+    assert.equal(await count(['strict']), 1)
+    await world.end()
+  })
+
   test('nothing is due that waits for nothing', async () => {
     const world = await createWorld(make)
     await world.connect('unused')

@@ -43,18 +43,19 @@ export async function importConnection(context: Context, id: string, given: Impo
     output.answer(info, () => [
       ...connectionLines(info, context),
       '',
-      ...notKeptYet(info),
+      ...assumedIdle(info),
       `Next: tokenkeep token ${shellWord(info.id)}`,
     ])
   })
 }
 
-/** What nobody asks for and whose end nobody knows is not refreshed by itself: a person would not expect that. */
-const notKeptYet = ({ hasRefreshToken, nextActionAt }: ConnectionInfo): readonly string[] =>
-  hasRefreshToken && nextActionAt === null
+/** Where nobody knows when an unused refresh token ends, a limit is assumed: a person may know a shorter one. */
+const assumedIdle = ({ hasRefreshToken, refreshTokenExpiresAt, nextActionAt }: ConnectionInfo): readonly string[] =>
+  hasRefreshToken && refreshTokenExpiresAt === null && nextActionAt !== null
     ? [
-        'When its refresh token ends is not known, so it is kept alive from its first use on. To begin before that, say',
-        'when it ends (--refresh-expires-in), or how long the provider lets one lie idle (--refresh-token-idle).',
+        'When its refresh token ends is not known. If nobody uses the connection, it is refreshed by itself at',
+        `${new Date(nextActionAt).toISOString()}. If that is too late, say when it ends (--refresh-expires-in), or how`,
+        'long the provider lets one lie idle (--refresh-token-idle).',
         '',
       ]
     : []

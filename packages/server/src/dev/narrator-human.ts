@@ -155,6 +155,8 @@ function sentence(event: TokenkeepEvent): string {
       return 'signed out at the provider: the next presentation decides'
     case 'needs_user':
       return `needs its user: ${event.reason}`
+    case 'expiring':
+      return `its session ends at ${localClock(event.endsAt)}, whatever is refreshed before`
     case 'access_token_rejected':
       return event.current ? 'the API refused its access token' : 'the API refused an old access token'
     case 'answer_kept_for_history':

@@ -17,6 +17,7 @@ const LINES = {
   blocked: ['warn', 'blocked: the operator has to mend the client or the provider'],
   signed_out: ['info', 'its user signed out at the provider: nothing is handed out until a presentation decides'],
   needs_user: ['warn', 'only its user can revive it'],
+  expiring: ['warn', 'its session ends soon: its user has to sign in again before'],
   access_token_rejected: ['info', 'an API refused its access token'],
   answer_kept_for_history: ['info', 'an answer came too late to matter'],
   answer_kept_as_sibling: ['info', 'an answer lost to a later one, and is kept as a last resort'],

@@ -66,6 +66,11 @@ function talliesIn(registry: Registry) {
     slow: tally('slow_refreshes', ['provider'], 'Presentations that were not answered in time, and are listened to.'),
     inDoubt: tally('in_doubt', ['provider', 'because'], 'Refresh tokens perhaps presented, without an answer.'),
     needsUser: tally('needs_user', ['provider', 'reason'], 'Connections that only their user can revive.'),
+    expiring: tally(
+      'expiring',
+      ['provider'],
+      'Connections whose user has to sign in again before a date, told once each.',
+    ),
     rejected: tally('access_tokens_rejected', ['provider'], 'Access tokens that an API refused, as callers report it.'),
     replayed: tally('answers_replayed', ['provider'], 'Answers that a dead process left, found and kept.'),
     circuits: tally('circuits_opened', ['provider'], 'Times that a provider did not answer for several connections.'),
@@ -112,6 +117,8 @@ function count(
       return
     case 'slow':
       return tallies.slow.add(provider)
+    case 'expiring':
+      return tallies.expiring.add(provider)
     case 'access_token_rejected':
       return tallies.rejected.add(provider)
     case 'replayed':
