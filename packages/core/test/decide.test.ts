@@ -69,6 +69,7 @@ const view = (given: Given): View => {
       grantType,
       scope: 'narrow wide',
       state: given.state ?? READY,
+      presentNow: null,
       signedOutAt: given.signedOut === true ? NOW : null,
       usedAt: null,
       lastGrant: given.lastGrant === undefined ? null : { at: at(given.lastGrant), attempt: null, fence: 1 as Fence },
