@@ -105,9 +105,9 @@ export function adopted(row: ConnectionRow, terms: Terms, owner: OwnerId, now: M
   if (row.state.status === 'blocked') {
     const { from } = row.state
     if (from.status === 'in_doubt' && from.adopted === true) return row
-    return written({ ...row, state: { ...row.state, from: doubt } }, terms, owner, now)
+    return written({ ...row, presentNow: null, state: { ...row.state, from: doubt } }, terms, owner, now)
   }
   // A good answer that was held is the newest that this database knows.
   const newest = row.state.status === 'presenting' && row.successor !== null ? promoted(row, terms, now) : row
-  return written({ ...newest, state: doubt }, terms, owner, now)
+  return written({ ...newest, presentNow: null, state: doubt }, terms, owner, now)
 }

@@ -241,9 +241,13 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       case 'on_hold':
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
         throw onHold(id)
-      case 'unreadable':
+      case 'unreadable': {
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        // A key that this process has not: what it handed out before may well live.
+        const remembered = cache.living(cacheKey(id, variant.key), clock.now())
+        if (flown.because === 'no_key' && remembered !== undefined) return remembered
         throw unreadable(flown.because, id)
+      }
       case 'no_room':
       case 'store_unavailable':
         if (meanwhile !== null) return handOut(meanwhile, view.row.scope)

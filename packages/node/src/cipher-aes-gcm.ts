@@ -18,12 +18,31 @@ const TAG_BYTES = 16
 /** How much longer a ciphertext is than its secret. */
 export const SEALING_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 
+export interface AesGcmCipher extends Cipher {
+  /** The id of the master key that sealed it. */
+  keyOf(sealed: Sealed): string
+  /** The id of the one that seals now. */
+  currentKey(): string
+}
+
 /**
  * @param installation the id of this installation: ciphertexts of another one do not open, fingerprints do not match
  * @param keys seals with the current master key, opens with all of them
  */
-export function createAesGcmCipher({ installation, keys }: { installation: string; keys: Keyring }): Cipher {
+export function createAesGcmCipher({ installation, keys }: { installation: string; keys: Keyring }): AesGcmCipher {
   const masters = new Map(keys.keys.map((master) => [master.id, master]))
+  let current = keys.current
+  let again = keys.again
+  // A key that was added while this process runs is found without a restart; one that was removed opens as long as it runs.
+  const renew = (): void => {
+    const found = again?.() ?? null
+    if (found === null) return
+    again = found.again
+    // The keys of another installation: whoever put them there finds out at the next start.
+    if (!found.fingerprintKey.equals(keys.fingerprintKey)) return
+    for (const master of found.keys) masters.set(master.id, master)
+    current = found.current
+  }
   const fingerprintKey = expandToKey(keys.fingerprintKey, joinUnambiguously('tokenkeep 1 fingerprints', installation))
   const nonces = createNonces()
   const ownKey = createOwnKeys(installation)
@@ -32,19 +51,26 @@ export function createAesGcmCipher({ installation, keys }: { installation: strin
       seal(secret, {
         installation,
         place,
-        key: ownKey(keys.current, place),
-        master: keys.current,
+        key: ownKey(current, place),
+        master: current,
         nonce: nonces.next(),
       }),
     fingerprint: (secret) =>
       createHmac('sha256', fingerprintKey).update(secret.reveal()).digest('base64url') as Fingerprint,
   }
   return {
-    sealer: () => Promise.resolve(sealer),
+    sealer: () => {
+      renew()
+      return Promise.resolve(sealer)
+    },
+    keyOf: (sealed) => Buffer.from(sealed.subarray(1, HEADER_BYTES)).toString('hex'),
+    currentKey: () => current.id,
     open: (kind, sealed, place) => {
       // Whoever writes the table can put a number or a text there, whatever the type says.
       if (!(sealed instanceof Uint8Array) || sealed.length < SEALING_BYTES || sealed[0] !== VERSION) return 'tampered'
-      const master = masters.get(Buffer.from(sealed.subarray(1, HEADER_BYTES)).toString('hex'))
+      const id = Buffer.from(sealed.subarray(1, HEADER_BYTES)).toString('hex')
+      if (!masters.has(id)) renew()
+      const master = masters.get(id)
       if (master === undefined) return 'no_key'
       const text = open(sealed, { installation, place, key: ownKey(master, place) })
       return text === null ? 'tampered' : new Secret(kind, text)

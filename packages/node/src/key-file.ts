@@ -8,7 +8,7 @@
  *     current <name>                        the key that seals
  *     fingerprint <32 bytes, base64url>     made from the first key; stays when keys are rotated
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import process from 'node:process'
 import { createSecretKey } from 'node:crypto'
@@ -37,7 +37,7 @@ const NAME = /^[A-Za-z0-9._-]{1,64}$/
  */
 export async function openKeyFile({ path, notBelow }: KeyFileOptions): Promise<Keyring> {
   refuseBelow(path, notBelow)
-  return parseKeys(readKeptSecret(path), path)
+  return readKeys(path)
 }
 
 /**
@@ -58,21 +58,48 @@ export async function createKeyFile({ path, notBelow }: KeyFileOptions): Promise
         `XDG_CONFIG_HOME, or give the master key in the variable TOKENKEEP_KEY.`,
     )
   }
-  return parseKeys(readKeptSecret(path), path)
+  return readKeys(path)
+}
+
+/** Reads it, and lets the keyring read it again when it is another file, or the same with another content. */
+function readKeys(path: string): Keyring {
+  const seen = stampOf(path)
+  const again = (): Keyring | null => {
+    try {
+      return stampOf(path) === seen ? null : readKeys(path)
+    } catch {
+      // Gone, or being edited by hand: what was read stays, and the next start says what is wrong.
+      return null
+    }
+  }
+  return { ...parseKeys(readKeptSecret(path), path), again }
+}
+
+function stampOf(path: string): string | null {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return found === undefined ? null : `${found.ino} ${found.mtimeNs} ${found.size}`
 }
 
 function newKeyText(): string {
   const first = newMasterKey('first')
-  return [
+  return keyText({ current: first, keys: [first], fingerprintKey: fingerprintKeyOf(first) })
+}
+
+/** The content of a key file. Secret. */
+export const keyText = ({
+  keys,
+  current,
+  fingerprintKey,
+}: Pick<Keyring, 'keys' | 'current' | 'fingerprintKey'>): string =>
+  [
     '# The master keys of Tokenkeep. Without this file the stored tokens cannot be opened.',
     '# Keep a copy of it, and not together with the data.',
     'tokenkeep-keys 1',
-    `key ${first.name} ${first.key.export().toString('base64url')}`,
-    `current ${first.name}`,
-    `fingerprint ${fingerprintKeyOf(first).export().toString('base64url')}`,
+    ...keys.map(({ name, key }) => `key ${name} ${key.export().toString('base64url')}`),
+    `current ${current.name}`,
+    `fingerprint ${fingerprintKey.export().toString('base64url')}`,
     '',
   ].join('\n')
-}
 
 /** At once, on this thread: it is a small file, read once at a start, and the thread pool would take longer. */
 function readKeptSecret(path: string): string {
@@ -154,7 +181,7 @@ function parseKeys(text: string, path: string): Keyring {
   if (fingerprint === undefined) throw wrong(null, 'the line "fingerprint" is missing')
   const fingerprintKey = createSecretKey(fingerprint)
   fingerprint.fill(0)
-  return { source: `the key file ${path}`, current: sealing, keys, fingerprintKey }
+  return { source: `the key file ${path}`, file: path, current: sealing, keys, fingerprintKey }
 }
 
 function bytesOf(encoded: string, refuse: (what: string) => TokenError): Buffer {

@@ -19,11 +19,15 @@ export interface MasterKey {
 export interface Keyring {
   /** Where it was read from, for messages: `key file ...` or `the variable TOKENKEEP_KEY`. */
   readonly source: string
+  /** Of a key file; absent where the keys stand in a variable. */
+  readonly file?: string
   /** Seals. */
   readonly current: MasterKey
   /** All that can open, the current one among them. */
   readonly keys: readonly MasterKey[]
   readonly fingerprintKey: KeyObject
+  /** What its source has by now, where that can change: null: the same, or nothing that can be read. */
+  readonly again?: () => Keyring | null
 }
 
 export const KEY_BYTES = 32

@@ -53,6 +53,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
       open: createPostgresStore({ ...parts, cipher, database, notices }),
       callers: postgresCallers(database),
       cipher,
+      keys,
       state,
       life: database,
       markers: markersOf(installation),

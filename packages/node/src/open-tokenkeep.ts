@@ -34,6 +34,7 @@ import { createFetchFor } from './fetch-for.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
+import { masterKeys, type MasterKeys } from './master-keys.ts'
 import { nameOf } from './input-members.ts'
 import { keepLife, type Life } from './life.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
@@ -44,6 +45,7 @@ import { knownPresets } from './known-presets.ts'
 import { readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
+import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
@@ -85,6 +87,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     open,
     callers,
     cipher,
+    keys,
     state,
     boot,
     life: lived,
@@ -115,7 +118,10 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       endpoint: tokenEndpointOnDemand({ clock }),
       events: sinkTo(options.onEvent),
     }
-    return await assemble(ports, { owner, numbers, options, background, glance, opened, life, callers })
+    const { installation } = lived
+    const forKeys = masterKeys({ installation, keys, cipher, secrets: open.secrets, state, liveness })
+    const assembly = { owner, numbers, options, background, glance, opened, life, callers, masterKeys: forKeys }
+    return await assemble(ports, assembly)
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -168,6 +174,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
     callers: sqliteCallers(database),
     cipher,
+    keys,
     state,
     life: database,
     markers,
@@ -213,6 +220,7 @@ interface Assembly {
   readonly glance: Clocks['glance'] | undefined
   readonly callers: CallerRows
   readonly life: Life
+  readonly masterKeys: MasterKeys
   /** Closed in the reverse order. */
   readonly opened: readonly { close(): void | Promise<void> }[]
 }
@@ -280,6 +288,11 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     introspect,
     incarnation: () => store.incarnation(),
     adopt: () => life.adopt(),
+    masterKeys: assembly.masterKeys,
+    backUp: async (file) => {
+      if (options.path === undefined) throw new TokenError('invalid_input', 'the data are in Postgres: use pg_dump')
+      await backUpSqlite({ path: resolve(options.path), to: file, now: clock.now().wall })
+    },
     fetchFor: (id) => {
       return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },

@@ -1,6 +1,8 @@
 /** A database that was opened, whatever engine keeps it, with what belongs to it. */
-import type { Cipher, Clock, Incarnation, Moment } from '@tokenkeep/core'
+import type { Clock, Incarnation, Moment } from '@tokenkeep/core'
 import type { CallerRows } from './callers.ts'
+import type { AesGcmCipher } from './cipher-aes-gcm.ts'
+import type { Keyring } from './keyring.ts'
 import type { Markers } from './markers.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
 
@@ -16,7 +18,8 @@ export interface OpenedDatabase {
   /** The store and what comes with it; closing it closes the database. */
   readonly open: OpenStore
   readonly callers: CallerRows
-  readonly cipher: Cipher
+  readonly cipher: AesGcmCipher
+  readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */
   readonly state: string
   /** The database's life, as it was opened. */

@@ -61,7 +61,7 @@ export function registry(rows: RegistryRows, { cipher, random }: Pick<StoreParts
       if (stored === null) return null
       const { client, secret } = stored
       if (secret === null) return { ...client, clientSecret: null }
-      const opened = cipher.open('client_secret', secret.sealed, placeOf(id, secret.serial))
+      const opened = cipher.open('client_secret', secret.sealed, placeOfClientSecret(id, secret.serial))
       return typeof opened === 'string' ? opened : { ...client, clientSecret: opened }
     },
 
@@ -94,14 +94,15 @@ export function registry(rows: RegistryRows, { cipher, random }: Pick<StoreParts
     const sealer = await cipher.sealer()
     const serial = random.uuid() as Serial
     return {
-      sealed: sealer.seal(clientSecret, placeOf(id, serial)),
+      sealed: sealer.seal(clientSecret, placeOfClientSecret(id, serial)),
       serial,
       fingerprint: sealer.fingerprint(clientSecret),
     }
   }
 }
 
-const placeOf = (id: ClientId, serial: Serial) => ({ owner: `client:${id}`, purpose: 'client-secret', serial }) as const
+export const placeOfClientSecret = (id: ClientId, serial: Serial) =>
+  ({ owner: `client:${id}`, purpose: 'client-secret', serial }) as const
 
 function sameSettings<Settings extends object>(found: Settings & { revision: Revision }, given: Settings): boolean {
   const { revision: _, ...settings } = found

@@ -6,9 +6,10 @@
  * all of them empty.
  */
 import { fdatasyncSync, writeSync } from 'node:fs'
-import { open, rm, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
 import { TokenError } from '@tokenkeep/core'
-import type { Kept, NoRoom, OwnerId, ProofOfDeath, Room, Spill, Spilled } from '@tokenkeep/core'
+import type { Kept, NoRoom, OwnerId, ProofOfDeath, Room, Sealed, Spill, Spilled } from '@tokenkeep/core'
 import { makeFolder, syncFolder } from './durable-file.ts'
 import { decodeSlot, encodeSlot, SLOT_BYTES, SLOT_HEADER_BYTES } from './slot.ts'
 import { ownersFolder, slotsFile, spillFolder } from './state-folder.ts'
@@ -178,6 +179,17 @@ async function erase({ path, slot, length }: Lying): Promise<void> {
     // The whole file is gone, and the answer with it.
     if (systemErrorCode(error) === 'ENOENT') return
     throw new TokenError('store_unavailable', `cannot write to the spill file ${path}: ${inWords(error)}`)
+  }
+}
+
+/** Every ciphertext that lies in a slot of any owner, the living ones too. */
+export async function* sealedInSlots(folder: string): AsyncGenerator<Sealed> {
+  const names = await readdir(spillFolder(folder)).catch(() => [])
+  for (const name of names.filter((each) => each.endsWith('.slots'))) {
+    for await (const { kept } of readSlots(join(spillFolder(folder), name))) {
+      const { refreshToken, accessToken } = kept.granted
+      for (const token of [refreshToken, accessToken]) if (token !== null) yield token.sealed
+    }
   }
 }
 

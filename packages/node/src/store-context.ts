@@ -20,6 +20,7 @@ import {
   type View,
   type Writing,
 } from '@tokenkeep/core'
+import type { StoredSecrets } from './reseal.ts'
 import type { Found, IncarnationRows } from './store-rows.ts'
 
 /** What a store is made from, whatever its database. */
@@ -42,6 +43,8 @@ export interface OpenStore {
   readonly notices: Notices
   /** Which life of the database this is: for whoever keeps it. */
   readonly incarnation: IncarnationRows
+  /** Everything sealed in it: for a change of the master key. */
+  readonly secrets: StoredSecrets
   /** Writes committed so far through this store. */
   committed(): number
   /** Writes what is queued; every later verb fails with `closed`. */

@@ -17,6 +17,7 @@ import {
 import { connectionStore } from './connection-store.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
+import { storedSecrets } from './reseal.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
 import { lastMoments, statusAt } from './store-marks.ts'
 import { HISTORY_MOST, type Change, type Found, type HistoryNote, type Rows } from './store-rows.ts'
@@ -61,11 +62,13 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
     for (const each of memory.boards) if (each !== board) each.post(uid)
   }
   const rows = memoryRows({ memory, bootNow, open, wrote })
+  const registryRows = memoryRegistry(memory, open)
   return {
     store: connectionStore(rows, context),
-    registry: registry(memoryRegistry(memory, open), parts),
+    registry: registry(registryRows, parts),
     notices: board.notices,
     incarnation: rows.incarnation,
+    secrets: storedSecrets(rows, registryRows, async () => undefined),
     committed: () => 0,
     close: async () => {
       closed = true

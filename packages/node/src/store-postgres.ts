@@ -5,7 +5,9 @@ import type { PostgresDatabase } from './postgres-database.ts'
 import type { PostgresNotices } from './postgres-notices.ts'
 import { postgresRegistry, postgresTerms } from './postgres-registry.ts'
 import { postgresRows } from './postgres-rows.ts'
+import { statement, tableIn } from './postgres-statement.ts'
 import { registry } from './registry.ts'
+import { storedSecrets } from './reseal.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
 
 export interface PostgresStoreOptions extends StoreParts {
@@ -34,14 +36,20 @@ export function createPostgresStore({ database, notices, storeNow, ...parts }: P
     },
     storeNow,
   })
+  const registryRows = postgresRegistry(database)
+  const noteKey = async (id: string): Promise<void> => {
+    const installation = tableIn(database.schema)('installation')
+    await database.write(statement(`UPDATE ${installation} SET sealed_with = ?`), [id])
+  }
   return {
     store: connectionStore(
       rows,
       storeContext(parts, () => database.session),
     ),
-    registry: registry(postgresRegistry(database), parts),
+    registry: registry(registryRows, parts),
     notices: notices.notices,
     incarnation: rows.incarnation,
+    secrets: storedSecrets(rows, registryRows, noteKey),
     committed: () => commits,
     close: async () => {
       await notices.close()

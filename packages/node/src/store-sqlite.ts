@@ -3,6 +3,7 @@ import type { Clock, Moment } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
 import { registry } from './registry.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { storedSecrets } from './reseal.ts'
 import { sqliteNotices } from './sqlite-notices.ts'
 import { sqliteRegistry, sqliteTerms } from './sqlite-registry.ts'
 import { sqliteRows } from './sqlite-rows.ts'
@@ -26,14 +27,19 @@ export interface SqliteStoreOptions extends StoreParts {
 export function createSqliteStore({ database, bootNow, background, ...parts }: SqliteStoreOptions): OpenStore {
   const terms = sqliteTerms(database.sql)
   const rows = sqliteRows({ database, terms, bootNow })
+  const registryRows = sqliteRegistry(database, terms)
+  const { sql, write } = database
+  const noteKey = async (id: string): Promise<void> =>
+    write(() => void sql.prepare('UPDATE installation SET sealed_with = ?').run(id))
   return {
     store: connectionStore(
       rows,
       storeContext(parts, () => database.session),
     ),
-    registry: registry(sqliteRegistry(database, terms), parts),
+    registry: registry(registryRows, parts),
     notices: sqliteNotices({ sql: database.sql, background }),
     incarnation: rows.incarnation,
+    secrets: storedSecrets(rows, registryRows, noteKey),
     committed: database.committed,
     close: () => database.close(),
   }

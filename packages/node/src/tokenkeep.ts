@@ -14,6 +14,7 @@ import type {
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
 import type { Adopted } from './life.ts'
+import type { MasterKeys } from './master-keys.ts'
 import type { ProviderInput } from './provider-input.ts'
 
 export interface OpenOptions {
@@ -86,6 +87,8 @@ export interface Tokenkeep extends AsyncDisposable {
   rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
   /** Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced. */
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
+  /** The keys that seal what is stored. */
+  readonly masterKeys: MasterKeys
   /** Which life of which database this is; `hold` says since when and why nothing is presented. */
   incarnation(): Promise<Incarnation>
   /**
@@ -93,6 +96,13 @@ export interface Tokenkeep extends AsyncDisposable {
    * is in doubt afterwards: presented once, when its access token has ended.
    */
   adopt(): Promise<Adopted>
+  /**
+   * Writes a backup of the database, as it is at one instant, into a file that is not there yet. Wherever that is put, it
+   * starts on hold. Blocks this process for as long as it takes.
+   *
+   * @throws TokenError `invalid_input`: the file is there, or the data are in Postgres, which has `pg_dump`
+   */
+  backUp(file: string): Promise<void>
   /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
   fetchFor(id: string): typeof fetch
   /**

@@ -1,10 +1,11 @@
 import { statSync } from 'node:fs'
 import { TokenError } from '@tokenkeep/core'
+import type { Tokenkeep } from '@tokenkeep/node'
 import type { Keeper } from '../remote/keeper.ts'
 import type { Output } from './output.ts'
 import { watchLastTry } from './last-try.ts'
 import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
-import { findServer, type ServerOptions, type ServerPlace } from './server-place.ts'
+import { findServer, refuseServer, type ServerOptions, type ServerPlace } from './server-place.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** What every command is given. */
@@ -33,6 +34,16 @@ export async function withTokenkeep<Result>(
   return server === null ? onThisMachine(context, when, act) : atServer(context, server, act)
 }
 
+/** The same for what only the machine of the data can do: a server is not asked. */
+export async function withDataHere<Result>(
+  context: Context,
+  command: Parameters<typeof refuseServer>[1],
+  act: (keep: Tokenkeep) => Promise<Result>,
+): Promise<Result> {
+  refuseServer(context.options, command)
+  return onThisMachine(context, { missing: 'refuse' }, act)
+}
+
 /**
  * Opens the data folder for one command, without work in the background, and closes it afterwards.
  *
@@ -42,7 +53,7 @@ export async function withTokenkeep<Result>(
 async function onThisMachine<Result>(
   { around, output, options }: Context,
   { missing }: { readonly missing: 'make' | 'refuse' },
-  act: Act<Result>,
+  act: (keep: Tokenkeep) => Promise<Result>,
 ): Promise<Result> {
   const { defaultFolders, openTokenkeep } = await import('@tokenkeep/node')
   const place = findPlace(options, around, () => defaultFolders().data)

@@ -60,6 +60,11 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
   addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
   addServe(program, context, settle)
   addKeys(program.command('key').description('the API keys by which programs use a server'), context)
+  addMasterKeys(program.command('master-key').description('the keys that seal what is stored; no API keys'), context)
+  program
+    .command('backup <file>')
+    .description('copy the database, as it is now, into a file that starts on hold')
+    .action(async (file: string) => (await import('./backup.ts')).backup(context(), file))
   program
     .command('adopt')
     .description('say that the original of a copied or restored database is off for good')
@@ -301,6 +306,28 @@ function addKeys(key: Command, context: MakeContext): void {
     .description("whose token its client_credentials get; without a connection: nobody's any more")
     .action(async (id: string, provider: string, connection: string | undefined) =>
       (await import('./key.ts')).setKeySource(context(), id, { provider, connection }),
+    )
+}
+
+function addMasterKeys(masterKey: Command, context: MakeContext): void {
+  masterKey
+    .command('list')
+    .description('list the master keys, and how much each has sealed')
+    .action(async () => (await import('./master-key.ts')).listMasterKeys(context()))
+  masterKey
+    .command('rotate')
+    .description('add a new master key, and seal everything anew with it')
+    .action(async () => (await import('./master-key.ts')).rotateMasterKey(context()))
+  masterKey
+    .command('reseal')
+    .description('seal anew what another key than the current one has sealed')
+    .action(async () => (await import('./master-key.ts')).resealWithMasterKey(context()))
+  masterKey
+    .command('remove <name>')
+    .description('take a master key out that nothing needs any more')
+    .option('--others-checked', 'other databases with the same key file need it no more, either')
+    .action(async (name: string, given: { readonly othersChecked?: boolean }) =>
+      (await import('./master-key.ts')).removeMasterKey(context(), name, given),
     )
 }
 

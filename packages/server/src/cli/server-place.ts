@@ -48,8 +48,11 @@ export function findServer(
   return { ...named, apiKey: apiKeySource(options, environment) }
 }
 
-/** @throws TokenError `invalid_input`: `dev` and `serve` work on a data folder, whatever the environment says */
-export function refuseServer({ url, apiKeyFile }: ServerOptions, command: 'dev' | 'serve'): void {
+/** @throws TokenError `invalid_input`: these commands work on a data folder, whatever the environment says */
+export function refuseServer(
+  { url, apiKeyFile }: ServerOptions,
+  command: 'dev' | 'serve' | 'master-key' | 'backup',
+): void {
   const given = url !== undefined ? '--url' : apiKeyFile !== undefined ? '--api-key-file' : null
   if (given !== null) throw wrong(`\`tokenkeep ${command}\` works on a data folder of this machine: leave ${given} out`)
 }

@@ -1,0 +1,93 @@
+/**
+ * Changes a key file: adds a key that seals from then on, or takes one out that nothing names any more. Never two at once,
+ * and never losing a key: whoever changes it has the file's lock, reads it, and puts a whole new file in its place.
+ */
+import { existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
+import { TokenError } from '@tokenkeep/core'
+import { createOnce, replaceFile } from './durable-file.ts'
+import { keyText, openKeyFile } from './key-file.ts'
+import { newMasterKey, type Keyring, type MasterKey } from './keyring.ts'
+import { inWords } from './system-error.ts'
+
+/**
+ * Adds a new key and makes it the one that seals. The old ones stay and open.
+ *
+ * @throws TokenError `key_missing`, `key_wrong`; `folder_unusable` where the file cannot be written
+ */
+export const addKey = (path: string): Promise<MasterKey> =>
+  changing(path, (ring) => {
+    const added = newMasterKey(freeName(ring))
+    return { ring: { ...ring, current: added, keys: [added, ...ring.keys] }, result: added }
+  })
+
+/**
+ * Takes a key out.
+ *
+ * @throws TokenError `invalid_input` where it seals, or is not there
+ */
+export const removeKey = (path: string, name: string): Promise<MasterKey> =>
+  changing(path, (ring) => {
+    const removed = ring.keys.find((key) => key.name === name)
+    if (removed === undefined) {
+      throw new TokenError(
+        'invalid_input',
+        `the key file ${path} has no key of that name: \`tokenkeep master-key list\``,
+      )
+    }
+    if (removed.id === ring.current.id) {
+      throw new TokenError('invalid_input', `the key "${name}" seals: add another one first, with master-key rotate`)
+    }
+    return { ring: { ...ring, keys: ring.keys.filter((key) => key !== removed) }, result: removed }
+  })
+
+function freeName({ keys }: Keyring): string {
+  for (let count = keys.length + 1; ; count += 1) {
+    const name = `key-${count}`
+    if (!keys.some((key) => key.name === name)) return name
+  }
+}
+
+async function changing<Result>(
+  path: string,
+  change: (ring: Keyring) => { readonly ring: Keyring; readonly result: Result },
+): Promise<Result> {
+  const lock = await locked(path)
+  try {
+    const { ring, result } = change(await openKeyFile({ path, notBelow: null }))
+    await replaceFile(path, keyText(ring)).catch((error: unknown) => {
+      throw unwritable(path, error)
+    })
+    return result
+  } finally {
+    lock.close()
+  }
+}
+
+const TRIES = 200
+const PAUSE_MS = 50
+
+/** The kernel frees it when this process ends. The file is empty and stays: a name that comes and goes would be two locks. */
+async function locked(path: string): Promise<DatabaseSync> {
+  const file = `${path}.lock`
+  try {
+    if (!existsSync(file)) await createOnce(file, '')
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const lock = new DatabaseSync(file, { timeout: 0 })
+    try {
+      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+      return lock
+    } catch {
+      lock.close()
+    }
+    await pause(PAUSE_MS)
+  }
+  throw new TokenError('in_use', `another command is changing the key file ${path}: wait for its end`)
+}
+
+const unwritable = (path: string, error: unknown): TokenError =>
+  new TokenError('folder_unusable', `cannot write the key file ${path}: ${inWords(error)}. Make its folder writable.`)

@@ -1,0 +1,183 @@
+/** The master key changes while processes run: nothing is lost, and nothing but ciphertexts changes. */
+import assert from 'node:assert/strict'
+import { cp, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import { TokenError } from '@tokenkeep/core'
+import { addKey } from '../src/key-change.ts'
+import { openKeyFile } from '../src/key-file.ts'
+import { openWorld, type World } from './world.ts'
+
+const tried = (act: Promise<unknown>): Promise<string> =>
+  act.then(
+    () => 'done',
+    (error: unknown) => (error instanceof TokenError ? error.code : String(error)),
+  )
+const keyFile = (world: World): string => join(world.folder, 'config', 'test.key')
+const namesIn = async (path: string): Promise<readonly string[]> =>
+  (await openKeyFile({ path, notBelow: null })).keys.map(({ name }) => name)
+const STRICT = { realm: { rotation: { kind: 'strict' } }, provider: { reuse: { kind: 'strict' } } } as const
+
+function dump(path: string): Record<string, unknown>[] {
+  const sql = new DatabaseSync(path, { readOnly: true })
+  const rows = ['connection', 'access_token', 'client'].flatMap((table) => sql.prepare(`SELECT * FROM ${table}`).all())
+  sql.close()
+  return rows.map((row) => ({ ...row }))
+}
+
+test('a new master key seals everything anew, and nothing but ciphertexts and revisions changes', async () => {
+  await using world = await openWorld(STRICT)
+  for (const id of ['a', 'b', 'c']) await world.connect(id)
+  const before = dump(world.path)
+  const { name, resealed } = await world.keep.masterKeys.rotate()
+  assert.deepEqual([name, resealed], ['key-2', 4], 'three connections and a client')
+  const [now, first] = await world.keep.masterKeys.list()
+  assert.deepEqual([now?.name, now?.current, now?.sealed], ['key-2', true, 7])
+  assert.deepEqual([first?.name, first?.current, first?.sealed], ['first', false, 0])
+  const after = dump(world.path)
+  const ciphertexts = ['refresh_token', 'sealed', 'secret']
+  for (const [index, row] of after.entries()) {
+    const changed = Object.keys(row).filter((column) => String(row[column]) !== String(before[index]?.[column]))
+    const wanted = Object.keys(row).filter((column) => ciphertexts.includes(column))
+    const isConnection = 'generation' in row
+    assert.deepEqual(changed.sort(), [...wanted, ...(isConnection ? ['revision'] : [])].sort())
+  }
+  assert.equal(await tried(world.keep.token('a')), 'done')
+})
+
+test('a process that runs finds the new key without a restart, opens with it, and seals with it', async () => {
+  await using world = await openWorld(STRICT)
+  await world.connect('a', { accessTokenSeconds: 60 })
+  const other = await world.reopen()
+  await other.token('a')
+  await world.keep.masterKeys.rotate()
+  world.clocks.forward(61_000)
+  assert.equal(await tried(other.token('a')), 'done')
+  const [now, first] = await other.masterKeys.list()
+  assert.deepEqual([now?.sealed, first?.sealed], [3, 0])
+})
+
+test('while everything is refreshed and sealed anew at once, nothing is lost and nothing presented twice', async () => {
+  await using world = await openWorld({ ...STRICT, realm: { ...STRICT.realm, accessTokenSeconds: 300 } })
+  const ids = Array.from({ length: 12 }, (_, index) => `c${index}`)
+  for (const id of ids) await world.connect(id)
+  const other = await world.reopen()
+  let rotating = true
+  const refreshing = ids.map(async (id, index) => {
+    for (let call = 0; rotating; call += 1) {
+      const keep = index % 2 === 0 ? world.keep : other
+      await keep.token(id, { resource: `https://api.example/${call}` })
+    }
+  })
+  for (let time = 0; time < 3; time += 1) await world.keep.masterKeys.rotate()
+  await other.masterKeys.reseal()
+  rotating = false
+  await Promise.all(refreshing)
+  await world.keep.masterKeys.reseal()
+  const [now, ...old] = await world.keep.masterKeys.list()
+  assert.deepEqual([now?.name, old.map(({ sealed }) => sealed)], ['key-4', [0, 0, 0]])
+  for (const id of ids) await other.token(id, { resource: 'https://api.example/after' })
+  for (const session of await world.server.control.sessions('external')) {
+    assert.deepEqual([session.secondPresentations, session.killed], [0, false])
+  }
+})
+
+test('a connection that is deleted while everything is sealed anew stays deleted', async () => {
+  await using world = await openWorld()
+  for (const id of ['a', 'b']) await world.connect(id)
+  await Promise.all([world.keep.masterKeys.rotate(), world.keep.connections.delete('a')])
+  assert.equal(await tried(world.keep.token('a')), 'unknown_connection')
+  assert.equal(await tried(world.keep.token('b')), 'done')
+})
+
+test('a process without the key hands out what it remembers, and presents nothing', async () => {
+  await using world = await openWorld({ ...STRICT, realm: { ...STRICT.realm, accessTokenSeconds: 600 } })
+  const { sessionId } = await world.connect('a')
+  const old = join(world.folder, 'config', 'old.key')
+  await cp(keyFile(world), old)
+  const behind = await world.reopen({ keyFile: old })
+  const { accessToken } = await behind.token('a')
+  await world.keep.masterKeys.rotate()
+  // In its refresh-ahead window it is no longer fresh from memory, and what is stored does not open here.
+  world.clocks.forward(580_000)
+  assert.equal((await behind.token('a', { minTtlMs: 250_000 })).accessToken, accessToken)
+  world.clocks.forward(60_000)
+  assert.equal(await tried(behind.token('a')), 'unreadable')
+  assert.equal((await world.server.control.counters('external', sessionId)).presentations, 0)
+  await cp(keyFile(world), old)
+  assert.equal(await tried(behind.token('a')), 'done', 'as soon as its key file has the key')
+})
+
+test('the database is refused without the key that seals now', async () => {
+  await using world = await openWorld()
+  const old = join(world.folder, 'config', 'old.key')
+  await cp(keyFile(world), old)
+  await world.keep.masterKeys.rotate()
+  assert.equal(await tried(world.reopen({ keyFile: old })), 'key_wrong')
+})
+
+test('a key is taken out only when nothing names it', async () => {
+  await using world = await openWorld()
+  await world.connect('a')
+  const { masterKeys } = world.keep
+  assert.equal(await tried(masterKeys.remove('first')), 'invalid_input', 'it seals')
+  assert.equal(await tried(masterKeys.remove('nobody')), 'invalid_input')
+  await addKey(keyFile(world))
+  assert.equal(await tried(masterKeys.remove('first')), 'in_use', 'secrets are sealed with it')
+  await masterKeys.reseal()
+  const other = await world.reopen()
+  assert.equal(await tried(masterKeys.remove('first')), 'in_use', 'another process may have answers in its memory')
+  await other.close()
+  await writeFile(join(world.folder, 'config', '00000000-0000-4000-8000-000000000000.marker'), 'database "/else.db"\n')
+  await assert.rejects(() => masterKeys.remove('first'), /else\.db/)
+  await masterKeys.remove('first', { othersChecked: true })
+  assert.deepEqual(await namesIn(keyFile(world)), ['key-2'])
+  await world.keep.close()
+  const again = await world.reopen()
+  assert.equal(await tried(again.token('a')), 'done')
+})
+
+test('of many who change the key file at once none loses the key of another', async () => {
+  await using world = await openWorld()
+  await Promise.all(Array.from({ length: 8 }, () => addKey(keyFile(world))))
+  assert.equal((await namesIn(keyFile(world))).length, 9)
+  assert.equal((await stat(keyFile(world))).mode & 0o777, 0o600)
+})
+
+test('a key file that is gone or nonsense while a process runs takes nothing from it', async () => {
+  await using world = await openWorld(STRICT)
+  await world.connect('a', { accessTokenSeconds: 60 })
+  await writeFile(keyFile(world), 'nonsense')
+  world.clocks.forward(61_000)
+  assert.equal(await tried(world.keep.token('a')), 'done')
+})
+
+// ---- backup --------------------------------------------------------------------------------------------------------
+
+test('a backup of a database in use is whole, for its owner alone, and starts on hold', async () => {
+  await using world = await openWorld()
+  const { accessToken } = await world.connect('a')
+  const file = join(world.folder, 'backup.db')
+  await world.keep.backUp(file)
+  assert.equal((await stat(file)).mode & 0o777, 0o600)
+  const before = await readFile(file)
+  assert.equal(await tried(world.keep.backUp(file)), 'invalid_input')
+  assert.ok(before.equals(await readFile(file)), 'and replaces none')
+  const restored = await world.reopen({ path: file })
+  assert.equal((await restored.incarnation()).hold?.because, 'backup')
+  assert.equal((await restored.token('a')).accessToken, accessToken)
+  assert.equal((await restored.adopt()).inDoubt, 1)
+  assert.equal((await world.keep.incarnation()).hold, null, 'the control: nothing was written into the original')
+})
+
+test('a backup that is put back in the place of its original starts on hold, too', async () => {
+  await using world = await openWorld()
+  await world.connect('a')
+  const file = join(world.folder, 'backup.db')
+  await world.keep.backUp(file)
+  await world.keep.close()
+  await writeFile(world.path, await readFile(file))
+  const restored = await world.reopen()
+  assert.equal((await restored.incarnation()).hold?.because, 'backup')
+})
