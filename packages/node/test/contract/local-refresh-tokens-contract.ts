@@ -41,7 +41,6 @@ export function localRefreshTokensContract(make: MakeCallersBackend): void {
         ...localRefreshToken,
         provider: 'strict',
         subject: null,
-        sessionId: null,
         scope: 'dealer-api',
         renewable: true,
       })
