@@ -1,0 +1,97 @@
+/** A server on a database that was restored: what lives is served, no login is given up, and one call ends it. */
+import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { openTokenkeep } from '@tokenkeep/node'
+import { openApiWorld, type ApiServer, type ApiWorld } from './api-world.ts'
+import { commandHere } from './command-here.ts'
+import { asClient, REALM, type ServedKey } from './served-world.ts'
+
+const TOKEN = `/realms/${REALM}/protocol/openid-connect/token`
+
+async function refresh(server: ApiServer, key: ServedKey, refreshToken: string): Promise<string> {
+  const form = { grant_type: 'refresh_token', refresh_token: refreshToken, ...asClient(key) }
+  const { status, text } = await server.send({
+    method: 'POST',
+    target: TOKEN,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
+  })
+  return `${status} ${(JSON.parse(text) as { error?: string }).error ?? 'ok'}`
+}
+
+const codeIn = ({ status, text }: { status: number; text: string }): string =>
+  `${status} ${(JSON.parse(text) as { code?: string }).code ?? 'ok'}`
+
+/** A server on a backup of the world's database. */
+async function restored(api: ApiWorld) {
+  const file = join(api.folder, 'data', 'restored', 'tokenkeep.db')
+  await mkdir(join(api.folder, 'data', 'restored'))
+  await api.keep.backUp(file)
+  const keyFile = join(api.folder, 'config', 'test.key')
+  const keep = await openTokenkeep({ path: file, keyFile, background: false })
+  return { keep, server: await api.serve({}, { keep }), folder: join(api.folder, 'data', 'restored'), keyFile }
+}
+
+test('a server on a restored database serves what lives, says that it is on hold, and gives up no login', async () => {
+  await using api = await openApiWorld()
+  const { world } = api
+  await world.connect('living')
+  await world.connectExpired('ended')
+  const key = await world.makeKey()
+  const [living, ended] = [await world.share('living', key), await world.share('ended', key)]
+  const { keep, server } = await restored(api)
+  // Made after the backup: the restored database cannot know it.
+  const newer = await world.share('living', key)
+
+  assert.match((await server.send({ target: '/readyz' })).text, /^hold: .*tokenkeep adopt/)
+  assert.equal((await api.send({ target: '/readyz' })).text, 'ready\n')
+  assert.equal(codeIn(await server.ask('getToken', { ids: { id: 'living' } })), '200 ok')
+  const refused = await server.ask('getToken', { ids: { id: 'ended' } })
+  assert.equal(codeIn(refused), '503 on_hold')
+  assert.ok(refused.headers['retry-after'] !== undefined)
+  assert.equal(codeIn(await server.ask('deleteConnection', { ids: { id: 'living' } })), '503 on_hold')
+  assert.deepEqual(
+    [await refresh(server, key, living), await refresh(server, key, ended), await refresh(server, key, newer)],
+    ['200 ok', '503 temporarily_unavailable', '503 temporarily_unavailable'],
+  )
+  const { hold } = JSON.parse((await server.ask('getIncarnation')).text) as { hold: { because: string } }
+  assert.equal(hold.because, 'backup')
+
+  const adopted = JSON.parse((await server.ask('adopt')).text) as { was_on_hold: boolean; in_doubt: number }
+  assert.deepEqual([adopted.was_on_hold, adopted.in_doubt], [true, 2])
+  assert.equal((await server.send({ target: '/readyz' })).text, 'ready\n')
+  assert.equal(await refresh(server, key, newer), '400 invalid_grant', 'the control: now it is known to be unknown')
+  await keep.close()
+})
+
+test('the command says in one line that a database is on hold, and ends that', async () => {
+  await using api = await openApiWorld()
+  await api.world.connect('living')
+  const { keep, folder, keyFile } = await restored(api)
+  await keep.close()
+  const on = (...args: readonly string[]) =>
+    commandHere([...args, '--data', folder, '--key-file', keyFile], { terminal: true })
+  assert.match(
+    (await on('connection', 'list')).err,
+    /on hold: this database was restored from a backup.*tokenkeep adopt/,
+  )
+  const { code, out } = await on('adopt', '--json')
+  assert.deepEqual([code, JSON.parse(out)], [0, { wasOnHold: true, inDoubt: 1 }])
+  assert.equal((await on('connection', 'list')).err, '')
+  assert.match((await on('adopt')).out, /not on hold; nothing was changed/)
+  const rotated = await on('master-key', 'rotate', '--json')
+  assert.equal(rotated.code, 0)
+  const keys = JSON.parse((await on('master-key', 'list', '--json')).out) as readonly { name: string; sealed: number }[]
+  assert.deepEqual(
+    keys.map(({ name, sealed }) => [name, sealed > 0]),
+    [
+      ['key-2', true],
+      ['first', false],
+    ],
+  )
+  const backup = join(folder, 'again.db')
+  assert.equal((await on('backup', backup)).code, 0)
+  assert.equal((await on('backup', backup)).code, 2)
+})
