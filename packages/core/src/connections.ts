@@ -95,8 +95,18 @@ export interface Connections {
 /** One session has few connections; read in pages all the same. */
 const LOGOUT_PAGE = 100
 
+/** What became of the report that an API refused an access token. */
+export interface Rejection {
+  /** It is the one that we hand out. Otherwise the next hand-out is another anyway. */
+  readonly current: boolean
+  /** It came from a refresh that such a report had forced: that API refuses everything, and no refresh follows now. */
+  readonly stillRefused: boolean
+  /** With `stillRefused`: from when on a report is heard again, epoch milliseconds. */
+  readonly retryAt: number | null
+}
+
 export interface Custody extends Connections {
-  rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
+  rejected(id: string, accessToken: string): Promise<Rejection>
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   finishDeletion(view: View): Promise<void>
 }
@@ -312,7 +322,13 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         accessTokenFingerprint: fingerprint,
         current: result.current,
       })
-      return { current: result.current }
+      const named = result.view.accessTokens.find((each) => each.fingerprint === fingerprint)
+      const stillRefused = result.current && named?.refusedAt === null
+      return {
+        current: result.current,
+        stillRefused,
+        retryAt: stillRefused ? (result.view.row.forced?.notBefore ?? null) : null,
+      }
     },
 
     async introspect(given) {

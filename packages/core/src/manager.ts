@@ -16,6 +16,7 @@ import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { refresh, type Refreshed, type Refreshing } from './refresh.ts'
 import { rememberingPairs } from './remembered-pairs.ts'
+import { createRefusedScopes } from './refused-scopes.ts'
 import { schedule } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now } from './time.ts'
 import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
@@ -77,6 +78,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   const watches = createWatches(ports, owner)
   const gate = createGate(ports, numbers)
   const flights = createFlights((of) => inTurn(ports, gate, of))
+  const refusedScopes = createRefusedScopes(numbers)
   let closed = false
   let refreshes = true
   /** The last refresh could not be written down, so nothing was sent. */
@@ -201,6 +203,10 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
           if (decision.meanwhile === null) throw closedError()
           return handOut(decision.meanwhile, view.row.scope)
         }
+        if (refusedScopes.holds(view, variant, clock.now().mono)) {
+          if (decision.meanwhile === null) throw scopeRefused(id)
+          return handOut(decision.meanwhile, view.row.scope)
+        }
         const urgency = wantedUrgency(urgencyNow(view))
         const held = flights.of(uid) === undefined ? gate.standing(view, urgency) : null
         if (decision.meanwhile !== null && (held !== null || gate.isQueued(uid))) {
@@ -293,6 +299,9 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         writeFailed = flown.kind === 'store_unavailable'
         tellOfRoom(flown)
         if (flown.kind !== 'ended') return
+        if (flown.outcome.kind === 'granted') refusedScopes.granted(view, variant)
+        if (flown.outcome.kind === 'misconfigured' && flown.outcome.reason === 'asked')
+          refusedScopes.refused(view, variant, clock.now().mono)
         const brought = broughtBy(flown, variant)
         if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')

@@ -5,10 +5,12 @@ import { refused } from '../src/acts.ts'
 import { commit } from '../src/commit.ts'
 import type { ConnectionRow } from '../src/connection.ts'
 import type { Fingerprint } from '../src/ids.ts'
+import { createWorld, follow, START as WORLD_START, withX } from './manager-world.ts'
 import { momentAt, granted, ME, present, situation, START, STRICT } from './transitions-world.ts'
 
 const S = 1_000
 const MIN = 60 * S
+const REFUSED_SCOPE = { status: 400, body: { error: 'invalid_scope' } }
 
 /** The access token that the row hands out. */
 const current = (row: ConnectionRow): Fingerprint => row.accessTokens[0]?.fingerprint ?? assert.fail('no access token')
@@ -69,4 +71,44 @@ test('a refresh that no report asked for ends the hold', () => {
 test('a wall clock that was put back prolongs no hold', () => {
   const forced = refreshed(report(situation('ready').row, 0), S)
   assert.equal(report(forced, -24 * 60 * MIN).forced?.since, 'holding', 'the report is heard')
+})
+
+test('a report says whether it will bring another token, and if not, from when on one is heard', async () => {
+  const world = createWorld()
+  const { manager, custody } = await withX(world)
+  const fresh = follow(manager.token('x'))
+  await world.pass(S)
+  assert.deepEqual(await custody.rejected('x', fresh.token ?? ''), {
+    current: true,
+    stillRefused: false,
+    retryAt: null,
+  })
+  const forced = follow(manager.token('x'))
+  await world.pass(S)
+  const early = await custody.rejected('x', forced.token ?? '')
+  assert.deepEqual([early.current, early.stillRefused], [true, true], 'within 10 s of the last one')
+  await world.pass(10 * S)
+  const held = await custody.rejected('x', forced.token ?? '')
+  assert.deepEqual(held, { current: true, stillRefused: true, retryAt: WORLD_START + world.at() + 5 * MIN })
+  assert.equal((await custody.rejected('x', fresh.token ?? '')).current, false)
+})
+
+test('a scope that was refused is presented again after a minute, doubling, and at once for another sign-in', async () => {
+  const world = createWorld()
+  world.server.every = () => ({ answer: REFUSED_SCOPE })
+  const process = await withX(world, 60 * MIN)
+  const ask = async (): Promise<string | undefined> => {
+    const fate = follow(process.manager.token('x', { scope: 'a' }))
+    await world.pass(S)
+    return fate.code
+  }
+  for (let minute = 0; minute < 8; minute += 1) {
+    for (let again = 0; again < 5; again += 1) assert.equal(await ask(), 'scope_refused')
+    await world.pass(55 * S)
+  }
+  const minutes = world.presented.map(({ at }) => Math.round(at / MIN))
+  assert.deepEqual(minutes, [0, 1, 3, 7])
+  await process.custody.reconnect('x', { refreshToken: 'rt-n', accessToken: 'at-n', scope: 'a b' })
+  assert.equal(await ask(), 'scope_refused')
+  assert.equal(world.presented.length, 5)
 })

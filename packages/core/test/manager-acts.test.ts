@@ -34,7 +34,11 @@ test('an access token that another process has replaced already is not handed ou
   await early.custody.rejected('x', 'at-1')
   assert.equal((await asked(world, early)).token, 'at-2')
 
-  assert.deepEqual(await late.custody.rejected('x', 'at-1'), { current: false })
+  assert.deepEqual(await late.custody.rejected('x', 'at-1'), {
+    current: false,
+    stillRefused: false,
+    retryAt: null,
+  })
   assert.equal((await asked(world, late)).token, 'at-2')
   assert.equal(world.presented.length, 2)
 })

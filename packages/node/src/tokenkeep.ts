@@ -6,6 +6,7 @@ import type {
   Incarnation,
   Numbers,
   Provider,
+  Rejection,
   ReusePolicy,
   TokenEndpointAuthMethod,
   TokenkeepEvent,
@@ -84,7 +85,7 @@ export interface Tokenkeep extends AsyncDisposable {
    */
   token(id: string, options?: TokenOptions): Promise<HandOut>
   /** An API answered 401 to this access token. The next `token()` refreshes, within limits. */
-  rejected(id: string, accessToken: string): Promise<{ readonly current: boolean }>
+  rejected(id: string, accessToken: string): Promise<Rejection>
   /** Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced. */
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   /** The keys that seal what is stored. */

@@ -141,7 +141,7 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
     assert.notEqual(replaced.out, refused)
     assert.equal(await offers(replaced.out.trim()), 200)
     const rejecting = await desk.run(['connection', 'rejected', 'full-life', '--json'], { input: refused })
-    assert.deepEqual(answer(rejecting), { id: 'full-life', current: false })
+    assert.deepEqual(answer(rejecting), { id: 'full-life', current: false, still_refused: false })
 
     await server.control.killSession(REALM, sessionId)
     const renewed = await seed()

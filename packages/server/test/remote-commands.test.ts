@@ -185,10 +185,18 @@ suite('every command asks a server as it asks a data folder', () => {
     await same(['connection', 'history', 'used', '--limit', '1'])
     assert.deepEqual(await sameJson('connection', 'introspect', 'used'), { id: 'used', result: 'active' })
     const rejecting = ['connection', 'rejected', 'used']
-    assert.deepEqual(answer(await remote(rejecting, { input: refused })), { id: 'used', current: true })
+    assert.deepEqual(answer(await remote(rejecting, { input: refused })), {
+      id: 'used',
+      current: true,
+      still_refused: false,
+    })
     const { out: next } = await on('server', ['token', 'used'])
     assert.notEqual(next, refused)
-    assert.deepEqual(answer(await remote(rejecting, { input: refused })), { id: 'used', current: false })
+    assert.deepEqual(answer(await remote(rejecting, { input: refused })), {
+      id: 'used',
+      current: false,
+      still_refused: false,
+    })
     await both.provider.control.revokeAccessToken(next.trim())
     assert.deepEqual(answer(await remote(['connection', 'introspect', 'used'])), { id: 'used', result: 'inactive' })
     assert.equal((await both.provider.control.counters(REALM, sessionId)).secondPresentations, 0)

@@ -92,7 +92,12 @@ export const RejectedBody = z
   .meta({ id: 'Rejected', description: 'The access token to which an API answered 401' })
 export const RejectedAnswer = z
   .object({
-    current: z.boolean().meta({ description: 'It is the one that would be handed out; the next one is another' }),
+    current: z.boolean().meta({ description: 'It is the one that would be handed out' }),
+    still_refused: z.boolean().meta({
+      description:
+        'It came from a refresh that such a report had forced, so this one forces none: the API refuses everything',
+    }),
+    retry_at: moment.nullable().meta({ description: 'With still_refused: from when on a report is heard again' }),
   })
   .meta({ id: 'RejectedNoted' })
 

@@ -167,11 +167,13 @@ export async function rejectAccessToken(context: Context, id: string, source: Se
   const { 'access-token': accessToken } = await readSecrets({ 'access-token': source }, context.around)
   if (accessToken === undefined) throw new TokenError('invalid_input', 'there is no access token on standard input')
   await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
-    const { current } = await keep.rejected(id, accessToken)
-    context.output.answer({ id, current }, () => [
-      current
-        ? `${printable(id)}: noted; the next \`tokenkeep token\` brings another one.`
-        : `${printable(id)}: that is not the token handed out now; nothing was changed.`,
+    const { current, stillRefused, retryAt } = await keep.rejected(id, accessToken)
+    context.output.answer({ id, current, still_refused: stillRefused }, () => [
+      stillRefused
+        ? `${printable(id)}: the token that a refused one was replaced by is refused, too, so it is not the token; no other is asked for before ${retryAt === null ? 'a while' : new Date(retryAt).toISOString()}.`
+        : current
+          ? `${printable(id)}: noted; the next \`tokenkeep token\` brings another one.`
+          : `${printable(id)}: that is not the token handed out now; nothing was changed.`,
     ])
   })
 }

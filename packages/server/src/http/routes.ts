@@ -150,7 +150,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
   return {
     async rejectToken({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
-      return keep.rejected(id, body.access_token)
+      return wire.rejectionWire(await keep.rejected(id, body.access_token))
     },
     async introspect({ caller, ids }) {
       return { result: await keep.introspect(await visible(caller, ids.id)) }

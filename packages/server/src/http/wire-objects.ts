@@ -1,5 +1,5 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
-import type { Client, ConnectionInfo, HandOut, HistoryEntry, Incarnation, Provider } from '@tokenkeep/core'
+import type { Client, ConnectionInfo, HandOut, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
 import type { Adopted, ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
 import { answerWire, requestWire, someAnswer, someRequest, someWords, wordsWire } from '../api/exchange-wire.ts'
 import type {
@@ -16,6 +16,7 @@ import type {
   ProviderSettingsWire,
   ProviderWire,
   ReconnectWire,
+  RejectedWire,
   TokenWire,
 } from '../api/wire.ts'
 
@@ -31,6 +32,12 @@ export const tokenWire = ({ accessToken, tokenType, expiresAt, scope }: HandOut,
   token_type: tokenType,
   expires_in: secondsLeft(expiresAt, nowMs),
   ...(scope === null ? {} : { scope }),
+})
+
+export const rejectionWire = ({ current, stillRefused, retryAt }: Rejection): RejectedWire => ({
+  current,
+  still_refused: stillRefused,
+  retry_at: momentOrNull(retryAt),
 })
 
 /** Rounded down, so that nobody believes in a second that is not there (RFC 6749 section 5.1). */

@@ -12,6 +12,7 @@ import {
   type HistoryEntry,
   type Incarnation,
   type Provider,
+  type Rejection,
   type ReusePolicy,
   type Sign,
   type UnixMs,
@@ -25,6 +26,7 @@ import type {
   LocalRefreshTokenWire,
   PresentationWire,
   ProviderWire,
+  RejectedWire,
   TokenWire,
 } from '../api/wire.ts'
 import {
@@ -57,6 +59,15 @@ export function readHold(answer: unknown): Pick<Incarnation, 'hold'> {
   const hold = incarnation.nestedOrNull<NonNullable<IncarnationWire['hold']>>('hold')
   if (hold === null) return { hold: null }
   return { hold: { since: hold.moment('since') as UnixMs, because: hold.oneOf('because', HOLD_REASONS) } }
+}
+
+export function readRejection(answer: unknown): Rejection {
+  const noted = membersOf<RejectedWire>(answer, 'the answer')
+  return {
+    current: noted.flag('current'),
+    stillRefused: noted.flag('still_refused'),
+    retryAt: noted.momentOrNull('retry_at'),
+  }
 }
 
 export function readConnection(answer: unknown): ConnectionInfo {

@@ -12,7 +12,6 @@ import type {
   IntrospectedWire,
   LocalRefreshTokensWire,
   ProvidersWire,
-  RejectedWire,
   ShareWire,
 } from '../api/wire.ts'
 import { createExchange, type Asked, type Server } from './exchange.ts'
@@ -27,6 +26,7 @@ import {
   readLocalRefreshToken,
   readPresentation,
   readProvider,
+  readRejection,
 } from './library-objects.ts'
 import { membersOf } from './members.ts'
 import { apiKeyBody, clientBody, importBody, providerBody, reconnectBody } from './wire-bodies.ts'
@@ -113,7 +113,7 @@ export function openRemote(server: Server): Keeper {
     rejected: async (id, accessToken) =>
       ask(
         { method: 'POST', path: `${connectionPath(id)}/rejected`, body: { access_token: accessToken } },
-        (answer) => ({ current: membersOf<RejectedWire>(answer, 'the answer').flag('current') }),
+        readRejection,
       ),
     introspect: async (id) =>
       ask({ method: 'POST', path: `${connectionPath(id)}/introspect`, withinMs: PROVIDER_ASKED_MS }, (answer) =>
