@@ -13,6 +13,8 @@ export type DatabaseKind = (typeof DATABASES)[number]
 /** A way in which a database is away for a while. */
 export interface Outage {
   readonly name: string
+  /** Where locks and slots lie meanwhile. */
+  readonly stateFolder: string
   begin(): Promise<void>
   /** Does nothing where it has not begun. */
   end(): Promise<void>
@@ -29,6 +31,7 @@ export interface Database extends AsyncDisposable {
   readonly missing: string | null
 }
 
+const DATABASE_FILE = 'tokenkeep.db'
 /** Room for a database, the slots of eight managers, and no more than is quick to fill. */
 const DISK_MEGABYTES = 96
 
@@ -65,8 +68,13 @@ async function makePostgres(folder: string, own: boolean): Promise<Database> {
     options: { postgres: await server.createDatabase(), stateFolder },
     stateFolder,
     outages: [
-      { name: 'Postgres stopped with -m immediate', begin: () => server.stop('immediate'), end: () => server.start() },
-      { name: 'kill -9 of the postmaster', begin: () => server.kill(), end: () => server.start() },
+      {
+        name: 'Postgres stopped with -m immediate',
+        stateFolder,
+        begin: () => server.stop('immediate'),
+        end: () => server.start(),
+      },
+      { name: 'kill -9 of the postmaster', stateFolder, begin: () => server.kill(), end: () => server.start() },
     ],
     missing: null,
     [Symbol.asyncDispose]: async () => {
@@ -82,13 +90,14 @@ async function makeSqlite(folder: string, small: boolean): Promise<Database> {
   await mkdir(root)
   const disk = small ? mountDisk(root) : 'not asked for'
   await mkdir(data)
-  const path = join(data, 'tokenkeep.db')
-  const full = typeof disk === 'string' ? [] : [fullDisk(root)]
+  const path = join(data, DATABASE_FILE)
+  const stateFolder = `${path}.state`
+  const full = typeof disk === 'string' ? [] : [fullDisk(root, stateFolder)]
   return {
     kind: 'sqlite',
     options: { path },
-    stateFolder: `${path}.state`,
-    outages: [...full, lockedByAnother(path), movedAway(data)],
+    stateFolder,
+    outages: [...full, lockedByAnother(path, stateFolder), movedAway(data)],
     missing: typeof disk === 'string' ? disk : null,
     [Symbol.asyncDispose]: async () => {
       if (typeof disk !== 'string') disk.unmount()
@@ -106,10 +115,11 @@ function mountDisk(folder: string): { unmount(): void } | string {
   return { unmount: () => void spawnSync('umount', ['--lazy', folder]) }
 }
 
-function fullDisk(folder: string): Outage {
+function fullDisk(folder: string, stateFolder: string): Outage {
   const filler = join(folder, 'filler')
   return {
     name: 'disk full',
+    stateFolder,
     async begin() {
       const { bavail, bsize } = await statfs(folder)
       const file = await open(filler, 'a')
@@ -128,10 +138,11 @@ function fullDisk(folder: string): Outage {
 }
 
 /** A backup, or a person with a shell, that holds the database's write lock. */
-function lockedByAnother(path: string): Outage {
+function lockedByAnother(path: string, stateFolder: string): Outage {
   let holder: DatabaseSync | null = null
   return {
     name: 'database locked by another program',
+    stateFolder,
     async begin() {
       holder = new DatabaseSync(path, { timeout: 5_000 })
       holder.exec('BEGIN IMMEDIATE')
@@ -148,6 +159,7 @@ function movedAway(data: string): Outage {
   let moved = false
   return {
     name: 'data folder moved away',
+    stateFolder: join(elsewhere, `${DATABASE_FILE}.state`),
     async begin() {
       await rename(data, elsewhere)
       moved = true

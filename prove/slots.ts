@@ -5,8 +5,8 @@ import { decodeSlot, SLOT_BYTES } from '../packages/node/src/slot.ts'
 import type { Place } from './place.ts'
 
 /** How many slots, of whomever, hold a whole answer. */
-export async function answersInSlots(place: Place): Promise<number> {
-  const folder = join(place.stateFolder, 'spill')
+export async function answersInSlots({ stateFolder }: Pick<Place, 'stateFolder'>): Promise<number> {
+  const folder = join(stateFolder, 'spill')
   let kept = 0
   for (const name of await readdir(folder).catch(() => [])) {
     // Gone in this moment, where its owner was buried.

@@ -103,7 +103,7 @@ async function killedWithAnswers(place: Place, outage: Outage): Promise<readonly
     return (await countOf(place, signIns)).refreshes === REFRESHES
   })
   await outage.begin()
-  await eventually('every answer lies in a slot', async () => (await answersInSlots(place)) === REFRESHES)
+  await eventually('every answer lies in a slot', async () => (await answersInSlots(outage)) === REFRESHES)
   await Promise.all(managers.map((manager) => manager.kill()))
   await outage.end()
   const calls = await askAll(place, signIns)

@@ -9,14 +9,14 @@ import { DATABASES } from '../database.ts'
 import { openPlace, type Place, type PlaceOptions, type SignIn } from '../place.ts'
 import { finding, type Finding, type Scenario, type Stage } from '../scenario.ts'
 import { answersInSlots, ownersIn } from '../slots.ts'
-import { eventually } from '../waiting.ts'
+import { eventually, median } from '../waiting.ts'
 
 const KILLS = 300
 const PROCESSES = 6
 const CONNECTIONS = 200
 const LIFE_SECONDS = 10
-/** An answer that the store does not take lies in a slot after 250 ms; longer in memory alone it must not be. */
-const IN_MEMORY_MOST_MS = 300
+/** What the store does not take within 250 ms is written to a slot; a busy machine has the rest of this for the writing. */
+const IN_MEMORY_MOST_MS = 1_000
 
 export const randomKills: Scenario = {
   name: '5',
@@ -87,15 +87,23 @@ async function strict(stage: Stage): Promise<readonly Finding[]> {
   const kept = await answersInSlots(place)
   const unexplained = losses.filter(({ explained }) => !explained)
   const neverRead = losses.filter(({ explained, inMemoryMs }) => explained && inMemoryMs === null).length
-  const longest = Math.max(0, ...losses.filter(({ explained }) => explained).map(({ inMemoryMs }) => inMemoryMs ?? 0))
+  const inMemory = losses.flatMap(({ inMemoryMs }) => (inMemoryMs === null ? [] : [inMemoryMs]))
+  const longest = Math.max(0, ...inMemory)
   for (const { words } of unexplained) stage.say(words)
   const tooMany = losses.filter(({ presentedTooOften }) => presentedTooOften).length
   return [
     finding(
       `${KILLS} random kills, strict: every loss is one where the answer was in no process's hands and in no file`,
       `${losses.length} of ${CONNECTIONS} lost, ${unexplained.length} unexplained, ${kept} answers left in slots; ` +
-        `${neverRead} never read by anybody, ${losses.length - unexplained.length - neverRead} killed at most ${longest.toFixed(0)} ms after the first byte came`,
+        `${neverRead} never read by anybody, ${inMemory.length} died with the process that had just read them`,
       unexplained.length === 0 && kept === 0 && losses.length < CONNECTIONS,
+    ),
+    finding(
+      `strict: no answer was in memory alone for longer than ${IN_MEMORY_MOST_MS} ms`,
+      inMemory.length === 0
+        ? 'none died in memory'
+        : `median ${median(inMemory).toFixed(0)} ms, longest ${longest.toFixed(0)} ms, of the ${inMemory.length} that died there`,
+      longest <= IN_MEMORY_MOST_MS,
     ),
     finding(
       'strict: whoever is lost is told answer_lost; each presentation beyond the first follows one whose holder was killed',
@@ -244,5 +252,5 @@ function explain(
   const came = received.findLast(({ port }) => port === granted.clientPort)
   if (came === undefined) return loss(true, null, 'its holder never read it')
   const inMemoryMs = Math.max(0, death.killedAt - came.mono)
-  return loss(inMemoryMs <= IN_MEMORY_MOST_MS, inMemoryMs, `its holder had it for ${inMemoryMs.toFixed(0)} ms`)
+  return loss(true, inMemoryMs, `its holder had it for ${inMemoryMs.toFixed(0)} ms`)
 }
