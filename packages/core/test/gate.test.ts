@@ -105,6 +105,17 @@ test('what another process did while it waited is not done again', async () => {
   assert.ok(waiting.token !== undefined && waiting.token === quick.token)
 })
 
+test('what waited goes to where its provider is by then', async () => {
+  const world = createWorld({ concurrency: 1 })
+  world.server.every = () => ({ afterMs: S })
+  const process = await withMany(world, 2)
+  for (const index of [0, 1]) ask(process, index)
+  await world.pass(1)
+  world.changeTokenEndpoint('https://new.example.org/token')
+  await world.pass(3 * S)
+  assert.deepEqual(world.dialledTo, ['https://id.example.org/token', 'https://new.example.org/token'])
+})
+
 test('whoever waits for a turn when it is closed, or stops refreshing, is told so at once', async () => {
   for (const end of ['close', 'stopRefreshing'] as const) {
     const world = createWorld({ concurrency: 1 })

@@ -139,6 +139,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
   let session = 's'
   /** When each connection to the endpoint was tried, also in vain. */
   const dialled: number[] = []
+  const dialledTo: (string | null)[] = []
   let roomsTaken = 0
   let reads = 0
   let open = 0
@@ -442,8 +443,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
         putClient: async () => client,
       },
       endpoint: {
-        async connect(): Promise<Line | NotSent> {
+        async connect({ tokenEndpoint }): Promise<Line | NotSent> {
           dialled.push(at)
+          dialledTo.push(tokenEndpoint)
           if (connectMs > 0) await ownClock.alarm(ms(connectMs)).rung
           return fails.has('connect') ? { kind: 'not_sent', because: 'refused' } : ({ close: () => undefined } as Line)
         },
@@ -510,6 +512,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
     events,
     presented,
     dialled,
+    dialledTo,
+    /** The operator says where tokens come from now. */
+    changeTokenEndpoint(tokenEndpoint: string) {
+      const provider = { ...terms.provider, tokenEndpoint, revision: (terms.provider.revision + 1) as Revision }
+      terms = { ...terms, provider }
+    },
     /** The operator mends the client. */
     changeClient() {
       client = { ...client, revision: (client.revision + 1) as Revision }
