@@ -13,7 +13,7 @@ import { createLog } from '../src/serve/log.ts'
 import { createMetrics } from '../src/serve/metrics-prometheus.ts'
 import { openAnyRequests, type Answer, type Sent } from './any-request.ts'
 import { readContract, type Contract } from './contract.ts'
-import { openServedWorld, type ServedKey, type ServedWorld, type ServedWorldOptions } from './served-world.ts'
+import { openServedWorld, PATIENT, type ServedKey, type ServedWorld, type ServedWorldOptions } from './served-world.ts'
 
 /** One HTTP server, and how it is asked. */
 export interface ApiServer {
@@ -78,7 +78,7 @@ export async function openApiWorld(options: ServedWorldOptions = {}): Promise<Ap
   const serve: ApiWorld['serve'] = async (settings = {}, { host = '127.0.0.1', tls, ...setup } = {}) => {
     const app = createApp({
       keep,
-      settings: { ...HTTP_SETTINGS, ...options.settings, ...settings },
+      settings: { ...HTTP_SETTINGS, ...PATIENT, ...options.settings, ...settings },
       metrics,
       log,
       clock: systemClock,

@@ -25,6 +25,9 @@ import { HTTP_SETTINGS, type HttpSettings } from '../src/http/settings.ts'
 export const REALM = 'external'
 export const CLIENT_SECRET = 'client-secret-canary-7f3a'
 
+/** Tests share their machine with others: a server that turns them away when that is slow is a test of its own. */
+export const PATIENT = { eventLoopDelayMsMax: 0 } as const
+
 export interface ServedKey {
   readonly id: string
   readonly key: string
@@ -145,7 +148,7 @@ export async function openServedWorld(options: ServedWorldOptions = {}): Promise
     secrets.add(key)
     return { id: apiKey.id, key }
   }
-  const served = await serve(keep, { ...HTTP_SETTINGS, ...settings })
+  const served = await serve(keep, { ...HTTP_SETTINGS, ...PATIENT, ...settings })
   const connect: ServedWorld['connect'] = async (id, seed = {}, imported = {}) => {
     const session = await upstream.control.seedSession(REALM, { clientId: 'app', ...seed })
     secrets.add(session.accessToken)
