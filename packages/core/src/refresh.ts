@@ -14,7 +14,7 @@ import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreada
 import type { OpenedClient } from './provider.ts'
 import { TICK_MS } from './policy.ts'
 import { announced } from './session-end.ts'
-import { settle } from './spill.ts'
+import { retryFor, settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'
 import type { Urgency } from './urgency.ts'
 import type { Variant } from './variant.ts'
@@ -105,19 +105,35 @@ function passing(error: unknown): 'store_unavailable' {
 
 /** The intent, durable. A reply that was lost is asked for again under the same attempt id. */
 async function acquire(
-  { store, random }: Ports,
+  ports: Ports,
   of: Refreshing,
   room: Room,
 ): Promise<Acquired | Exclude<Refreshed, { kind: 'ended' }>> {
+  const { store, random } = ports
   const attempt = random.uuid() as AttemptId
   for (let tries = 1; ; tries += 1) {
     try {
       return await store.acquire(of.view.at, of.why, attempt, room, of.usedAt)
     } catch (error) {
       if (!(error instanceof TokenError) || !error.retryable) throw error
-      if (tries === 2) return { kind: 'store_unavailable' }
+      if (tries < 2) continue
+      void withdraw(ports, of, attempt, room)
+      return { kind: 'store_unavailable' }
     }
   }
+}
+
+/**
+ * An intent whose acknowledgement was lost may stand in the store, and nothing is sent for it. That is said as soon as the
+ * store is back: whoever finds it open has to wait for a lease, and where a second presentation kills for patience, too.
+ */
+async function withdraw(ports: Ports, of: Refreshing, attempt: AttemptId, room: Room): Promise<void> {
+  const { policy } = of.view.terms
+  const found = await retryFor(ports, policy, policy.leaseMs, () =>
+    ports.store.acquire(of.view.at, of.why, attempt, room, of.usedAt),
+  )
+  if (found?.kind === 'acquired')
+    await settle(ports, policy, found.lease, room, { kind: 'not_sent', because: 'closed' })
 }
 
 /** A defect of an adapter says nothing about what has left: the attempt stays open until its lease makes it a doubt. */
@@ -233,10 +249,13 @@ async function end(
     asked: variant.key !== '',
   })
   if (outcome.kind !== 'granted') {
-    const result = await settle(ports, view.terms.policy, lease, room, outcome)
+    const tell = (done: CommitResult): void => {
+      // Not what only went to the history: whoever took the attempt over has told of it.
+      if (done.kind !== 'history') tellOutcome(ports, of, lease, outcome, done.view)
+    }
+    const result = await settle(ports, view.terms.policy, lease, room, outcome, tell)
     if (typeof result === 'string') return { kind: 'ended', outcome, fence: lease.fence, view: null, spilled: null }
-    // Not what only went to the history: whoever took the attempt over has told of it.
-    if (result.kind !== 'history') tellOutcome(ports, of, lease, outcome, result.view)
+    tell(result)
     return { kind: 'ended', outcome, fence: lease.fence, view: result.view, spilled: null }
   }
   const sentAt = 'sentAt' in answer ? answer.sentAt.wall : lease.t0.wall

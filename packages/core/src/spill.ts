@@ -8,15 +8,17 @@ import type { End } from './grant.ts'
 import type { Lease } from './lease.ts'
 import { backOffMs, type Policy } from './policy.ts'
 import type { CommitResult, Kept, Ports, Room, Spilled } from './ports.ts'
+import { later, ms, shorter, type DurationMs } from './time.ts'
 
 /**
  * Ends the attempt of `lease`.
  *
  * A granted answer that the store has not acknowledged after 250 ms, or refuses, goes into its slot; the repetition goes
- * on after this returns. One that is durable nowhere is not let out of here until it is. Other ends are tried until the
- * commit deadline: left open, the attempt becomes in doubt, which is weaker than the truth and never wrong.
+ * on after this returns. One that is durable nowhere is not let out of here until it is. Other ends are awaited until the
+ * commit deadline, and repeated for as long as anybody could wait for this attempt: left open, it would become in doubt,
+ * which is weaker than the truth and never wrong.
  *
- * @param afterwards hears of the commit of a granted answer that came after this returned `spilled`
+ * @param afterwards hears of the commit that came after this returned `spilled` or `open`
  * @returns what the store did; `spilled`: durable in its slot; `open`: nothing durable
  */
 export async function settle(
@@ -30,7 +32,14 @@ export async function settle(
   const first = attempt(() => ports.store.commit(lease, end))
   if (end.kind !== 'granted') {
     room.release()
-    return (await first) ?? (await retryWithin(ports, policy, () => ports.store.commit(lease, end))) ?? 'open'
+    const commit = (): Promise<CommitResult> => ports.store.commit(lease, end)
+    const soon = (await first) ?? (await retryFor(ports, policy, policy.commitDeadlineMs, commit))
+    if (soon !== null) return soon
+    // Nobody else may present before a lease and patience are over, unless they learn how this one ended.
+    void retryFor(ports, policy, ms(policy.leaseMs + policy.patienceMs), commit).then((late) => {
+      if (late !== null) afterwards(late)
+    })
+    return 'open'
   }
   const alarm = ports.clock.alarm(policy.spillAfterMs)
   const inTime = await Promise.race([first, alarm.rung.then(() => 'late' as const)])
@@ -64,21 +73,29 @@ async function attempt<Value>(verb: () => Promise<Value>): Promise<Value | null>
   }
 }
 
-async function retryWithin(
-  ports: Ports,
+/**
+ * Repeats a verb that the store has not acknowledged, for so long at most.
+ *
+ * @returns null: not within that time, or the store was closed
+ */
+export async function retryFor<Value>(
+  { clock, random }: Ports,
   policy: Policy,
-  verb: () => Promise<CommitResult>,
-): Promise<CommitResult | null> {
-  for (
-    let failures = 1;
-    backOffMs(failures, 1, policy.commitDeadlineMs, policy) < policy.commitDeadlineMs;
-    failures += 1
-  ) {
-    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.commitDeadlineMs, policy)).rung
-    const result = await attempt(verb)
-    if (result !== null) return result
+  forMs: DurationMs,
+  verb: () => Promise<Value>,
+): Promise<Value | null> {
+  const until = later(clock.now().mono, forMs)
+  const capMs = shorter(policy.replayCapMs, policy.commitDeadlineMs)
+  for (let failures = 1; ; failures += 1) {
+    const wait = backOffMs(failures, random.fraction(), capMs, policy)
+    if (later(clock.now().mono, wait) >= until) return null
+    await clock.alarm(wait).rung
+    try {
+      return await verb()
+    } catch (error) {
+      if (error instanceof TokenError && error.code === 'closed') return null
+    }
   }
-  return null
 }
 
 /**

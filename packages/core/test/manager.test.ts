@@ -311,6 +311,48 @@ test('a refusal that the store does not take at first is committed a moment late
   assert.equal(world.row().state.status, 'suspect')
 })
 
+test('what was not sent, and could not be written down while the store was away, is said when it is back: nobody waits for patience', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const { manager } = await withX(world)
+  world.connectIn(16 * S)
+  world.fails.add('renew').add('commit')
+  follow(manager.token('x'))
+  await world.pass(22 * S)
+  assert.deepEqual([world.row().state.status, world.presented.length], ['presenting', 0])
+  world.fails.delete('renew')
+  world.fails.delete('commit')
+  world.connectIn(0)
+  await world.pass(2 * S)
+  assert.equal(world.row().state.status, 'ready')
+  const fate = follow(manager.token('x'))
+  await world.pass(2 * S)
+  assert.deepEqual([fate.token, world.presented.length], ['at-1', 1])
+})
+
+test('an intent whose acknowledgement was lost is taken back when the store is back: nobody waits for patience', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const { ports, owner } = await withX(world)
+  let away = true
+  const store: typeof ports.store = {
+    ...ports.store,
+    async acquire(...args) {
+      const acquired = await ports.store.acquire(...args)
+      if (away) throw new TokenError('store_unavailable', 'the reply was lost')
+      return acquired
+    },
+  }
+  const manager = createManager({ ...ports, store }, { owner, numbers: NUMBERS, cacheBytes: 1_000 })
+  follow(manager.token('x', { waitMs: S }))
+  await world.pass(5 * S)
+  assert.equal(world.row().state.status, 'presenting')
+  away = false
+  await world.pass(2 * S)
+  assert.deepEqual([world.row().state.status, world.row().refreshToken?.presentations], ['ready', 0])
+  const fate = follow(manager.token('x'))
+  await world.pass(2 * S)
+  assert.deepEqual([fate.token, world.presented.length], ['at-1', 1])
+})
+
 test('slots of a dead owner are replayed before anybody doubts its attempt', async () => {
   const world = createWorld()
   const a = await withX(world)
