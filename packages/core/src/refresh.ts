@@ -126,12 +126,18 @@ async function acquire(
 /**
  * An intent whose acknowledgement was lost may stand in the store, and nothing is sent for it. That is said as soon as the
  * store is back: whoever finds it open has to wait for a lease, and where a second presentation kills for patience, too.
+ * One that does not stand there is not made now: whoever dies with it would leave a doubt about nothing.
  */
 async function withdraw(ports: Ports, of: Refreshing, attempt: AttemptId, room: Room): Promise<void> {
-  const { policy } = of.view.terms
-  const found = await retryFor(ports, policy, policy.leaseMs, () =>
-    ports.store.acquire(of.view.at, of.why, attempt, room, of.usedAt),
-  )
+  const { store } = ports
+  const { row, at, terms } = of.view
+  const { policy } = terms
+  const found = await retryFor(ports, policy, { forMs: policy.leaseMs, capMs: policy.replayCapMs }, async () => {
+    const [changed] = await store.changes([[row.uid, row.revision]])
+    const state = changed?.row.state
+    const stands = state?.status === 'presenting' && state.attempt.id === attempt
+    return stands ? store.acquire(at, of.why, attempt, room, of.usedAt) : null
+  })
   if (found?.kind === 'acquired')
     await settle(ports, policy, found.lease, room, { kind: 'not_sent', because: 'closed' })
 }

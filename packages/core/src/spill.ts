@@ -33,10 +33,11 @@ export async function settle(
   if (end.kind !== 'granted') {
     room.release()
     const commit = (): Promise<CommitResult> => ports.store.commit(lease, end)
-    const soon = (await first) ?? (await retryFor(ports, policy, policy.commitDeadlineMs, commit))
+    const capMs = shorter(policy.replayCapMs, policy.commitDeadlineMs)
+    const soon = (await first) ?? (await retryFor(ports, policy, { forMs: policy.commitDeadlineMs, capMs }, commit))
     if (soon !== null) return soon
     // Nobody else may present before a lease and patience are over, unless they learn how this one ended.
-    void retryFor(ports, policy, ms(policy.leaseMs + policy.patienceMs), commit).then((late) => {
+    void retryFor(ports, policy, { forMs: ms(policy.leaseMs + policy.patienceMs), capMs }, commit).then((late) => {
       if (late !== null) afterwards(late)
     })
     return 'open'
@@ -50,16 +51,13 @@ export async function settle(
   }
   const kept = keptFrom(lease, end.granted)
   const entry = await attempt(() => ports.spill.keep(room, kept))
-  const committed = repeat(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
-    if (result !== 'closed') await cleared(ports, room, entry)
+  const committed = untilKept(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
+    if (result !== null) await cleared(ports, room, entry)
     return result
   })
-  if (entry === null) {
-    const result = await committed
-    return result === 'closed' ? 'open' : result
-  }
+  if (entry === null) return (await committed) ?? 'open'
   void committed.then((result) => {
-    if (result !== 'closed') afterwards(result)
+    if (result !== null) afterwards(result)
   })
   return 'spilled'
 }
@@ -74,18 +72,19 @@ async function attempt<Value>(verb: () => Promise<Value>): Promise<Value | null>
 }
 
 /**
- * Repeats a verb that the store has not acknowledged, for so long at most.
+ * Repeats a verb that the store has not acknowledged.
  *
+ * @param forMs for so long at most; endless where nothing ends it but the store
+ * @param capMs the longest wait between two tries
  * @returns null: not within that time, or the store was closed
  */
 export async function retryFor<Value>(
   { clock, random }: Ports,
   policy: Policy,
-  forMs: DurationMs,
+  { forMs, capMs }: { readonly forMs: DurationMs; readonly capMs: DurationMs },
   verb: () => Promise<Value>,
 ): Promise<Value | null> {
   const until = later(clock.now().mono, forMs)
-  const capMs = shorter(policy.replayCapMs, policy.commitDeadlineMs)
   for (let failures = 1; ; failures += 1) {
     const wait = backOffMs(failures, random.fraction(), capMs, policy)
     if (later(clock.now().mono, wait) >= until) return null
@@ -102,22 +101,14 @@ export async function retryFor<Value>(
  * Repeats until the store has it: an answer that was received is not given up. A store that was closed takes nothing any
  * more; the answer stays in its slot for whoever opens it next.
  */
-async function repeat(
+async function untilKept(
   ports: Ports,
   policy: Policy,
   kept: Kept,
   running: Promise<CommitResult | null> | null,
-): Promise<CommitResult | 'closed'> {
-  const first = running === null ? null : await running
-  if (first !== null) return first
-  for (let failures = 1; ; failures += 1) {
-    await ports.clock.alarm(backOffMs(failures, ports.random.fraction(), policy.replayCapMs, policy)).rung
-    try {
-      return await ports.store.replay(kept)
-    } catch (error) {
-      if (error instanceof TokenError && error.code === 'closed') return 'closed'
-    }
-  }
+): Promise<CommitResult | null> {
+  const endless = { forMs: ms(Number.POSITIVE_INFINITY), capMs: policy.replayCapMs }
+  return (await running) ?? (await retryFor(ports, policy, endless, () => ports.store.replay(kept)))
 }
 
 async function cleared(ports: Ports, room: Room, entry: Spilled | null): Promise<void> {

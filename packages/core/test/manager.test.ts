@@ -329,6 +329,18 @@ test('what was not sent, and could not be written down while the store was away,
   assert.deepEqual([fate.token, world.presented.length], ['at-1', 1])
 })
 
+test('an intent that the store never took is not made later, to be taken back: nothing is written for it', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const { manager } = await withX(world)
+  world.fails.add('acquire')
+  follow(manager.token('x', { waitMs: 10 }))
+  await world.pass(5)
+  const { fence, revision } = world.row()
+  world.fails.delete('acquire')
+  await world.pass(40 * S)
+  assert.deepEqual([world.row().fence, world.row().revision, world.row().state.status], [fence, revision, 'ready'])
+})
+
 test('an intent whose acknowledgement was lost is taken back when the store is back: nobody waits for patience', async () => {
   const world = createWorld({ reuse: { kind: 'strict' } })
   const { ports, owner } = await withX(world)
