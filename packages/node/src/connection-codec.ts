@@ -114,6 +114,18 @@ const whole = (value: number): number => Math.round(value)
 const wholeOrNull = (value: number | null | undefined): number | null => (value == null ? null : Math.round(value))
 const jsonText = (value: object | null): string | null => (value === null ? null : JSON.stringify(value))
 
+/** The records of a join, those of each connection together, in the order in which the connections came. */
+export function byConnection(records: readonly CellRecord[]): readonly (readonly CellRecord[])[] {
+  const byUid = new Map<string, CellRecord[]>()
+  for (const record of records) {
+    const uid = text(record, 'uid')
+    const known = byUid.get(uid)
+    if (known === undefined) byUid.set(uid, [record])
+    else known.push(record)
+  }
+  return [...byUid.values()]
+}
+
 /** The row of one connection from the records of its join: one for each access token. */
 export function readConnection(records: readonly CellRecord[]): ConnectionRow {
   const [record] = records

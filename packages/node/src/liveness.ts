@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url'
 import { areTwoBoots, TokenError } from '@tokenkeep/core'
 import type { Liveness, OwnerId, ProofOfDeath } from '@tokenkeep/core'
 import { makeFolder } from './durable-file.ts'
+import { isBusy } from './sqlite-failures.ts'
 import { isOwnerId, ownerFile, ownerOf, ownersFolder, slotsFile } from './state-folder.ts'
 import { inWords, systemErrorCode } from './system-error.ts'
 
@@ -195,16 +196,10 @@ function tryLock(path: string): DatabaseSync | 'held' | 'contended' | 'unusable'
     return database
   } catch (error) {
     database?.close()
-    if (sqliteCode(error) !== SQLITE_BUSY) return 'unusable'
+    if (!isBusy(error)) return 'unusable'
     return readable ? 'contended' : 'held'
   }
 }
-
-const SQLITE_BUSY = 5
-
-const sqliteCode = (error: unknown): unknown =>
-  // The lowest byte is the code, the others say more about it.
-  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined
 
 function ownersIn(folder: string): OwnerId[] {
   try {

@@ -4,7 +4,7 @@
  */
 import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId, Uid } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
-import { readConnection, readPresentation } from './connection-codec.ts'
+import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
 import { holdIn, postgresIncarnation } from './postgres-incarnation.ts'
 import { PostgresTrouble, isConflict, isDuplicate } from './postgres-failures.ts'
@@ -37,16 +37,7 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
   const nowIn = (record: CellRecord): Moment => storeNow?.() ?? momentOf(record)
   const now = async (ask: Ask): Promise<Moment> => nowIn((await ask(sql.clock))[0] ?? {})
 
-  function foundIn(records: readonly CellRecord[]): Found[] {
-    const byUid = new Map<string, CellRecord[]>()
-    for (const record of records) {
-      const uid = text(record, 'uid')
-      const known = byUid.get(uid)
-      if (known === undefined) byUid.set(uid, [record])
-      else known.push(record)
-    }
-    return [...byUid.values()].map(foundOf)
-  }
+  const foundIn = (records: readonly CellRecord[]): Found[] => byConnection(records).map(foundOf)
 
   function foundOf(records: readonly CellRecord[]): Found {
     const row = readConnection(records)

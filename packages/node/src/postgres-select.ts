@@ -4,8 +4,6 @@ import { connectionQueries } from './connection-select.ts'
 import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
 import { CLIENT_COLUMNS } from './registry-codec.ts'
 
-export type PostgresQueries = ReturnType<typeof postgresQueries>
-
 const CLIENT_CELLS = CLIENT_COLUMNS.split(',')
   .map((column) => column.trim())
   .map((column) => `k.${column} AS client_${column}`)

@@ -13,7 +13,7 @@ const PERMISSION = 3
 const AUTHORIZATION = 23
 const NOT_A_DATABASE = 26
 
-/** The primary result code; null where SQLite did not make this error. */
+/** The primary result code, which is the lowest byte: the others say more about it. Null where SQLite did not make this error. */
 export function sqliteCode(error: unknown): number | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null
   return error.errcode & 0xff

@@ -11,7 +11,7 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
-import { readConnection, readPresentation } from './connection-codec.ts'
+import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
@@ -57,16 +57,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
   }
   const listings = new Map<string, StatementSync>()
 
-  function foundIn(records: readonly CellRecord[]): Found[] {
-    const byUid = new Map<string, CellRecord[]>()
-    for (const record of records) {
-      const uid = text(record, 'uid')
-      const known = byUid.get(uid)
-      if (known === undefined) byUid.set(uid, [record])
-      else known.push(record)
-    }
-    return [...byUid.values()].map(foundOf)
-  }
+  const foundIn = (records: readonly CellRecord[]): Found[] => byConnection(records).map(foundOf)
 
   function foundOf(records: readonly CellRecord[]): Found {
     const row = readConnection(records)

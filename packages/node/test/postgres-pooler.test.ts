@@ -3,13 +3,12 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { postgresMissing } from '@tokenkeep/testpostgres'
+import { freePort, postgresMissing } from '@tokenkeep/testpostgres'
 import { openPostgresSession } from '../src/postgres-session.ts'
 import { freshUrl, postgres } from './contract/postgres-backend.ts'
 import { openWorld } from './world.ts'
@@ -59,15 +58,6 @@ async function untilItAnswers(url: string): Promise<void> {
     if (session !== null) return session.close()
     await pause(20)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 test(

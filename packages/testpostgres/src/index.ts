@@ -3,4 +3,4 @@
  * with that process. Imports nothing of ours.
  */
 export { postgresMissing } from './binaries.ts'
-export { startPostgres, type PostgresServer, type StartOptions } from './server.ts'
+export { freePort, startPostgres, type PostgresServer, type StartOptions } from './server.ts'

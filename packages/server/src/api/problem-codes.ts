@@ -1,5 +1,5 @@
 /** Every code of a problem that the HTTP API answers, with its status: the failures of the library, and those of HTTP. */
-import { FAILURE_CODES, type FailureCode } from '@tokenkeep/core'
+import type { FailureCode } from '@tokenkeep/core'
 
 /** What goes wrong before the library is asked. `docs/errors.md` lists them, and a test compares. */
 export const HTTP_PROBLEM_CODES = [
@@ -18,7 +18,6 @@ export const HTTP_PROBLEM_CODES = [
 ] as const
 export type HttpProblemCode = (typeof HTTP_PROBLEM_CODES)[number]
 export type ProblemCode = FailureCode | HttpProblemCode
-export const PROBLEM_CODES: readonly ProblemCode[] = [...FAILURE_CODES, ...HTTP_PROBLEM_CODES]
 
 /** RFC 9110 section 15; RFC 6585 sections 4 and 5 for 429 and 431. */
 export const HTTP_STATUS = {

@@ -1,5 +1,5 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
-import type { Client, ConnectionInfo, HandOut, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
+import type { Client, ConnectionInfo, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
 import type { Adopted, ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
 import { answerWire, requestWire, someAnswer, someRequest, someWords, wordsWire } from '../api/exchange-wire.ts'
 import type {
@@ -17,7 +17,6 @@ import type {
   ProviderWire,
   ReconnectWire,
   RejectedWire,
-  TokenWire,
 } from '../api/wire.ts'
 
 const moment = (epochMs: number): string => new Date(epochMs).toISOString()
@@ -26,13 +25,6 @@ const seconds = (durationMs: number | null): number | null => (durationMs === nu
 const durationMs = (seconds: number | null | undefined): number | null | undefined =>
   // Rounded: 1.001 s times 1000 is not 1001 ms.
   seconds == null ? seconds : Math.round(seconds * 1000)
-
-export const tokenWire = ({ accessToken, tokenType, expiresAt, scope }: HandOut, nowMs: number): TokenWire => ({
-  access_token: accessToken,
-  token_type: tokenType,
-  expires_in: secondsLeft(expiresAt, nowMs),
-  ...(scope === null ? {} : { scope }),
-})
 
 export const rejectionWire = ({ current, stillRefused, retryAt }: Rejection): RejectedWire => ({
   current,
