@@ -26,6 +26,12 @@ export const notPermitted = (error: unknown): boolean => error instanceof Postgr
 /** The session broke before it said anything. */
 export const isSilence = (error: unknown): boolean => error instanceof PostgresTrouble && error.state === null
 
+/** The session is over with this answer, or with none: what it made durable last may be gone. */
+export const isSessionEnd = ({ state }: PostgresTrouble): boolean =>
+  state === null || state.startsWith('08') || SESSION_ENDS.has(state)
+
+/** @see WHILE_IN_USE */
+const SESSION_ENDS: ReadonlySet<string> = new Set(['25P03', '25P04', '57P01', '57P02', '57P03', '57P05'])
 const CONFLICTS: ReadonlySet<string> = new Set(['40001', '40P01'])
 
 /**

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Client, QueryResult } from 'pg'
 import type { Cell, CellRecord } from './cells.ts'
-import { atConnecting, whileInUse } from './postgres-failures.ts'
+import { atConnecting, isSessionEnd, whileInUse } from './postgres-failures.ts'
 
 /** What a statement takes. Lists become arrays. */
 export type PostgresCell = Cell | readonly (string | number)[]
@@ -79,6 +79,8 @@ export async function openPostgresSession({ connectionString, name }: SessionOpt
   }
   return {
     ask: async (text, values, statement) => {
+      // Nobody waits for the answer of a session that is over.
+      if (ended) throw whileInUse(null, name)
       try {
         const result = await client.query<CellRecord>({
           text,
@@ -87,7 +89,13 @@ export async function openPostgresSession({ connectionString, name }: SessionOpt
         })
         return lastOf(result)
       } catch (error) {
-        throw whileInUse(error, name)
+        const trouble = whileInUse(error, name)
+        // The driver says later that it is over, and by then it may have been lent again, or closed by us.
+        if (isSessionEnd(trouble)) {
+          finish()
+          socketOf(client).destroy()
+        }
+        throw trouble
       }
     },
     processId: (client as Client & { readonly processID?: number | null }).processID ?? null,
