@@ -35,6 +35,7 @@ export interface Open {
 /** The provider named the time: it is obeyed, and over by itself. */
 export interface ToldToWait {
   readonly kind: 'told_to_wait'
+  readonly since: MonoMs
   readonly until: MonoMs
 }
 
@@ -67,26 +68,29 @@ export function saidBy(outcome: Outcome): Said {
  * The breaker after an outcome.
  *
  * @param draw for the moment of the first probe, from 0 to 1: many processes do not probe together
+ * @param went when the request left: what was sent before the provider said "wait" does not say that it is over
  */
 export function heard(
   before: Breaker,
   said: Said,
-  of: { readonly uid: Uid; readonly now: MonoMs; readonly draw: number },
+  of: { readonly uid: Uid; readonly now: MonoMs; readonly went: MonoMs; readonly draw: number },
   numbers: Numbers,
 ): Breaker {
-  const { uid, now, draw } = of
+  const { uid, now, went, draw } = of
   const breaker = settled(before, now)
   if (said === 'nothing') return breaker
   if (said === 'works') {
     if (breaker.kind === 'closed') return breaker.failed.length === 0 ? breaker : { ...breaker, failed: [] }
-    return closedNow(now)
+    return breaker.kind === 'told_to_wait' && went <= breaker.since ? breaker : closedNow(now)
   }
   if (said !== 'failed') {
     const waitMs = ms(Math.min(said.waitMs, numbers.pauseMostMs))
     // An open one stays open: it has probes of its own, and who opened it first knows more than one answer does.
     if (breaker.kind === 'open') return breaker
     const until = later(now, waitMs)
-    return breaker.kind === 'told_to_wait' && breaker.until >= until ? breaker : { kind: 'told_to_wait', until }
+    return breaker.kind === 'told_to_wait' && breaker.until >= until
+      ? breaker
+      : { kind: 'told_to_wait', since: now, until }
   }
   if (breaker.kind !== 'closed') return breaker
   const failed = [

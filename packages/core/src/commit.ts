@@ -5,7 +5,6 @@
  * outcome counts only under the current fence. Pure, like `lease.ts`.
  */
 import type {
-  Attempt,
   BackOff,
   ConnectionRow,
   NeedsUserReason,
@@ -19,8 +18,8 @@ import type {
 } from './connection.ts'
 import { assertNever } from './failures.ts'
 import type { End, LeftInDoubt, Misconfigured, Rejected, Unavailable } from './grant.ts'
-import { next, type AttemptId, type Fence, type OwnerId } from './ids.ts'
-import { doubted, written, type Lease } from './lease.ts'
+import { next, type Fence, type OwnerId } from './ids.ts'
+import { doubted, openAttemptOf, written, type Lease } from './lease.ts'
 import { blockedMs, type Terms } from './policy.ts'
 import type { CommitResult, Kept } from './ports.ts'
 import { sessionEndAfter } from './session-end.ts'
@@ -73,12 +72,6 @@ export const keptFrom = (lease: Lease, granted: SealedGrant): Kept => ({
   attempt: lease.attempt,
   granted,
 })
-
-function openAttemptOf(row: ConnectionRow, of: { attempt: AttemptId; fence: Fence }): Attempt | null {
-  const { state } = row
-  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
-  return attempt?.id === of.attempt && attempt.fence === of.fence ? attempt : null
-}
 
 const endedWhileDeleting = (row: ConnectionRow): ConnectionRow =>
   row.state.status === 'deleting' ? { ...row, state: { ...row.state, attempt: null } } : row

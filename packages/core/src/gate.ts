@@ -9,9 +9,9 @@ import { markAfter, markTried, UNMARKED, whenMarkLets, type ClientMark } from '.
 import type { View } from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import type { Outcome } from './grant.ts'
-import type { ClientId, ProviderId, Uid } from './ids.ts'
+import type { ClientId, ProviderId, Revision, Uid } from './ids.ts'
 import type { Numbers } from './policy.ts'
-import { hasRoom, RESTED, whenPaced, withOneLess, withOneMore, type Limits, type Pace } from './pace.ts'
+import { hasRoom, RESTED, whenPaced, withOneMore, type Limits, type Pace } from './pace.ts'
 import type { Alarm, Ports } from './ports.ts'
 import { CONCURRENCY_UNSAID, type Client } from './provider.ts'
 import { later, longer, ms, since, type DurationMs, type MonoMs } from './time.ts'
@@ -65,8 +65,7 @@ interface Waiting {
 }
 
 interface OnTheWay {
-  readonly uid: Uid
-  readonly client: ClientId
+  readonly view: View
   readonly went: MonoMs
   /** It was counted as a failure already, for it hangs. */
   hangs: boolean
@@ -78,12 +77,14 @@ interface AtProvider {
   /** One set for each urgency, in the order of arrival. */
   readonly waiting: readonly Set<Waiting>[]
   readonly onTheWay: Set<OnTheWay>
-  alarm: Alarm | null
+  /** When the queue is looked at next. */
+  ring: { readonly at: MonoMs; readonly alarm: Alarm } | null
 }
 
 interface AtClient {
   /** A change of client or provider makes all of it old. */
-  readonly revisions: string
+  readonly clientRevision: Revision
+  readonly providerRevision: Revision
   breaker: Breaker
   mark: ClientMark
 }
@@ -107,19 +108,27 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
       pace: RESTED,
       waiting: Object.values(URGENCIES).map(() => new Set<Waiting>()),
       onTheWay: new Set<OnTheWay>(),
-      alarm: null,
+      ring: null,
     }
     known.limits = { requestsPerMinute, concurrency }
     providers.set(id, known)
     return known
   }
 
-  const atClient = ({ terms }: View): AtClient => {
-    const { client, provider } = terms
-    const revisions = `${client.revision} ${provider.revision}`
+  const isOlder = ({ terms }: View, than: AtClient): boolean =>
+    terms.client.revision < than.clientRevision || terms.provider.revision < than.providerRevision
+
+  /** What was read before a change goes by what is known since. */
+  const atClient = (view: View): AtClient => {
+    const { client, provider } = view.terms
     const known = clients.get(client.id)
-    if (known?.revisions === revisions) return known
-    const fresh = { revisions, breaker: CLOSED, mark: UNMARKED }
+    const { revision: clientRevision } = client
+    const { revision: providerRevision } = provider
+    if (known !== undefined) {
+      const same = known.clientRevision === clientRevision && known.providerRevision === providerRevision
+      if (same || isOlder(view, known)) return known
+    }
+    const fresh = { clientRevision, providerRevision, breaker: CLOSED, mark: UNMARKED }
     clients.set(client.id, fresh)
     return fresh
   }
@@ -129,10 +138,13 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
 
   // ---- what the pure parts say -------------------------------------------------------------------------------------
 
-  const hear = (view: View, uid: Uid, said: Said, now: MonoMs): void => {
+  const hear = (one: OnTheWay, said: Said, now: MonoMs): void => {
+    const { view, went } = one
     const at = atClient(view)
+    // What a registration that was changed since was told says nothing about the one of now.
+    if (isOlder(view, at)) return
     const before = at.breaker
-    const after = heard(before, said, { uid, now, draw: random.fraction() }, numbers)
+    const after = heard(before, said, { uid: view.row.uid, now, went, draw: random.fraction() }, numbers)
     at.breaker = after
     if (after.kind === before.kind) return
     if (after.kind === 'open') tell(view, { type: 'circuit_opened', connections: numbers.breakerConnections })
@@ -141,11 +153,11 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
   }
 
   /** Whoever hangs is no better than whoever failed, and is not waited for to be counted. */
-  const countHanging = (view: View, provider: AtProvider, now: MonoMs): void => {
+  const countHanging = (provider: AtProvider, now: MonoMs): void => {
     for (const one of provider.onTheWay) {
-      if (one.hangs || one.client !== view.row.client || since(one.went, now) < slowAfterMs) continue
+      if (one.hangs || since(one.went, now) < slowAfterMs) continue
       one.hangs = true
-      hear(view, one.uid, 'failed', now)
+      hear(one, 'failed', now)
     }
   }
 
@@ -171,37 +183,37 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
     if (whenPaced(provider.pace, provider.limits) > now) return 'turn'
     const { breaker } = atClient(view)
     const past = isPressing(urgency) || settled(breaker, now).kind === 'closed' ? hanging(provider) : 0
-    if (!hasRoom(provider.pace, provider.limits, past)) return 'turn'
+    if (!hasRoom(provider.onTheWay.size - past, provider.limits)) return 'turn'
     return heldUntil(view, urgency, now)?.until ?? 'go'
   }
 
   // ---- the queue ---------------------------------------------------------------------------------------------------
 
   const begin = (view: View, provider: AtProvider, urgency: Urgency, waited: boolean, now: MonoMs): Pass => {
-    const { uid } = view.row
     const client = atClient(view)
     provider.pace = withOneMore(provider.pace, provider.limits, now)
     const of = { now, draw: random.fraction(), callerEveryMs: callerEveryMs(provider) }
     client.breaker = letThrough(settled(client.breaker, now), urgency, of, numbers)
     client.mark = markTried(client.mark, urgency, now, numbers)
-    const one: OnTheWay = { uid, client: view.row.client, went: now, hangs: false }
+    const one: OnTheWay = { view, went: now, hangs: false }
     provider.onTheWay.add(one)
     return {
       kind: 'pass',
       waited,
       leave(outcome) {
         if (!provider.onTheWay.delete(one)) return
-        provider.pace = withOneLess(provider.pace, one.went)
-        if (outcome !== null) learn(view, outcome)
+        if (outcome !== null) learn(one, outcome)
         pump(view.row.provider)
       },
     }
   }
 
-  const learn = (view: View, outcome: Outcome): void => {
+  const learn = (one: OnTheWay, outcome: Outcome): void => {
+    const { view } = one
     const now = clock.now().mono
-    hear(view, view.row.uid, saidBy(outcome), now)
+    hear(one, saidBy(outcome), now)
     const at = atClient(view)
+    if (isOlder(view, at)) return
     const before = at.mark.marked
     at.mark = markAfter(at.mark, outcome, view.row.uid, now, numbers)
     const { marked } = at.mark
@@ -210,51 +222,79 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
     tell(view, { type: 'client_refused', word: outcome.word, retryAt })
   }
 
+  const dequeue = (provider: AtProvider, one: Waiting, through: Pass | HeldBack): void => {
+    provider.waiting[one.urgency]?.delete(one)
+    queued.delete(one.uid)
+    one.go(through)
+  }
+
   /** Lets through whoever may go now, the most pressing first, and comes back when the next one may. */
   const pump = (id: ProviderId): void => {
     const provider = providers.get(id)
     if (provider === undefined) return
-    provider.alarm?.cancel()
-    provider.alarm = null
+    provider.ring?.alarm.cancel()
+    provider.ring = null
     const now = clock.now().mono
+    countHanging(provider, now)
     let nextAt = Number.POSITIVE_INFINITY
     let turnEnded = false
     for (const waiting of provider.waiting) {
+      /** Clients that wait for a moment: all of theirs that are as pressing wait for the same one. */
+      const told = new Set<ClientId>()
       for (const one of waiting) {
         if (now >= one.until || closed) {
-          waiting.delete(one)
-          queued.delete(one.uid)
-          one.go({ kind: 'held_back' })
+          dequeue(provider, one, { kind: 'held_back' })
           continue
         }
         nextAt = Math.min(nextAt, one.until)
         if (turnEnded) break
-        countHanging(one.view, provider, now)
+        if (told.has(one.view.row.client)) continue
         const may = verdict(one.view, provider, one.urgency, now)
-        if (may === 'go') {
-          waiting.delete(one)
-          queued.delete(one.uid)
-          one.go(begin(one.view, provider, one.urgency, true, now))
-        } else if (may === 'turn') turnEnded = true
-        else nextAt = Math.min(nextAt, may)
+        if (may === 'go') dequeue(provider, one, begin(one.view, provider, one.urgency, true, now))
+        else if (may === 'turn') turnEnded = true
+        else {
+          told.add(one.view.row.client)
+          nextAt = Math.min(nextAt, may)
+        }
       }
     }
+    if (turnEnded) nextAt = Math.min(nextAt, nextTurn(provider, now))
+    if (nextAt < Number.POSITIVE_INFINITY) ringAt(id, provider, nextAt as MonoMs, now)
+    else if (provider.onTheWay.size === 0 && whenPaced(provider.pace, provider.limits) <= now) providers.delete(id)
+  }
+
+  /** When whoever waits for its turn may have it, if nobody leaves: by the minute, or because somebody begins to hang. */
+  const nextTurn = (provider: AtProvider, now: MonoMs): MonoMs => {
     const pacedAt = whenPaced(provider.pace, provider.limits)
-    if (turnEnded && pacedAt > now) nextAt = Math.min(nextAt, pacedAt)
-    if (nextAt === Number.POSITIVE_INFINITY) {
-      if (provider.onTheWay.size === 0 && pacedAt <= now) providers.delete(id)
-      return
-    }
-    const alarm = clock.alarm(ms(Math.max(1, nextAt - now)))
-    provider.alarm = alarm
-    void alarm.rung.then(() => {
-      if (provider.alarm === alarm) pump(id)
+    if (pacedAt > now) return pacedAt
+    let next = Number.POSITIVE_INFINITY
+    for (const one of provider.onTheWay) if (!one.hangs) next = Math.min(next, later(one.went, slowAfterMs))
+    return next as MonoMs
+  }
+
+  const ringAt = (id: ProviderId, provider: AtProvider, at: MonoMs, now: MonoMs): void => {
+    if (provider.ring !== null && provider.ring.at <= at) return
+    provider.ring?.alarm.cancel()
+    const ring = { at, alarm: clock.alarm(ms(Math.max(1, at - now))) }
+    provider.ring = ring
+    void ring.alarm.rung.then(() => {
+      if (provider.ring === ring) pump(id)
     })
+  }
+
+  /** Looks at whoever came alone: the others were looked at, and it is known when they are again. */
+  const queueUp = (one: Waiting, provider: AtProvider, now: MonoMs): void => {
+    const id = one.view.row.provider
+    provider.waiting[one.urgency]?.add(one)
+    const may = verdict(one.view, provider, one.urgency, now)
+    if (may === 'go') return pump(id)
+    const at = Math.min(one.until, may === 'turn' ? nextTurn(provider, now) : may)
+    ringAt(id, provider, at as MonoMs, now)
   }
 
   const isFree = (view: View, urgency: Urgency, now: MonoMs): boolean => {
     const provider = atProvider(view)
-    countHanging(view, provider, now)
+    countHanging(provider, now)
     const before = provider.waiting.slice(0, urgency + 1).some((waiting) => waiting.size > 0)
     return !before && verdict(view, provider, urgency, now) === 'go'
   }
@@ -269,20 +309,19 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
       const { uid } = view.row
       const one: Waiting = { uid, view, urgency, until: later(now, patienceMs), go: resolve }
       queued.set(uid, one)
-      provider.waiting[urgency]?.add(one)
-      pump(view.row.provider)
+      queueUp(one, provider, now)
       return promise
     },
     raise(uid) {
       const one = queued.get(uid)
       if (one === undefined) return
-      one.until = later(clock.now().mono, patienceMs)
+      const now = clock.now().mono
+      one.until = later(now, patienceMs)
       if (one.urgency <= URGENCIES.caller) return
-      const { waiting } = atProvider(one.view)
-      waiting[one.urgency]?.delete(one)
+      const provider = atProvider(one.view)
+      provider.waiting[one.urgency]?.delete(one)
       one.urgency = URGENCIES.caller
-      waiting[one.urgency]?.add(one)
-      pump(one.view.row.provider)
+      queueUp(one, provider, now)
     },
     isQueued: (uid) => queued.has(uid),
     standing: (view, urgency) => heldUntil(view, urgency, clock.now().mono),
@@ -290,10 +329,10 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
     async excepted(allClients) {
       const now = clock.now().mono
       const busy = new Set<ProviderId>()
-      for (const [id, { waiting, pace, limits }] of providers) {
-        const queued = HELD_BACK.some((urgency) => (waiting[urgency]?.size ?? 0) > 0)
-        const full = whenPaced(pace, limits) > now || !hasRoom(pace, limits)
-        if (queued || full) busy.add(id)
+      for (const [id, { waiting, pace, limits, onTheWay }] of providers) {
+        const waits = HELD_BACK.some((urgency) => (waiting[urgency]?.size ?? 0) > 0)
+        const full = whenPaced(pace, limits) > now || !hasRoom(onTheWay.size, limits)
+        if (waits || full) busy.add(id)
       }
       const held = new Set<ClientId>()
       for (const [id, { breaker, mark }] of clients) {

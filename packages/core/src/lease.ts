@@ -4,7 +4,7 @@
  * Everything here is pure: a store reads the row, calls one of these, and writes what comes back, all in one atomic
  * durable write. Who may present when stands in `schedule.ts`.
  */
-import type { At, Attempt, ConnectionRow, InDoubt, Presenting, Why } from './connection.ts'
+import type { At, Attempt, ConnectionRow, InDoubt, Presenting, State, Why } from './connection.ts'
 import {
   next,
   type AttemptId,
@@ -243,21 +243,23 @@ const busy = (attempt: Attempt, now: Moment): Busy => ({
 })
 
 /** The open attempt as a watcher needs to see it; null where none is open. */
-export function openAttempt(row: Pick<ConnectionRow, 'state'>, now: Moment): Busy | null {
-  const { state } = row
-  if (state.status === 'presenting') return busy(state.attempt, now)
-  return state.status === 'deleting' && state.attempt !== null ? busy(state.attempt, now) : null
+export function openAttempt({ state }: Pick<ConnectionRow, 'state'>, now: Moment): Busy | null {
+  const attempt = attemptOf(state)
+  return attempt === null ? null : busy(attempt, now)
 }
+
+/** The attempt that is open, also one that a deletion waits for. */
+export const attemptOf = (state: State): Attempt | null =>
+  state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
 
 /** By the store's clock alone: whoever acts on it must have watched the lease, too. */
 export const isOver = (attempt: Attempt, now: Moment): boolean =>
   surelyElapsed(attempt.heartbeatAt, now) >= attempt.leaseMs
 
-/** The attempt of this lease, if it is the open one. */
-function holds(row: ConnectionRow, lease: Pick<Lease, 'attempt' | 'fence'>): Attempt | null {
-  const { state } = row
-  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
-  return attempt?.id === lease.attempt && attempt.fence === lease.fence ? attempt : null
+/** The attempt of this lease or answer, if it is the open one. */
+export function openAttemptOf({ state }: ConnectionRow, of: Pick<Lease, 'attempt' | 'fence'>): Attempt | null {
+  const attempt = attemptOf(state)
+  return attempt?.id === of.attempt && attempt.fence === of.fence ? attempt : null
 }
 
 /** A heartbeat: the lease begins anew at `now`. */
@@ -268,7 +270,7 @@ export function renew(
   t0: Now,
   now: Moment,
 ): { readonly row: ConnectionRow; readonly lease: Lease } | 'lost' {
-  const attempt = holds(row, lease)
+  const attempt = openAttemptOf(row, lease)
   const { state } = row
   if (attempt === null || state.status !== 'presenting' || row.uid !== lease.uid) return 'lost'
   const renewed: Attempt = { ...attempt, heartbeat: attempt.heartbeat + 1, heartbeatAt: now }

@@ -16,11 +16,9 @@ export interface Limits {
 export interface Pace {
   /** When the next one would be, if they came evenly; a burst runs ahead of it. */
   readonly evenly: MonoMs
-  /** When each of those on their way went. */
-  readonly onTheirWay: readonly MonoMs[]
 }
 
-export const RESTED: Pace = { evenly: Number.NEGATIVE_INFINITY as MonoMs, onTheirWay: [] }
+export const RESTED: Pace = { evenly: Number.NEGATIVE_INFINITY as MonoMs }
 
 const MINUTE_MS = 60_000
 
@@ -40,23 +38,14 @@ export function whenPaced({ evenly }: Pace, { requestsPerMinute }: Limits): Mono
 /**
  * Whether one more may be on its way.
  *
- * @param hanging how many of those on their way are only listened to and do not count, for what could be lost and where
- *   the endpoint is known to work again
+ * @param onTheirWay how many are, without those that are only listened to and do not count
  */
-export const hasRoom = ({ onTheirWay }: Pace, { concurrency }: Limits, hanging = 0): boolean =>
-  concurrency === null || onTheirWay.length - hanging < concurrency
+export const hasRoom = (onTheirWay: number, { concurrency }: Limits): boolean =>
+  concurrency === null || onTheirWay < concurrency
 
 /** One goes now. */
 export function withOneMore(pace: Pace, { requestsPerMinute }: Limits, now: MonoMs): Pace {
+  if (requestsPerMinute === null) return pace
   const from = pace.evenly > now ? pace.evenly : now
-  return {
-    evenly: requestsPerMinute === null ? pace.evenly : later(from, spacingMs(requestsPerMinute)),
-    onTheirWay: [...pace.onTheirWay, now],
-  }
-}
-
-/** The one that went at `went` has ended. */
-export function withOneLess(pace: Pace, went: MonoMs): Pace {
-  const index = pace.onTheirWay.indexOf(went)
-  return index < 0 ? pace : { ...pace, onTheirWay: pace.onTheirWay.toSpliced(index, 1) }
+  return { evenly: later(from, spacingMs(requestsPerMinute)) }
 }

@@ -128,6 +128,7 @@ export const CLOCK_JUMP_MS = seconds(2)
 /** What a process remembers of the pairs that it committed, against a store that shows less afterwards. */
 export const REMEMBERED_PAIRS = {
   forMs: minutes(10), // A failover is over by then, and whoever lost by it has been seen.
+  againAfterMs: seconds(1), // What the store did not take is offered again so often, while somebody asks.
   ofOneMost: 8, // A standby that is behind is behind by seconds; a token that lives so shortly is rotated a few times.
   most: 10_000, // Of connections: those refreshed last.
   bytesMost: 16 * 1024 * 1024, // About five thousand pairs of 3 kB.

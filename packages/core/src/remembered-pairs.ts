@@ -6,20 +6,23 @@
  * Every view that leads to a presentation passes here twice: when it is read, and when its refresh token is acquired.
  */
 import { keptFrom } from './commit.ts'
-import type { View } from './connection.ts'
 import type { Generation, GrantNo, Uid } from './ids.ts'
 import { REMEMBERED_PAIRS } from './policy.ts'
 import type { Clock, CommitResult, ConnectionStore, Kept } from './ports.ts'
-import { agedBy, type Now } from './time.ts'
+import { agedBy, later, type MonoMs, type Now, type UnixMs } from './time.ts'
 
 /** The pairs of one grant that this process committed, each answering the one before. */
 interface Chain {
   readonly grant: GrantNo
-  /** Of the newest. */
-  readonly generation: Generation
   readonly pairs: readonly Kept[]
   readonly at: Now
   readonly bytes: number
+  /** When the newest was granted, by the store's clock: what was granted later is not from before it. */
+  readonly grantedAt: UnixMs
+  /** The highest generation that was seen since, whoever brought it. */
+  seen: Generation
+  /** All were given again and the store still shows less: not before then once more. */
+  again: MonoMs | null
 }
 
 // Beside the ciphertexts: ids, fingerprints and times of one pair.
@@ -55,13 +58,15 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     const follows = before?.grant === kept.grant && last?.granted.refreshToken?.fingerprint === kept.answers
     const pairs = [...(follows ? (before?.pairs ?? []) : []), kept].slice(-REMEMBERED_PAIRS.ofOneMost)
     forget(kept.uid)
-    const { grant, generation } = view.row
-    const chain = {
+    const { grant, generation, lastGrant } = view.row
+    const chain: Chain = {
       grant,
-      generation,
       pairs,
       at: clock.now(),
       bytes: pairs.reduce((sum, pair) => sum + sizeOf(pair), 0),
+      grantedAt: lastGrant?.at ?? (0 as UnixMs),
+      seen: generation,
+      again: null,
     }
     chains.set(kept.uid, chain)
     bytes += chain.bytes
@@ -72,37 +77,53 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     }
   }
 
-  /** Whether the store has lost what stands here. A later generation, or another grant, ends the remembering. */
-  const showsLess = (uid: Uid, grant: GrantNo, generation: Generation): boolean => {
+  /** The chain, where the store has lost what was seen since. Another grant ends the remembering. */
+  const ahead = (uid: Uid, grant: GrantNo, generation: Generation): Chain | null => {
     const chain = chainOf(uid)
-    if (chain === undefined || (grant === chain.grant && generation === chain.generation)) return false
-    const less = grant === chain.grant && generation < chain.generation
-    if (!less && grant >= chain.grant) forget(uid)
-    return less
-  }
-
-  /** @throws TokenError where the store does not take them now: then nothing older is presented either */
-  const commitAgain = async (uid: Uid): Promise<void> => {
-    for (const pair of chainOf(uid)?.pairs ?? []) {
-      const { kind } = await store.replay(pair)
-      // The store knows better: it was deleted, signed in again, or went on from what it had.
-      if (kind === 'history' || kind === 'revoke' || kind === 'sibling') forget(uid)
+    if (chain === undefined || grant < chain.grant) return null
+    if (grant > chain.grant) {
+      forget(uid)
+      return null
     }
+    if (generation > chain.seen) chain.seen = generation
+    return generation < chain.seen ? chain : null
   }
 
-  const isBehind = ({ row }: View): boolean => showsLess(row.uid, row.grant, row.generation)
+  /**
+   * What the store does not take, because a rotation of another process in between was lost, stays: that process may bring
+   * it, and until then nothing older is presented.
+   *
+   * @throws TokenError where the store does not take them now: then nothing older is presented either
+   */
+  const commitAgain = async (uid: Uid, chain: Chain): Promise<void> => {
+    if (chain.again !== null && clock.now().mono < chain.again) return
+    for (const pair of chain.pairs) {
+      const { kind, view } = await store.replay(pair)
+      if (kind === 'committed' || kind === 'again' || kind === 'successor') continue
+      // The store knows better: it was deleted, signed in again, or went on from what it had.
+      const wentOn = view === null || view.row.grant !== chain.grant || (view.row.lastGrant?.at ?? 0) > chain.grantedAt
+      if (!wentOn) continue
+      forget(uid)
+      return
+    }
+    chain.again = later(clock.now().mono, REMEMBERED_PAIRS.againAfterMs)
+  }
 
   return {
     ...store,
     async read(id) {
       const view = await store.read(id)
-      if ('kind' in view || !isBehind(view)) return view
-      await commitAgain(view.row.uid)
+      if ('kind' in view) return view
+      const { uid, grant, generation } = view.row
+      const chain = ahead(uid, grant, generation)
+      if (chain === null) return view
+      await commitAgain(uid, chain)
       return store.read(id)
     },
     async acquire(at, why, attempt, room, usedAt) {
-      if (!showsLess(at.uid, at.grant, at.generation)) return store.acquire(at, why, attempt, room, usedAt)
-      await commitAgain(at.uid)
+      const chain = ahead(at.uid, at.grant, at.generation)
+      if (chain === null) return store.acquire(at, why, attempt, room, usedAt)
+      await commitAgain(at.uid, chain)
       return { kind: 'moved' }
     },
     async commit(lease, end) {

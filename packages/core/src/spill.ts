@@ -118,12 +118,10 @@ async function cleared(ports: Ports, room: Room, entry: Spilled | null): Promise
 }
 
 /** Replays what an owner left in its slots. To be called with proof of its death, before any takeover. */
-export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): Promise<readonly CommitResult[]> {
-  const results: CommitResult[] = []
+export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): Promise<void> {
   for await (const entry of entries) {
     const result = await ports.store.replay(entry)
     await ports.spill.clear(entry)
-    results.push(result)
     if (result.view !== null) {
       const { id, uid, provider } = result.view.row
       ports.events.tell({
@@ -136,5 +134,4 @@ export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): 
       })
     }
   }
-  return results
 }

@@ -2,7 +2,7 @@
 import { promoted } from './commit.ts'
 import type { Attempt, ConnectionRow } from './connection.ts'
 import type { OwnerId } from './ids.ts'
-import { doubted, isOver, written } from './lease.ts'
+import { attemptOf, doubted, isOver, written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import type { Evidence } from './ports.ts'
 import type { Moment } from './time.ts'
@@ -22,7 +22,7 @@ export function takeOver(
   now: Moment,
 ): ConnectionRow | 'moved' {
   const { state } = row
-  const attempt = state.status === 'presenting' || state.status === 'deleting' ? state.attempt : null
+  const attempt = attemptOf(state)
   if (attempt === null || !proves(evidence, attempt, now)) return 'moved'
   if (state.status === 'deleting') return written({ ...row, state: { ...state, attempt: null } }, terms, owner, now)
   if (state.status !== 'presenting') return 'moved'

@@ -7,7 +7,7 @@
  */
 import type { View } from './connection.ts'
 import type { OwnerId, Uid } from './ids.ts'
-import { openAttempt, type Busy } from './lease.ts'
+import { attemptOf, openAttempt, type Busy } from './lease.ts'
 import { LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
 import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
 import type { Listener, Ports, ProofOfDeath } from './ports.ts'
@@ -201,7 +201,9 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     looping = true
     const listener = notices.listen()
     try {
-      await loop(listener)
+      // Whoever came after the loop had seen nobody left, and before it was known to have ended, is waited for as well.
+      do await loop(listener)
+      while (watches.size > 0 && !closed)
     } catch (error) {
       for (const watch of watches.values()) fail(watch, error)
     } finally {
@@ -251,11 +253,8 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
 }
 
 /** The boot in which the owner of the open attempt gave its last sign of life. */
-function bootOf(view: View | undefined): string | null {
-  const state = view?.row.state
-  const attempt = state?.status === 'presenting' || state?.status === 'deleting' ? state.attempt : null
-  return attempt?.heartbeatAt.boot ?? null
-}
+const bootOf = (view: View | undefined): string | null =>
+  view === undefined ? null : (attemptOf(view.row.state)?.heartbeatAt.boot ?? null)
 
 function tellInDoubt(ports: Ports, view: View, because: 'owner_dead' | 'owner_silent'): void {
   const { id, uid, provider, fence, dueAt, state } = view.row

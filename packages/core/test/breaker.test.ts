@@ -13,8 +13,8 @@ const S = 1_000
 const MIN = 60 * S
 const { caller, closing, nearEnd, soon, ahead, keepAlive } = URGENCIES
 const at = (moment: number): MonoMs => moment as MonoMs
-const hear = (breaker: Breaker, said: Said, uid: string, now: number): Breaker =>
-  heard(breaker, said, { uid: uid as Uid, now: at(now), draw: 0.5 }, NUMBERS)
+const hear = (breaker: Breaker, said: Said, uid: string, now: number, went = now): Breaker =>
+  heard(breaker, said, { uid: uid as Uid, now: at(now), went: at(went), draw: 0.5 }, NUMBERS)
 const failing = (...of: readonly (readonly [uid: string, now: number])[]): Breaker =>
   of.reduce<Breaker>((breaker, [uid, now]) => hear(breaker, 'failed', uid, now), CLOSED)
 const OPEN = failing(['a', 0], ['b', 0], ['c', 0])
@@ -134,6 +134,12 @@ test('a 429 with Retry-After holds back everything that can wait for that time, 
 
 test('where it grants to another connection all the same, it counts by connection, and the wait is over', () => {
   assert.equal(waits(hear(hear(CLOSED, { waitMs: ms(20 * S) }, 'a', 0), 'works', 'b', S), caller, S), 0)
+})
+
+test('what was sent before the provider said "wait" does not say that the wait is over', () => {
+  const told = hear(CLOSED, { waitMs: ms(20 * S) }, 'a', S)
+  assert.equal(waits(hear(told, 'works', 'b', 2 * S, S - 1), caller, 2 * S), 19 * S)
+  assert.equal(waits(hear(told, 'works', 'b', 2 * S, S + 1), caller, 2 * S), 0)
 })
 
 test('whatever is heard and let through, it is open for nobody for longer than its longest pause', () => {

@@ -129,6 +129,53 @@ test('after ten minutes it is forgotten', async () => {
   assert.deepEqual(left(world), ['rt-0', 'rt-0'], 'a bound, not a wish')
 })
 
+/** A and B rotate in turn, and the store loses both rotations; A has seen that of B. */
+async function rotatedInTurn(): Promise<{ world: World; a: Process; b: Process }> {
+  const world = createWorld()
+  Object.assign(world.server, short)
+  const [a, b] = [await withX(world), world.start('B')]
+  const { before } = await refreshed(world, a)
+  await world.pass(MIN)
+  await refreshed(world, b)
+  a.manager.cache.clear()
+  assert.equal((await a.manager.token('x')).accessToken, 'at-2')
+  await world.pass(MIN)
+  world.lose(before)
+  for (const { manager } of [a, b]) manager.cache.clear()
+  return { world, a, b }
+}
+
+for (const [who, first, second] of [
+  ['the one who rotated first', 'a', 'b'],
+  ['the one who rotated last', 'b', 'a'],
+] as const) {
+  test(`of two that rotated in turn neither presents what is spent; asked first ${who}, then the other, nothing is lost`, async () => {
+    const { world, ...processes } = await rotatedInTurn()
+    const one = follow(processes[first].manager.token('x', { waitMs: 10 * S }))
+    await world.pass(2 * S)
+    assert.deepEqual([one.token, left(world)], [undefined, ['rt-0', 'rt-1']])
+    const other = follow(processes[second].manager.token('x', { waitMs: 10 * S }))
+    await world.pass(5 * S)
+    assert.deepEqual([one.token, other.token], ['at-3', 'at-3'])
+    assert.deepEqual([left(world), world.server.dead], [['rt-0', 'rt-1', 'rt-2'], false])
+  })
+}
+
+test('where a rotation in between stays lost, what is remembered is offered once a second, not at every look', async () => {
+  const { world, b } = await rotatedInTurn()
+  const replays: number[] = []
+  const { replay } = b.ports.store
+  Object.assign(b.ports.store, {
+    replay: (entry: Kept) => {
+      replays.push(world.at())
+      return replay(entry)
+    },
+  })
+  void follow(b.manager.token('x', { waitMs: 5 * S }))
+  await world.pass(5 * S)
+  assert.ok(replays.length > 1 && replays.length <= 6, `${replays.length} times in 5 s`)
+})
+
 test('a later generation or a new sign-in ends the remembering', async () => {
   const world = createWorld()
   Object.assign(world.server, short)

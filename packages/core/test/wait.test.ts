@@ -122,6 +122,45 @@ test('a thousand connections that are waited for are one query a look, one probe
   watches.close()
 })
 
+test('whoever comes in the very instant in which nobody is waited for any more is waited for as well', async () => {
+  // The loop ends some turns of the microtask queue after the last answer; each of them is tried.
+  for (let turns = 0; turns < 12; turns += 1) {
+    const world = createWorld()
+    world.fails.add('notices')
+    const { a, b, open } = await presenting(world, 2)
+    const [first, second] = open
+    assert.ok(first !== undefined && second !== undefined)
+    let over = false
+    let added = false
+    const { store } = b.ports
+    const watches = createWatches(
+      {
+        ...b.ports,
+        store: {
+          ...store,
+          async changes(uids) {
+            const changed = await store.changes(uids)
+            if (changed.length === 0 || added) return changed
+            added = true
+            let later = Promise.resolve()
+            for (let turn = 0; turn < turns; turn += 1) later = later.then(() => undefined)
+            void later.then(() => watches.watch(second.view)).then(() => (over = true))
+            return changed
+          },
+        },
+      },
+      b.owner,
+    )
+    const firstOver = watches.watch(first.view)
+    await a.ports.store.commit(first.lease, NOT_SENT)
+    await a.ports.store.commit(second.lease, NOT_SENT)
+    await world.pass(S)
+    await firstOver
+    assert.ok(over, `after ${turns} turns nobody looked any more`)
+    watches.close()
+  }
+})
+
 test('connections that are waited for since different moments come to be asked for together', async () => {
   const world = createWorld()
   world.fails.add('notices')
