@@ -63,10 +63,10 @@ const SAMPLES = {
   tlsCertFile: [CERT, CERT, (c) => c.listen.tls?.cert.length, readFileSync(CERT).length],
   tlsKeyFile: [KEY, KEY, (c) => c.listen.tls?.key.length, readFileSync(KEY).length],
   database: [
-    'postgres://keeper:secret@db:5433/tokens',
-    'postgres://keeper:secret@db:5433/tokens',
+    'postgres://keeper@db:5433/tokens',
+    'postgres://keeper@db:5433/tokens',
     (c) => c.place.database,
-    'postgres://keeper:secret@db:5433/tokens',
+    'postgres://keeper@db:5433/tokens',
   ],
   data: ['there', 'there', (c) => c.place.data, join(folder, 'there')],
   keyFile: ['my.key', 'my.key', (c) => c.place.keyFile, join(folder, 'my.key')],
@@ -119,7 +119,8 @@ test('a variable wins over the file about the data and the key, and so does the 
   const said = { TOKENKEEP_DATA: 'of-variable', TOKENKEEP_KEY_FILE: 'of-variable.key' }
   assert.deepEqual((await configured({ file, environment: said })).place, {})
   const key = { TOKENKEEP_KEY: 'the key itself' }
-  assert.deepEqual((await configured({ file, environment: key })).place, { data: join(folder, 'of-file') })
+  const ofFile = { data: join(folder, 'of-file'), dataSaidBy: 'file' }
+  assert.deepEqual((await configured({ file, environment: key })).place, ofFile)
   const flags = { keyFile: 'of-flag.key' }
   assert.equal((await configured({ file, environment: key, flags })).place.keyFile, join(folder, 'of-flag.key'))
 })
@@ -130,7 +131,11 @@ test('paths of the file are relative to its folder, those of flags to the curren
   const around = { environment: { TOKENKEEP_CONFIG: path }, folder: tmpdir() }
   const result = await readConfiguration({ keyFile: 'here.key' }, around)
   assert.ok(result.kind === 'read')
-  assert.deepEqual(result.configuration.place, { data: join(folder, 'data'), keyFile: join(tmpdir(), 'here.key') })
+  assert.deepEqual(result.configuration.place, {
+    data: join(folder, 'data'),
+    dataSaidBy: 'file',
+    keyFile: join(tmpdir(), 'here.key'),
+  })
 })
 
 test('every mistake is told at once, with the place where it was made, and no value is repeated', async () => {
@@ -214,6 +219,28 @@ test('the file is one JSON object of known members, and no secret stands in it',
     const [mistake] = await mistakesOf({ flags })
     assert.match(mistake ?? '', /^--config /)
   }
+})
+
+test('the URL of a database stands in the file without its password, also where something else wins over it', async () => {
+  for (const database of [
+    'postgres://keeper:canary@db/tokens',
+    'postgresql://:canary@db/tokens',
+    'postgres://keeper@db/tokens?password=canary',
+    'postgres://keeper@db/tokens?schema=other&%70assword=canary',
+  ]) {
+    for (const more of [{}, { flags: { database: 'postgres://flag@db/tokens' } }]) {
+      const mistakes = await mistakesOf({ file: { database }, ...more })
+      assert.equal(mistakes.length, 1, database)
+      assert.match(
+        mistakes[0] ?? '',
+        /^"database" in .*tokenkeep\.json has a password, .*TOKENKEEP_DATABASE.*PGPASSWORD/,
+      )
+      assert.doesNotMatch(mistakes[0] ?? '', /canary/)
+    }
+    assert.equal((await configured({ flags: { database } })).place.database, database)
+    assert.deepEqual((await configured({ environment: { TOKENKEEP_DATABASE: database } })).place, {})
+  }
+  await configured({ file: { database: 'postgres://keeper@db/tokens?sslmode=verify-full' } })
 })
 
 test('beyond this machine it listens only under a name that callers are known to use', async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { devPlace, findPlace, type PlaceOptions } from '../src/cli/place.ts'
+import { devPlace, findPlace, openOptionsOf, type PlaceOptions } from '../src/cli/place.ts'
+import { readConfiguration } from '../src/serve/configuration.ts'
 
 test('--data wins over TOKENKEEP_DATA, which wins over a dev folder here, which wins over the folder of the user', (t) => {
   const folder = someFolder(t)
@@ -23,6 +24,94 @@ test('--data wins over TOKENKEEP_DATA, which wins over a dev folder here, which 
       [join(folder, '.tokenkeep'), 'dev_folder_here'],
       [join(folder, '.tokenkeep'), 'dev_folder_here'],
     ],
+  )
+})
+
+test('a database counts, whoever says it, and a folder beside it is its state folder; the nearer word wins over each', async (t) => {
+  const folder = someFolder(t)
+  writeFileSync(join(folder, 'tokenkeep.json'), '')
+  const nowhere = [undefined, 'default', '/users/own'] as const
+  const postgres = (by: string) => `postgres://keeper@${by}/tokens`
+  /** What says the database, what says the folder; then the database that is taken, what chose it, and the folder. */
+  const table: readonly (readonly [string, string, string | undefined, string, string])[] = [
+    ['', '', ...nowhere],
+    ['', 'file', undefined, 'option', 'file'],
+    ['', 'variable', undefined, 'environment', 'variable'],
+    ['', 'variable file', undefined, 'environment', 'variable'],
+    ['', 'flag', undefined, 'option', 'flag'],
+    ['', 'flag file', undefined, 'option', 'flag'],
+    ['', 'flag variable', undefined, 'option', 'flag'],
+    ['', 'flag variable file', undefined, 'option', 'flag'],
+    ...(
+      ['file', 'variable', 'variable file', 'flag', 'flag file', 'flag variable', 'flag variable file'] as const
+    ).flatMap((database) => {
+      const [by = ''] = database.split(' ')
+      const chosenBy = by === 'variable' ? 'environment' : 'option'
+      return [
+        [database, '', by, chosenBy, '/users/own'],
+        [database, 'file', by, chosenBy, 'file'],
+        [database, 'variable', by, chosenBy, 'variable'],
+        [database, 'variable file', by, chosenBy, 'variable'],
+        [database, 'flag', by, chosenBy, 'flag'],
+        [database, 'flag file', by, chosenBy, 'flag'],
+        [database, 'flag variable', by, chosenBy, 'flag'],
+        [database, 'flag variable file', by, chosenBy, 'flag'],
+      ] as const
+    }),
+  ]
+  assert.equal(new Set(table.map(([database, data]) => `${database}/${data}`)).size, 8 * 8, 'every combination')
+  for (const [database, data, taken, chosenBy, at] of table) {
+    const says = (by: string) => ({
+      ...(database.split(' ').includes(by) ? { database: postgres(by) } : {}),
+      ...(data.split(' ').includes(by) ? { data: by } : {}),
+    })
+    const variables = says('variable')
+    const environment = {
+      ...(variables.database === undefined ? {} : { TOKENKEEP_DATABASE: variables.database }),
+      ...(variables.data === undefined ? {} : { TOKENKEEP_DATA: variables.data }),
+    }
+    writeFileSync(join(folder, 'tokenkeep.json'), JSON.stringify(says('file')))
+    const around = { environment, folder }
+    const read = await readConfiguration({ ...says('flag'), config: 'tokenkeep.json' }, around)
+    assert.ok(read.kind === 'read')
+    const place = findPlace(read.configuration.place, around, () => '/users/own')
+    assert.deepEqual(
+      [place.postgres, place.chosenBy, place.folder],
+      [taken === undefined ? undefined : postgres(taken), chosenBy, resolve(folder, at)],
+      `database by ${database || 'nothing'}, folder by ${data || 'nothing'}`,
+    )
+    const opened = openOptionsOf(place)
+    assert.equal(opened.stateFolder, taken === undefined ? undefined : place.folder)
+    assert.equal(opened.path, taken === undefined ? place.database : undefined)
+  }
+})
+
+test('--data with a database of its own is refused beside TOKENKEEP_DATABASE; the file, a variable and --database say which', (t) => {
+  const folder = someFolder(t)
+  makeDevFolder(folder)
+  const environment = { TOKENKEEP_DATABASE: 'postgres://keeper:canary@db/tokens' }
+  const find = (options: PlaceOptions, more: Record<string, string> = {}) =>
+    findPlace(options, { environment: { ...environment, ...more }, folder }, () => '/users/own')
+  assert.throws(() => find({ data: '.tokenkeep' }), {
+    code: 'invalid_input',
+    message: /^TOKENKEEP_DATABASE names a database, and --data a folder that has one of its own(?!.*canary)/,
+  })
+  const taken = [
+    find({ data: '.tokenkeep', dataSaidBy: 'file' }),
+    find({ data: '.tokenkeep', database: 'postgres://keeper@db/tokens' }),
+    find({}, { TOKENKEEP_DATA: '.tokenkeep' }),
+  ]
+  assert.deepEqual(
+    taken.map(({ postgres, folder: at }) => [postgres, at]),
+    [
+      [environment.TOKENKEEP_DATABASE, join(folder, '.tokenkeep')],
+      ['postgres://keeper@db/tokens', join(folder, '.tokenkeep')],
+      [environment.TOKENKEEP_DATABASE, join(folder, '.tokenkeep')],
+    ],
+  )
+  assert.equal(
+    find({ data: '.tokenkeep' }, { TOKENKEEP_DATABASE: '' }).database,
+    join(folder, '.tokenkeep', 'tokenkeep.db'),
   )
 })
 

@@ -31,6 +31,8 @@ export interface DevPlace extends Place {
 export interface PlaceOptions {
   /** `--data` */
   readonly data?: string
+  /** The folder stands in the configuration file of `serve`: whoever wrote it did not say it to this one command. */
+  readonly dataSaidBy?: 'file'
   /** `--database`: the URL of a Postgres database */
   readonly database?: string
   /** `--key-file` */
@@ -45,23 +47,25 @@ const SERVER_STATE = 'authorization-server.db'
 const DEV_CREDENTIALS = 'dev-credentials.json'
 
 /**
- * Settles where the data are: `--database`, else `--data`, else `TOKENKEEP_DATABASE`, else `TOKENKEEP_DATA`, else what
- * `tokenkeep dev` made in the current folder, else the user's own data folder. Beside a database, the folder that is named
- * has this host's locks and spill slots.
+ * Settles where the data are. Whoever says a database means it, however the folder is said: `--database`, else
+ * `TOKENKEEP_DATABASE`. Else they are in a folder: `--data`, else `TOKENKEEP_DATA`, else what `tokenkeep dev` made in the
+ * current folder, else the user's own data folder. Beside a database, the folder that is named has this host's locks and
+ * spill slots.
  *
  * What `dev` made here makes a second terminal beside `npm start` work without a word. It is used only where the key lies beside
  * the data, as `dev` alone does it; that key must be readable by this user alone, which no version control keeps, so a
  * folder that was cloned from somebody else is refused later.
  *
  * @param userFolder is asked only where nothing else was said
+ * @throws TokenError `invalid_input` where `TOKENKEEP_DATABASE` is set and `--data` names a folder with a database of its own
  */
 export function findPlace(
   options: PlaceOptions,
   { environment, folder }: Pick<Surroundings, 'environment' | 'folder'>,
   userFolder: () => string,
 ): Place {
-  // The nearer word counts: an option beats a variable.
-  const url = options.database ?? (options.data === undefined ? nonEmpty(environment['TOKENKEEP_DATABASE']) : undefined)
+  const url = options.database ?? nonEmpty(environment['TOKENKEEP_DATABASE'])
+  if (options.database === undefined && url !== undefined) refuseTwoDatabases(options, folder)
   if (url !== undefined) return postgresPlace(url, options, { environment, folder }, userFolder)
   const here = join(folder, DEV_FOLDER)
   const given = options.data ?? nonEmpty(environment['TOKENKEEP_DATA'])
@@ -98,6 +102,16 @@ export function devPlace(options: PlaceOptions, around: Pick<Surroundings, 'envi
   const otherKey = place.keyFile !== undefined || nonEmpty(around.environment['TOKENKEEP_KEY']) !== undefined
   const made = { serverState, credentials: join(place.folder, DEV_CREDENTIALS) }
   return { ...place, ...made, ...(otherKey ? {} : { keyFile: devKey, keyBesideData: true }) }
+}
+
+/** A variable that somebody forgot must not turn a command for one database into one for another. */
+function refuseTwoDatabases({ data, dataSaidBy }: PlaceOptions, folder: string): void {
+  if (data === undefined || dataSaidBy === 'file' || !existsSync(join(resolve(folder, data), DATABASE))) return
+  throw new TokenError(
+    'invalid_input',
+    `TOKENKEEP_DATABASE names a database, and --data a folder that has one of its own (${DATABASE}): unset ` +
+      'TOKENKEEP_DATABASE to use the folder, or let --data name another folder for the locks of this host.',
+  )
 }
 
 function postgresPlace(

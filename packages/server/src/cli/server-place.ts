@@ -71,8 +71,8 @@ function namedServer(
   if (!fromEnvironment || data !== undefined || database !== undefined) return null
   if (environment['TOKENKEEP_DATABASE']) {
     throw wrong(
-      'TOKENKEEP_URL names a server and TOKENKEEP_DATABASE the data themselves: say which with --url, --database or ' +
-        '--data, or unset one of them',
+      'TOKENKEEP_URL names a server and TOKENKEEP_DATABASE the data themselves: say which with --url or --database, or ' +
+        'unset one of them',
     )
   }
   if (environment['TOKENKEEP_DATA']) {

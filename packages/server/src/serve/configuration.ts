@@ -20,7 +20,7 @@ import {
   type Setting,
   type SettingName,
 } from './setting.ts'
-import { fromText, schemaOf, type ValueOf } from './setting-value.ts'
+import { fromText, hasPassword, schemaOf, type ValueOf } from './setting-value.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 
 export interface Configuration {
@@ -126,6 +126,7 @@ async function hear(
       all.push({ value: file.members[setting.name], where, by: 'file', folder: dirname(file.path) })
     }
     const checked = all.map((one) => checkedValue(setting, one, mistakes))
+    mistakes.push(...secretsInFile(setting, checked))
     const winner = checked[0]
     if (winner === null) wrong.add(setting.name)
     else if (winner !== undefined) known.set(setting.name, winner)
@@ -155,6 +156,18 @@ async function membersOfFile(
 
 /** Kubernetes sets `TOKENKEEP_PORT=tcp://10.0.0.1:7420` in every pod beside a service that is called tokenkeep. */
 const isServiceLink = ({ name }: Setting, variable: string): boolean => name === 'port' && variable.startsWith('tcp://')
+
+/** Files are kept in version control and shown to others, so a secret that stands there is told, also where it does not count. */
+function secretsInFile(setting: Setting, checked: readonly (Said<unknown> | null)[]): readonly string[] {
+  if (setting.kind.of !== 'postgres') return []
+  return checked
+    .filter((one) => one?.by === 'file' && typeof one.value === 'string' && hasPassword(one.value))
+    .map(
+      (one) =>
+        `${one?.where} has a password, and no secret belongs into this file: say the URL in ${variableOf(setting)}, or ` +
+        'leave the password out and give it by PGPASSWORD or in the file that PGPASSFILE names.',
+    )
+}
 
 function checkedValue(setting: Setting, said: Said<unknown>, mistakes: string[]): Said<unknown> | null {
   const read = schemaOf(setting.kind).safeParse(said.value)
@@ -201,12 +214,14 @@ function placeOf(said: Saying, { environment }: Pick<Surroundings, 'environment'
     return given === undefined || given.by === 'variable' ? undefined : resolve(given.folder, given.value)
   }
   const data = path('data')
+  const dataSaidBy = said('data')?.by === 'file' ? 'file' : undefined
   const keyFile = said('keyFile')?.by === 'file' && environment['TOKENKEEP_KEY'] ? undefined : path('keyFile')
   const url = said('database')
   const database = url === undefined || url.by === 'variable' ? undefined : url.value
   return {
     ...(database === undefined ? {} : { database }),
     ...(data === undefined ? {} : { data }),
+    ...(dataSaidBy === undefined ? {} : { dataSaidBy }),
     ...(keyFile === undefined ? {} : { keyFile }),
   }
 }

@@ -6,7 +6,7 @@ import { holdWords } from '../cli/adopt.ts'
 import type { Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
-import { findPlace, openOptionsOf, type Place } from '../cli/place.ts'
+import { findPlace, openOptionsOf, type Place, type PlaceOptions } from '../cli/place.ts'
 import { shellWord } from '../cli/printable.ts'
 import type { Surroundings } from '../cli/surroundings.ts'
 import { pairs } from '../cli/table.ts'
@@ -55,7 +55,8 @@ export async function serve(context: Context, { flags, version }: ServeArguments
   const { url } = await app.listen(configuration.listen)
   log.info({ url, ...whereOf(place), version }, 'serving')
   warnOfPlainHttp(configuration, log)
-  await tellReady(context, { url, place, isNew, keep, publicUrl: configuration.http.publicUrl })
+  const { publicUrl } = configuration.http
+  await tellReady(context, { url, place, said: configuration.place, isNew, keep, publicUrl })
 
   await aborted(around.interruption.signal)
   log.info({ signal: around.interruption.by(), drainMs: configuration.drainMs }, 'stopping')
@@ -88,18 +89,20 @@ interface ReadyFacts {
   readonly url: string
   readonly publicUrl: string | null
   readonly place: Place
+  /** By flags and the file, which another command does not know of. */
+  readonly said: PlaceOptions
   readonly isNew: boolean
   readonly keep: Tokenkeep
 }
 
 async function tellReady(
   { output, around }: Context,
-  { url, publicUrl, place, isNew, keep }: ReadyFacts,
+  { url, publicUrl, place, said, isNew, keep }: ReadyFacts,
 ): Promise<void> {
   const { hold } = await keep.incarnation()
   if (output.json) {
-    const said = { ...(publicUrl === null ? {} : { publicUrl }), ...whereOf(place) }
-    output.line({ ready: true, url, ...said, ...(hold === null ? {} : { hold: hold.because }) })
+    const facts = { ...(publicUrl === null ? {} : { publicUrl }), ...whereOf(place) }
+    output.line({ ready: true, url, ...facts, ...(hold === null ? {} : { hold: hold.because }) })
     return
   }
   const facts: (readonly [string, string])[] = [
@@ -113,7 +116,7 @@ async function tellReady(
   const apiKeys = await keep.apiKeys.list()
   const lives = (end: number | null): boolean => end === null || end > around.now()
   if (!apiKeys.some(({ revokedAt, expiresAt }) => revokedAt === null && lives(expiresAt))) {
-    lines.push('No program can use it yet. Make the first key:', `  ${keyCommand(place)}`)
+    lines.push('No program can use it yet. Make the first key:', `  ${keyCommand(place, said)}`)
   }
   output.text(`${lines.join('\n')}\n`)
 }
@@ -126,12 +129,12 @@ const keyElsewhere = ({ environment }: Surroundings): string =>
   environment['TOKENKEEP_KEY'] ? 'TOKENKEEP_KEY' : join(defaultFolders().config, 'tokenkeep.key')
 
 /** On the same data, also where they were named by an option or a file. */
-function keyCommand({ chosenBy, folder, keyFile, postgres }: Place): string {
+function keyCommand({ folder, keyFile, postgres }: Place, said: PlaceOptions): string {
+  const inFolder = said.data === undefined ? '' : ` --data ${shellWord(folder)}`
   // The URL of a database holds a password, which is not for a screen.
-  const here = postgres === undefined ? ` --data ${shellWord(folder)}` : ' --database URL'
-  const where = chosenBy === 'option' ? here : ''
-  const key = chosenBy === 'option' && keyFile !== undefined ? ` --key-file ${shellWord(keyFile)}` : ''
-  return `tokenkeep${where}${key} key create --name ops --scope admin`
+  const inDatabase = said.database === undefined ? '' : ' --database URL'
+  const key = said.keyFile === undefined || keyFile === undefined ? '' : ` --key-file ${shellWord(keyFile)}`
+  return `tokenkeep${postgres === undefined ? inFolder : inDatabase}${key} key create --name ops --scope admin`
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

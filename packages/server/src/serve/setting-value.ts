@@ -90,6 +90,12 @@ function isPostgresUrl(text: string): boolean {
   }
 }
 
+/** Whether a Postgres URL holds a password: beside the user, or as a parameter for the driver. */
+export function hasPassword(url: string): boolean {
+  const { password, searchParams } = new URL(url)
+  return password !== '' || searchParams.has('password')
+}
+
 function isPlainUrl(text: string): boolean {
   const url = URL.parse(text)
   if (url === null || !/^https?:\/\/[^/]/i.test(text)) return false
