@@ -23,24 +23,32 @@ export const addKey = (path: string): Promise<MasterKey> =>
   })
 
 /**
- * Takes a key out.
+ * Takes a key out that was looked at before: by its id, for its name may mean another one by now.
  *
  * @throws TokenError `invalid_input` where it seals, or is not there
  */
-export const removeKey = (path: string, name: string): Promise<MasterKey> =>
+export const removeKey = (path: string, { name, id }: Pick<MasterKey, 'name' | 'id'>): Promise<MasterKey> =>
   changing(path, (ring) => {
-    const removed = ring.keys.find((key) => key.name === name)
-    if (removed === undefined) {
-      throw new TokenError(
-        'invalid_input',
-        `the key file ${path} has no key of that name: \`tokenkeep master-key list\``,
-      )
-    }
-    if (removed.id === ring.current.id) {
-      throw new TokenError('invalid_input', `the key "${name}" seals: add another one first, with master-key rotate`)
-    }
+    const removed = removable({ ...ring, keys: ring.keys.filter((key) => key.id === id) }, path, name)
     return { ring: { ...ring, keys: ring.keys.filter((key) => key !== removed) }, result: removed }
   })
+
+/**
+ * The key of that name, if it does not seal.
+ *
+ * @param path of the key file, for the message
+ * @throws TokenError `invalid_input` where it seals, or is not there
+ */
+export function removable({ keys, current }: Keyring, path: string, name: string): MasterKey {
+  const found = keys.find((key) => key.name === name)
+  if (found === undefined) {
+    throw new TokenError('invalid_input', `the key file ${path} has no key of that name: \`tokenkeep master-key list\``)
+  }
+  if (found.id === current.id) {
+    throw new TokenError('invalid_input', `the key "${name}" seals: add another one first, with master-key rotate`)
+  }
+  return found
+}
 
 function freeName({ keys }: Keyring): string {
   for (let count = keys.length + 1; ; count += 1) {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { TokenError, type Liveness } from '@tokenkeep/core'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
-import { addKey, removeKey } from './key-change.ts'
+import { addKey, removable, removeKey } from './key-change.ts'
 import { openKeyFile } from './key-file.ts'
 import type { Keyring } from './keyring.ts'
 import type { StoredSecrets } from './reseal.ts'
@@ -86,12 +86,11 @@ export function masterKeys({ installation, keys, cipher, secrets, state, livenes
     reseal,
     async remove(name, { othersChecked = false } = {}) {
       const file = fileOf()
-      const { keys: all, current } = await ringNow()
-      const key = all.find((each) => each.name === name && each.id !== current.id)
+      const { id } = removable(await ringNow(), file, name)
       const others = othersChecked ? [] : databasesBeside(file, installation)
       if (others.length > 0) throw inUse(name, `of these databases, which have the same key file: ${others.join(', ')}`)
-      if (key !== undefined) await refuseWhereNamed(name, key.id)
-      await removeKey(file, name)
+      await refuseWhereNamed(name, id)
+      await removeKey(file, { name, id })
     },
   }
 

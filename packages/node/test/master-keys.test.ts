@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
-import { addKey } from '../src/key-change.ts'
+import { addKey, removeKey } from '../src/key-change.ts'
 import { openKeyFile } from '../src/key-file.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -136,6 +136,26 @@ test('a key is taken out only when nothing names it', async () => {
   await world.keep.close()
   const again = await world.reopen()
   assert.equal(await tried(again.token('a')), 'done')
+})
+
+test('a key that seals when it is looked at is not taken out, though another one seals a moment later', async () => {
+  await using world = await openWorld()
+  await world.connect('a')
+  const { masterKeys } = world.keep
+  const { name } = await masterKeys.rotate()
+  // It has the file's lock when the other reads the file, and has changed it when the other gets the lock.
+  const adding = addKey(keyFile(world))
+  assert.equal(await tried(masterKeys.remove(name)), 'invalid_input')
+  await adding
+  assert.ok((await namesIn(keyFile(world))).includes(name))
+})
+
+test('another key than the one that was looked at is not taken out, though it has its name', async () => {
+  await using world = await openWorld()
+  await addKey(keyFile(world))
+  const { id } = await addKey(keyFile(world))
+  assert.equal(await tried(removeKey(keyFile(world), { name: 'first', id })), 'invalid_input')
+  assert.ok((await namesIn(keyFile(world))).includes('first'))
 })
 
 test('of many who change the key file at once none loses the key of another', async () => {
