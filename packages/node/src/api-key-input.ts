@@ -45,10 +45,10 @@ export function readApiKeyInput(
   { now, connectionId }: { readonly now: number; readonly connectionId: (given: unknown) => ConnectionId },
 ): Pick<ApiKey, 'name' | 'scopes' | 'labels' | 'sources' | 'expiresAt'> {
   const given = recordOf('an API key', input)
-  onlyMembers('an API key', given, MEMBERS)
   const refuse: Refuse = (sentence) => {
     throw new TokenError('invalid_input', `an API key: ${sentence}`)
   }
+  onlyMembers(given, MEMBERS, refuse)
   const scopes = readScopes(given['scopes'], refuse)
   const labels = readSelector(given['labels'], refuse)
   const shared = NOT_WITH_LABELS.find((scope) => scopes.includes(scope))

@@ -39,8 +39,8 @@ export function readClientInput(
   const given = recordOf('a client', input)
   const id = nameOf<ClientId>('client', given['id'])
   const where = `client "${id}"`
-  onlyMembers(where, given, CLIENT_MEMBERS)
   const refuse = refuser('invalid_input', where, id)
+  onlyMembers(given, CLIENT_MEMBERS, refuse)
 
   const provider = nameOf<ProviderId>('provider', given['provider'])
   const clientId = textOf('clientId', given['clientId'], CLIENT_ID_LENGTH_MAX, refuse)

@@ -2,7 +2,7 @@
  * The text of every query about connections, for each engine. Whole connections come as one record for each of their access
  * tokens. Values stand as `?`, in order.
  */
-import type { ListQuery, Status, UnixMs } from '@tokenkeep/core'
+import type { ConnectionRow, ListQuery, Status, UnixMs } from '@tokenkeep/core'
 import type { Cell } from './cells.ts'
 import { CONNECTION_COLUMNS, CONNECTION_COLUMNS_FIXED } from './connection-codec.ts'
 
@@ -118,6 +118,19 @@ export function connectionQueries(dialect: Dialect): ConnectionQueries {
     uids: `SELECT uid FROM ${connection} WHERE uid > ? ORDER BY uid LIMIT ?`,
     pages: (query, now) => pagesOf(dialect, query, now),
   }
+}
+
+/** What the pages of a list hold together: their first in the order of the ids' UTF-8 bytes, as the engines order each. */
+export function mergedPages<Each extends { readonly row: Pick<ConnectionRow, 'id'> }>(
+  pages: readonly (readonly Each[])[],
+  limit: number,
+): readonly Each[] {
+  const [only = []] = pages
+  if (pages.length < 2) return only
+  return pages
+    .flat()
+    .sort((a, b) => Buffer.compare(Buffer.from(a.row.id), Buffer.from(b.row.id)))
+    .slice(0, limit)
 }
 
 /** One page of a list; the text depends on what is asked for, the values never stand in it. */

@@ -8,7 +8,7 @@ import {
   type RequestShape,
   type Sign,
 } from '@tokenkeep/core'
-import { isRecord, oneOf, spelled, textOf, type Given, type Refuse } from './input-members.ts'
+import { isRecord, onlyMembers, oneOf, spelled, textOf, type Given, type Refuse } from './input-members.ts'
 
 const SIGNS_MAX = 50
 const WORD_LENGTH_MAX = 100
@@ -47,7 +47,7 @@ function signOf(list: keyof ProviderWords, sign: unknown, refuse: Refuse): Sign 
   const each = `each of words.${list}`
   if (typeof sign === 'string') return textOf(each, sign, WORD_LENGTH_MAX, refuse)
   if (!isRecord(sign)) return refuse(`${each} must be a word, or an object such as { status: 403, word: 'expired' }`)
-  onlyThese(each, sign, ['status', 'word'], refuse)
+  onlyMembers(sign, ['status', 'word'], refuse, each)
   const { status, word } = sign
   if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599) {
     return refuse(`${each}: status must be a whole number from 200 to 599`)
@@ -160,11 +160,6 @@ const separatorOf = (where: string, given: Given, fallback: string, refuse: Refu
 
 function membersOf(name: string, value: unknown, known: readonly string[], like: string, refuse: Refuse): Given {
   if (!isRecord(value)) return refuse(`${name} must be an object such as ${like}`)
-  onlyThese(name, value, known, refuse)
+  onlyMembers(value, known, refuse, name)
   return value
-}
-
-function onlyThese(name: string, value: Given, known: readonly string[], refuse: Refuse): void {
-  const unknown = Object.keys(value).find((each) => !known.includes(each))
-  if (unknown !== undefined) refuse(`${name} has no member ${spelled(unknown)}; known are ${known.join(', ')}`)
 }

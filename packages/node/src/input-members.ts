@@ -25,10 +25,13 @@ export function nameOf<Name extends ProviderId | ClientId>(what: 'provider' | 'c
   throw new TokenError('invalid_input', read.wrong)
 }
 
-export function onlyMembers(where: string, given: Given, known: readonly string[]): void {
+/** @param inner what of the input it is; absent: all of it, which the sentence begins with anyway */
+export function onlyMembers(given: Given, known: readonly string[], refuse: Refuse, inner?: string): void {
   const unknown = Object.keys(given).find((name) => !known.includes(name))
   if (unknown === undefined) return
-  throw new TokenError('invalid_input', `${where}: ${spelled(unknown)} is not a member; known are ${known.join(', ')}`)
+  const wrong =
+    inner === undefined ? `${spelled(unknown)} is not a member` : `${inner} has no member ${spelled(unknown)}`
+  refuse(`${wrong}; known are ${known.join(', ')}`)
 }
 
 /** A name as a message may repeat it: no control characters, not endless, and nothing long enough to be a secret. */

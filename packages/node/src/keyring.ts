@@ -30,7 +30,7 @@ export interface Keyring {
   readonly again?: () => Keyring | null
 }
 
-export const KEY_BYTES = 32
+const KEY_BYTES = 32
 
 /** A new master key, random. */
 export const newMasterKey = (name: string): MasterKey => masterKey(name, randomBytes(KEY_BYTES))

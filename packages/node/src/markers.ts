@@ -14,6 +14,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Incarnation, Marker } from '@tokenkeep/core'
 import { makeFolder, replaceFile } from './durable-file.ts'
+import { isUuid } from './incarnation-codec.ts'
 
 export interface Markers {
   /** What can be read of this installation; a marker that is missing or not ours says nothing. */
@@ -41,8 +42,6 @@ export function createMarkers({ folders, database }: { folders: readonly string[
     },
   }
 }
-
-const isUuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 
 /** At once, on this thread: it is a small file, read once at a start and once a minute. */
 function readMarker(path: string): Marker | null {

@@ -17,7 +17,8 @@ import { integer, text, type CellRecord } from './cells.ts'
 import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.ts'
 import type { PostgresAddress } from './postgres-address.ts'
 import { isSilence, lacksPermission, notPermitted } from './postgres-failures.ts'
-import { incarnationIn, writingOf } from './postgres-incarnation.ts'
+import { identityIn } from './incarnation-codec.ts'
+import { writingOf } from './postgres-incarnation.ts'
 import { createPostgresPool, type PostgresPool } from './postgres-pool.ts'
 import { MIGRATIONS, VERSION } from './postgres-schema.ts'
 import type { Answered, PostgresCell, PostgresSession } from './postgres-session.ts'
@@ -293,8 +294,7 @@ async function identityOf(
        to_jsonb(i) ->> 'branch' AS branch, to_jsonb(i) ->> 'hold' AS hold FROM ${tableIn(schema)('installation')} i`,
   )
   const [row] = records
-  if (row === undefined) throw unusable(name, 'it is damaged: it does not say whose it is')
-  const version = integer(row, 'version')
+  const version = row === undefined ? 0 : integer(row, 'version')
   if (version > VERSION) {
     throw new TokenError(
       'newer_database',
@@ -302,11 +302,7 @@ async function identityOf(
         `up to ${VERSION}. Nothing was changed. Use the newer program.`,
     )
   }
-  return {
-    version,
-    keyCheck: { value: text(row, 'key_check'), sealedWith: text(row, 'sealed_with') },
-    ...incarnationIn(row),
-  }
+  return { version, ...identityIn(row, (why) => unusable(name, why)) }
 }
 
 /** One constant for the boot: the clock of a database goes on when it is started again. */

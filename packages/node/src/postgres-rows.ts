@@ -6,7 +6,9 @@ import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
-import { holdIn, postgresIncarnation } from './postgres-incarnation.ts'
+import { mergedPages } from './connection-select.ts'
+import { holdIn } from './incarnation-codec.ts'
+import { postgresIncarnation } from './postgres-incarnation.ts'
 import { PostgresTrouble, isConflict, isDuplicate } from './postgres-failures.ts'
 import type { PostgresTerms } from './postgres-registry.ts'
 import { postgresQueries } from './postgres-select.ts'
@@ -178,16 +180,11 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     return { claimed, lost: failed === undefined ? claims.length - claimed.length : 0 }
   }
 
-  async function listed(query: ListQuery, at: Moment): Promise<Found[]> {
+  async function listed(query: ListQuery, at: Moment): Promise<readonly Found[]> {
     const pages = await Promise.all(
       sql.pages(query, at.wall).map(async ({ text: page, values }) => foundIn(await read(passing(page), values))),
     )
-    const [only = []] = pages
-    if (pages.length < 2) return only
-    return pages
-      .flat()
-      .sort((a, b) => Buffer.compare(Buffer.from(a.row.id), Buffer.from(b.row.id)))
-      .slice(0, query.limit)
+    return mergedPages(pages, query.limit)
   }
 
   return {

@@ -18,7 +18,7 @@ import {
 } from './connection-codec.ts'
 import type { PostgresCell } from './postgres-session.ts'
 import { statement, tableIn, type Statement } from './postgres-statement.ts'
-import { HISTORY_MOST, type HistoryNote } from './store-rows.ts'
+import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 export interface Writing {
   readonly statement: Statement
@@ -32,9 +32,6 @@ export interface Written {
   readonly after: ConnectionRow | null
   readonly history: readonly HistoryNote[]
 }
-
-// A tombstone is forgotten when another is made: no sweep is ever needed.
-const FORGOTTEN_AT_ONCE = 10
 
 export interface WriteOptions {
   readonly schema: string

@@ -100,8 +100,8 @@ export function readProviderInput(
   const given = recordOf('a provider', input)
   const id = nameOf<ProviderId>('provider', given['id'])
   const where = `provider "${id}"`
-  onlyMembers(where, given, PROVIDER_MEMBERS)
   const refuse = refuser('invalid_input', where, id)
+  onlyMembers(given, PROVIDER_MEMBERS, refuse)
 
   const preset = presetOf(given['preset'], presets, refuse)
   const variables = variablesOf(given['variables'], preset, refuse)

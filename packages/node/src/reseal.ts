@@ -11,8 +11,8 @@ import { unchanged, type Change, type Rows } from './store-rows.ts'
 export interface StoredSecrets {
   /** How many ciphertexts each master key has sealed, by its id. */
   sealedWith(cipher: AesGcmCipher): Promise<ReadonlyMap<string, number>>
-  /** @returns how many connections and clients were sealed anew, and what is still sealed with which key */
-  reseal(cipher: AesGcmCipher): Promise<{ readonly resealed: number; readonly sealedWith: ReadonlyMap<string, number> }>
+  /** @returns how many connections and clients were sealed anew */
+  reseal(cipher: AesGcmCipher): Promise<{ readonly resealed: number }>
   /** Notes the master key that seals now: without it the database is refused from here on. */
   noteKey(id: string): Promise<void>
 }
@@ -90,7 +90,7 @@ export function storedSecrets(
   }
   return {
     sealedWith: async (cipher) => (await walk(cipher, 'count')).sealedWith,
-    reseal: (cipher) => walk(cipher, 'reseal'),
+    reseal: async (cipher) => ({ resealed: (await walk(cipher, 'reseal')).resealed }),
     noteKey,
   }
 }

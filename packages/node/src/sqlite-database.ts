@@ -20,7 +20,8 @@ import { assertOwnKeys, checkOf, type KeyCheck, type Keyring } from './keyring.t
 import { sqliteBoots } from './sqlite-boots.ts'
 import { atOpening, isBusy, whileInUse } from './sqlite-failures.ts'
 import { groupCommit, type GroupCommit } from './sqlite-group-commit.ts'
-import { incarnationIn, writeIncarnation } from './sqlite-incarnation.ts'
+import { identityIn } from './incarnation-codec.ts'
+import { writeIncarnation } from './sqlite-incarnation.ts'
 import { placeOf } from './sqlite-place.ts'
 import { APPLICATION_ID, MIGRATIONS, VERSION, VERSION_WITH_HOLD } from './sqlite-schema.ts'
 import { inWords, systemErrorCode } from './system-error.ts'
@@ -287,12 +288,9 @@ function identityOf(sql: DatabaseSync, path: string): SqliteIdentity | null {
   const columns =
     version < VERSION_WITH_HOLD ? 'place, epoch, NULL AS branch, NULL AS hold' : 'place, epoch, branch, hold'
   const row = sql.prepare(`SELECT installation, key_check, sealed_with, ${columns} FROM installation`).get()
-  if (row === undefined) throw new TokenError('folder_unusable', `${path} is damaged: it does not say whose it is`)
-  return {
-    version,
-    keyCheck: { value: String(row['key_check']), sealedWith: String(row['sealed_with']) },
-    ...incarnationIn(row),
-  }
+  const unusable = (why: string): TokenError =>
+    new TokenError('folder_unusable', `the database ${path} cannot be used: ${why}. Nothing was changed.`)
+  return { version, ...identityIn(row, unusable) }
 }
 
 /** Tries again, with the event loop running, as long as somebody else holds the lock. */

@@ -1,11 +1,11 @@
 /** The life of a database, as its one row in `installation` keeps it. */
 import type { DatabaseSync } from 'node:sqlite'
-import type { Hold, Incarnation, Moment } from '@tokenkeep/core'
-import { integer, jsonOrNull, text, textOrNull, type CellRecord } from './cells.ts'
+import type { Incarnation, Moment } from '@tokenkeep/core'
+import { INCARNATION_COLUMNS, INCARNATION_PUT, incarnationIn, incarnationValues } from './incarnation-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import type { IncarnationRows } from './store-rows.ts'
 
-const SELECT = 'SELECT installation, place, epoch, branch, hold FROM installation'
+const SELECT = `SELECT ${INCARNATION_COLUMNS} FROM installation`
 
 /** Reads it within a transaction or a query. */
 export function incarnationReader(sql: DatabaseSync): () => Incarnation {
@@ -13,20 +13,9 @@ export function incarnationReader(sql: DatabaseSync): () => Incarnation {
   return () => incarnationIn(select.get() ?? {})
 }
 
-export const incarnationIn = (record: CellRecord): Incarnation => ({
-  installation: text(record, 'installation'),
-  place: textOrNull(record, 'place'),
-  epoch: integer(record, 'epoch'),
-  branch: textOrNull(record, 'branch'),
-  // What this program wrote; the schema checks that it is JSON.
-  hold: jsonOrNull(record, 'hold') as Hold | null,
-})
-
 /** To be called inside a transaction. */
-export function writeIncarnation(sql: DatabaseSync, { place, epoch, branch, hold }: Incarnation): void {
-  sql
-    .prepare('UPDATE installation SET place = ?, epoch = ?, branch = ?, hold = ?')
-    .run(place, epoch, branch, hold === null ? null : JSON.stringify(hold))
+export function writeIncarnation(sql: DatabaseSync, life: Incarnation): void {
+  sql.prepare(`UPDATE installation SET ${INCARNATION_PUT}`).run(...incarnationValues(life))
 }
 
 export function sqliteIncarnation(

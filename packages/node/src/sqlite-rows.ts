@@ -12,6 +12,7 @@ import {
 } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
+import { mergedPages } from './connection-select.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
@@ -76,18 +77,13 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     return record === undefined ? null : (text(record, 'id') as ConnectionId)
   }
 
-  function listed(query: ListQuery, now: Moment): Found[] {
+  function listed(query: ListQuery, now: Moment): readonly Found[] {
     const pages = pagesOf(query, now.wall).map((page) => {
       const statement = listings.get(page.text) ?? sql.prepare(page.text)
       listings.set(page.text, statement)
       return foundIn(statement.all(...page.values))
     })
-    const [only = []] = pages
-    if (pages.length < 2) return only
-    return pages
-      .flat()
-      .sort((a, b) => Buffer.compare(Buffer.from(a.row.id), Buffer.from(b.row.id)))
-      .slice(0, query.limit)
+    return mergedPages(pages, query.limit)
   }
 
   function apply<Result>(before: Found | null, change: Change<Result>): Result {

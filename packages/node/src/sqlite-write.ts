@@ -11,7 +11,7 @@ import {
   siblingValues,
   successorValues,
 } from './connection-codec.ts'
-import { HISTORY_MOST, type HistoryNote } from './store-rows.ts'
+import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 /** To be called inside a transaction. */
 export interface ConnectionWriter {
@@ -21,9 +21,6 @@ export interface ConnectionWriter {
   /** Deletes a few tombstones, with their history, that were written before a moment. */
   forget(before: UnixMs): void
 }
-
-// A tombstone is forgotten when another is made: no sweep is ever needed.
-const FORGOTTEN_AT_ONCE = 10
 
 export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
   const insert = sql.prepare(

@@ -119,3 +119,5 @@ export interface SeenMany {
 
 /** Presentations that the history keeps for one connection. */
 export const HISTORY_MOST = 100
+/** A tombstone is forgotten when another is made: no sweep is ever needed. */
+export const FORGOTTEN_AT_ONCE = 10
