@@ -1,6 +1,7 @@
 /** One data folder with a server on it, and commands that reach it both ways. */
 import { join } from 'node:path'
 import { startDevserver, type Devserver, type SeededSession, type SessionSeed } from '@tokenkeep/devserver'
+import { openTokenkeep } from '@tokenkeep/node'
 import { commandHere, type HereOptions } from './command-here.ts'
 import { answer, openDesk, type Desk, type Ended } from './command.ts'
 
@@ -22,6 +23,8 @@ export interface BothWays {
   seed(more?: Partial<SessionSeed>): Promise<SeededSession & { readonly refreshToken: string }>
   /** Keeps a new sign-in under this id. */
   keep(id: string, labels?: readonly string[]): Promise<SeededSession>
+  /** Tells the data of a logout event of now; the ids of the connections that it signs out. */
+  logout(sessionId: string): Promise<readonly string[]>
   /** Everything that commands printed. */
   printed(): string
   close(): Promise<void>
@@ -73,6 +76,13 @@ export async function openBothWays(): Promise<BothWays> {
       const labelled = labels.flatMap((label) => ['--label', label])
       answer(await locally([...importing, ...labelled], { input: session.refreshToken }))
       return session
+    },
+    async logout(sessionId) {
+      const [path, keyFile] = [join(desk.folder, 'kept', 'tokenkeep.db'), join(desk.folder, 'master.key')]
+      await using keep = await openTokenkeep({ path, keyFile, background: false })
+      // A sign-in of the same second is not older than the event, whose moment has whole seconds.
+      const issuedAt = Date.now() + 1000
+      return (await keep.connections.logout({ provider: 'ext', sessionId, issuedAt })).signedOut
     },
     printed: () => printed.join('\n') + desk.printed(),
     async close() {

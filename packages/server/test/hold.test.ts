@@ -66,6 +66,27 @@ test('a server on a restored database serves what lives, says that it is on hold
   await keep.close()
 })
 
+test('a command that asks a server hears of its hold, and ends it there', async () => {
+  await using api = await openApiWorld()
+  await api.world.connect('living')
+  await api.world.connectExpired('ended')
+  const { keep, server } = await restored(api)
+  const environment = { TOKENKEEP_API_KEY: api.world.admin.key }
+  const on = (...args: readonly string[]) =>
+    commandHere([...args, '--url', server.url], { terminal: true, environment })
+  for (const args of [['list'], ['show', 'living']]) {
+    assert.match((await on('connection', ...args)).err, /on hold: this database was restored from a backup/)
+  }
+  const adopted = await on('adopt', '--json')
+  assert.deepEqual([adopted.code, JSON.parse(adopted.out)], [0, { wasOnHold: true, inDoubt: 2 }])
+  assert.equal((await keep.incarnation()).hold, null)
+  assert.equal((await server.send({ target: '/readyz' })).text, 'ready\n')
+  const again = await on('adopt', '--json')
+  assert.deepEqual([again.code, JSON.parse(again.out)], [0, { wasOnHold: false, inDoubt: 0 }])
+  for (const args of [['list'], ['show', 'living']]) assert.equal((await on('connection', ...args)).err, '')
+  await keep.close()
+})
+
 test('the command says in one line that a database is on hold, and ends that', async () => {
   await using api = await openApiWorld()
   await api.world.connect('living')
@@ -77,9 +98,11 @@ test('the command says in one line that a database is on hold, and ends that', a
     (await on('connection', 'list')).err,
     /on hold: this database was restored from a backup.*tokenkeep adopt/,
   )
+  assert.match((await on('connection', 'show', 'living')).err, /on hold: .*restored from a backup.*tokenkeep adopt/)
   const { code, out } = await on('adopt', '--json')
   assert.deepEqual([code, JSON.parse(out)], [0, { wasOnHold: true, inDoubt: 1 }])
   assert.equal((await on('connection', 'list')).err, '')
+  assert.equal((await on('connection', 'show', 'living')).err, '')
   assert.match((await on('adopt')).out, /not on hold; nothing was changed/)
   const rotated = await on('master-key', 'rotate', '--json')
   assert.equal(rotated.code, 0)

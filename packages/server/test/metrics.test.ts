@@ -64,6 +64,13 @@ test('events become counts of what came of each presentation, with how long the 
     told('slow'),
     told('access_token_rejected'),
     told('replayed'),
+    // Each another number of times, so that none can be taken for another.
+    ...Array<TokenkeepEvent>(2).fill(told('expiring')),
+    ...Array<TokenkeepEvent>(3).fill(told('circuit_opened')),
+    ...Array<TokenkeepEvent>(4).fill(told('rate_limited')),
+    ...Array<TokenkeepEvent>(5).fill(told('client_refused')),
+    told('circuit_closed'),
+    told('signed_out'),
     told('answer_kept_for_history'),
     told('answer_kept_as_sibling'),
     told('connection_imported'),
@@ -87,6 +94,10 @@ test('events become counts of what came of each presentation, with how long the 
     ['tokenkeep_slow_refreshes_total{provider="ext"}', 1],
     ['tokenkeep_access_tokens_rejected_total{provider="ext"}', 1],
     ['tokenkeep_answers_replayed_total{provider="ext"}', 1],
+    ['tokenkeep_expiring_total{provider="ext"}', 2],
+    ['tokenkeep_circuits_opened_total{provider="ext"}', 3],
+    ['tokenkeep_rate_limited_total{provider="ext"}', 4],
+    ['tokenkeep_clients_refused_total{provider="ext"}', 5],
     ['tokenkeep_store_unavailable_total', 1],
     ['tokenkeep_refresh_duration_seconds_bucket{le="0.05",provider="ext"}', 1],
     ['tokenkeep_refresh_duration_seconds_bucket{le="5",provider="ext"}', 2],
@@ -94,6 +105,18 @@ test('events become counts of what came of each presentation, with how long the 
   ] as const) {
     assert.equal(now.get(sample), count, sample)
   }
+})
+
+test('a database on hold is a gauge that adoption takes back', async () => {
+  const metrics = createMetrics({ version: '0' })
+  const onHold = async () => (await samples(metrics)).get('tokenkeep_on_hold')
+  assert.equal(await onHold(), 0)
+  metrics.heard({ type: 'on_hold', at: 0, because: 'backup' } as TokenkeepEvent)
+  assert.equal(await onHold(), 1)
+  metrics.heard(refreshed())
+  assert.equal(await onHold(), 1, 'what lives goes on')
+  metrics.heard({ type: 'adopted', at: 0 } as TokenkeepEvent)
+  assert.equal(await onHold(), 0)
 })
 
 test('a label has a bounded number of values: what came late is counted as other', async () => {

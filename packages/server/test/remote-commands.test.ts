@@ -68,7 +68,7 @@ suite('every command asks a server as it asks a data folder', () => {
         '--sign',
         'in-doubt=x',
       ],
-      ...['--tokens-in', 'data', '--words-in', 'reason'],
+      ...['--tokens-in', 'data', '--words-in', 'reason', '--requests-per-minute', '30', '--concurrency', '4'],
       ...['--api-base-url', 'https://api.example.org/v1', '--api-base-url', 'https://b.example.org'],
     ]
     for (const reuse of ['strict', 'reusable', 'unknown', 'counted:3', 'grace:1.5', 'grace:30', 'grace:30:any']) {
@@ -87,6 +87,7 @@ suite('every command asks a server as it asks a data folder', () => {
     assert.deepEqual(full.words.rejected, ['gone', { status: 403, word: 'over' }])
     assert.deepEqual([full.words.unavailable, full.words.inDoubt], [[{ status: 403 }], ['x']])
     assert.deepEqual([full.request.encoding, full.request.parameters], ['json', { a: 'b' }])
+    assert.deepEqual([full.requestsPerMinute, full.concurrency], [30, 4])
     assert.deepEqual([full.answer.tokensIn, full.answer.words], [['data'], ['reason']])
     const listed = await sameJson<Provider[]>('provider', 'list')
     assert.deepEqual(
@@ -202,6 +203,20 @@ suite('every command asks a server as it asks a data folder', () => {
     assert.equal((await both.provider.control.counters(REALM, sessionId)).secondPresentations, 0)
   })
 
+  test('a refused refresh token is presented once more at once where an operator says so', async () => {
+    const { sessionId } = await both.keep('looked-at')
+    await both.provider.control.addFault({ fault: { kind: 'invalid_grant' }, when: 'before', times: 1, sessionId })
+    assert.equal(errorAnswer(await remote(['token', 'looked-at', '--wait', '1'])).code, 'suspect')
+    const resolved = answer<ConnectionInfo>(await remote(['connection', 'resolve', 'looked-at']))
+    assert.deepEqual([resolved.status, resolved.generation], ['ready', 2])
+    assert.deepEqual(resolved, await sameJson<ConnectionInfo>('connection', 'show', 'looked-at'))
+    assert.equal((await both.provider.control.counters(REALM, sessionId)).refreshes, 1)
+    const { out } = await remote(['connection', 'resolve', 'looked-at'])
+    assert.deepEqual(JSON.parse(out), resolved, 'there is nothing to resolve any more')
+    const nobody = await same(['connection', 'resolve', 'nobody', '--json'])
+    assert.deepEqual([nobody.code, errorAnswer(nobody).code], [3, 'unknown_connection'])
+  })
+
   test('a dead sign-in is renewed, and a deleted one is revoked at the provider', async () => {
     const { sessionId } = await both.keep('full-life', ['team=bikes'])
     await both.provider.control.killSession(REALM, sessionId)
@@ -223,6 +238,16 @@ suite('every command asks a server as it asks a data folder', () => {
     const deleted = await remote(['connection', 'delete', 'full-life'])
     assert.deepEqual(answer(deleted), { id: 'full-life', revokedUpstream: true })
     await same(['connection', 'show', 'full-life', '--json'])
+  })
+
+  test('the session that a sign-in belongs to is kept: a logout event finds the connection by it', async () => {
+    const importing = ['connection', 'import', 'in-session', '--refresh-token-stdin']
+    const [first, second] = [await seed(), await seed()]
+    answer(await remote([...importing, '--client', 'app', '--session-id', 'sid-1'], { input: first.refreshToken }))
+    assert.deepEqual(await both.logout('sid-1'), ['in-session'])
+    answer(await remote([...importing, '--reconnect', '--session-id', 'sid-2'], { input: second.refreshToken }))
+    assert.deepEqual(await both.logout('sid-1'), [])
+    assert.deepEqual(await both.logout('sid-2'), ['in-session'])
   })
 
   test('client credentials need no token', async () => {
