@@ -27,6 +27,10 @@ export function readPostgresUrl(given: unknown): PostgresAddress {
   }
   const url = parsed(given)
   if (url.hash !== '') throw wrong('has no #: write %23 for a # in the password')
+  // A password with a / or ? of its own ends the address too early, and its rest would be the database's name.
+  if (`${url.pathname}${url.search}`.includes('@')) {
+    throw wrong('has no @ behind its host: write %2F for a /, %3F for a ? and %40 for an @ of the password or a name')
+  }
   const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || schema.startsWith('pg_')) {
     throw wrong('names a schema of 1 to 63 of the characters a-z 0-9 _, not beginning with a digit or pg_')
@@ -46,11 +50,14 @@ function parsed(given: string): URL {
   }
 }
 
+/** What would end a line of a log or of a marker, or reorder it. */
+const NOT_PRINTED = /[\p{C}\p{Zl}\p{Zp}]/gu
+
 function nameOf(url: URL, schema: string): string {
   const host = url.hostname || url.searchParams.get('host') || 'localhost'
   const port = url.port === '' ? '5432' : url.port
   const database = decodeURIComponent(url.pathname.slice(1))
-  const place = `${host}:${port}${database === '' ? '' : `/${database}`}`
+  const place = `${host}:${port}${database === '' ? '' : `/${database}`}`.replace(NOT_PRINTED, '\uFFFD')
   return schema === DEFAULT_SCHEMA ? place : `${place} (schema ${schema})`
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
-import { openTokenkeep } from '../src/index.ts'
+import { nameOfPostgres, openTokenkeep } from '../src/index.ts'
 import type { OpenOptions, Tokenkeep } from '../src/tokenkeep.ts'
 import { freshUrl, lacksPostgres, postgres } from './contract/postgres-backend.ts'
 import { openWorld } from './world.ts'
@@ -81,6 +81,30 @@ test('a database that cannot be reached, or refuses, says so at the start, and n
     for (const secret of [password, 'a-wrong-canary'])
       assert.ok(!JSON.stringify([error, error.message, error.stack]).includes(secret))
   }
+})
+
+test('a password with a special character that was not encoded is never taken for the name of a database', async (t) => {
+  const folder = folderOf(t)
+  const urls = [
+    'postgres://nobody:4711/s3cr3t@127.0.0.1:1/t',
+    'postgres://nobody:/s3cr3t@127.0.0.1:1/t',
+    'postgres://keeper:12?s3cr3t@127.0.0.1:1/t',
+    'postgres://keeper:12#s3cr3t@127.0.0.1:1/t',
+    'postgres://keeper:a/s3cr3t@127.0.0.1:1/t',
+    'postgres://keeper:a@b/s3cr3t@127.0.0.1:1/t',
+  ]
+  for (const url of urls) {
+    const error = await refusal(() => openTokenkeep(onPostgres(folder, url)))
+    assert.equal(error.code, 'invalid_input', url)
+    assert.match(error.message, /write .*%/)
+    assert.doesNotMatch(JSON.stringify([error, error.message, error.stack]), /s3cr3t|4711/)
+  }
+})
+
+test('the name of a database says nothing that would end a line or reorder it, and an encoded @ is part of it', () => {
+  assert.equal(nameOfPostgres('postgres://h/a%0Ab%1B%5B1m%E2%80%AE'), 'h:5432/a\uFFFDb\uFFFD[1m\uFFFD')
+  assert.equal(nameOfPostgres('postgres:///d?host=%0Ah'), '\uFFFDh:5432/d')
+  assert.equal(nameOfPostgres('postgres://me:p%40ss@h:6000/my%40db'), 'h:6000/my@db')
 })
 
 test('of two that start first together with two master keys, one makes the database and the other is refused', async (t) => {
