@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
@@ -52,13 +53,16 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** Whose a file becomes, and who may use it; otherwise it is its maker's, for nobody else. */
+export type Whose = Pick<Stats, 'uid' | 'gid' | 'mode'>
+
 /**
  * Creates a file, complete and durable, or leaves the one that is there. Of several who try at once one creates it.
  *
  * The content appears under its name all at once, so nobody reads half of it. Either way the name is durable afterwards.
  */
-export async function createOnce(path: string, content: string): Promise<'created' | 'exists'> {
-  const draft = await writeDraft(path, content)
+export async function createOnce(path: string, content: string, whose?: Whose): Promise<'created' | 'exists'> {
+  const draft = await writeDraft(path, content, whose)
   try {
     // Unlike rename, link never replaces what is there.
     await link(draft, path)
@@ -72,9 +76,13 @@ export async function createOnce(path: string, content: string): Promise<'create
   }
 }
 
-/** Puts a file in the place of another, durably: a reader sees the old content or the new one, also after a crash. */
-export async function replaceFile(path: string, content: string): Promise<void> {
-  const draft = await writeDraft(path, content)
+/**
+ * Puts a file in the place of another, durably: a reader sees the old content or the new one, also after a crash.
+ *
+ * @param path no symbolic link: it would be replaced itself
+ */
+export async function replaceFile(path: string, content: string, whose?: Whose): Promise<void> {
+  const draft = await writeDraft(path, content, whose)
   try {
     await rename(draft, path)
   } catch (error) {
@@ -84,11 +92,15 @@ export async function replaceFile(path: string, content: string): Promise<void> 
   await syncFolder(dirname(path))
 }
 
-async function writeDraft(path: string, content: string): Promise<string> {
+async function writeDraft(path: string, content: string, whose?: Whose): Promise<string> {
   const draft = join(dirname(path), `.${basename(path)}.${randomUUID()}`)
   const file = await open(draft, 'wx', 0o600)
   try {
     await file.writeFile(content)
+    if (whose !== undefined) {
+      if ((await file.stat()).uid !== whose.uid) await file.chown(whose.uid, whose.gid)
+      await file.chmod(whose.mode & 0o777)
+    }
     await file.sync()
   } catch (error) {
     await rm(draft, { force: true })

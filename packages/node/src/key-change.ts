@@ -3,18 +3,20 @@
  * and never losing a key: whoever changes it has the file's lock, reads it, and puts a whole new file in its place.
  */
 import { existsSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { TokenError } from '@tokenkeep/core'
-import { createOnce, replaceFile } from './durable-file.ts'
+import { createOnce, replaceFile, type Whose } from './durable-file.ts'
 import { keyText, openKeyFile } from './key-file.ts'
 import { newMasterKey, type Keyring, type MasterKey } from './keyring.ts'
+import { atOpening, isBusy } from './sqlite-failures.ts'
 import { inWords } from './system-error.ts'
 
 /**
  * Adds a new key and makes it the one that seals. The old ones stay and open.
  *
- * @throws TokenError `key_missing`, `key_wrong`; `folder_unusable` where the file cannot be written
+ * @throws TokenError `key_missing`, `key_wrong`; `folder_unusable` where the file cannot be locked or written
  */
 export const addKey = (path: string): Promise<MasterKey> =>
   changing(path, (ring) => {
@@ -58,13 +60,14 @@ function freeName({ keys }: Keyring): string {
 }
 
 async function changing<Result>(
-  path: string,
+  given: string,
   change: (ring: Keyring) => { readonly ring: Keyring; readonly result: Result },
 ): Promise<Result> {
-  const lock = await locked(path)
+  const { path, whose } = await fileAt(given)
+  const lock = await locked(path, whose)
   try {
     const { ring, result } = change(await openKeyFile({ path, notBelow: null }))
-    await replaceFile(path, keyText(ring)).catch((error: unknown) => {
+    await replaceFile(path, keyText(ring), whose).catch((error: unknown) => {
       throw unwritable(path, error)
     })
     return result
@@ -73,29 +76,53 @@ async function changing<Result>(
   }
 }
 
+/** The file itself, where a link leads to it: whoever reads it under its own name must find the change, too. */
+async function fileAt(given: string): Promise<{ readonly path: string; readonly whose: Whose }> {
+  try {
+    const path = await realpath(given)
+    return { path, whose: await stat(path) }
+  } catch {
+    // It says better what is wrong with it.
+    await openKeyFile({ path: given, notBelow: null })
+    throw new TokenError('key_missing', `the key file ${given} went while it was being looked at: try again`)
+  }
+}
+
 const TRIES = 200
 const PAUSE_MS = 50
 
 /** The kernel frees it when this process ends. The file is empty and stays: a name that comes and goes would be two locks. */
-async function locked(path: string): Promise<DatabaseSync> {
+async function locked(path: string, { uid, gid }: Whose): Promise<DatabaseSync> {
   const file = `${path}.lock`
   try {
-    if (!existsSync(file)) await createOnce(file, '')
+    if (!existsSync(file)) await createOnce(file, '', { uid, gid, mode: 0o600 })
   } catch (error) {
     throw unwritable(path, error)
   }
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const lock = new DatabaseSync(file, { timeout: 0 })
-    try {
-      lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
-      return lock
-    } catch {
-      lock.close()
-    }
+    const lock = tryLock(file)
+    if (lock !== null) return lock
     await pause(PAUSE_MS)
   }
   throw new TokenError('in_use', `another command is changing the key file ${path}: wait for its end`)
 }
 
+/** Null: somebody else has it. */
+function tryLock(file: string): DatabaseSync | null {
+  let lock: DatabaseSync | undefined
+  try {
+    lock = new DatabaseSync(file, { timeout: 0 })
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+    return lock
+  } catch (error) {
+    lock?.close()
+    if (isBusy(error)) return null
+    throw atOpening(error, file)
+  }
+}
+
 const unwritable = (path: string, error: unknown): TokenError =>
-  new TokenError('folder_unusable', `cannot write the key file ${path}: ${inWords(error)}. Make its folder writable.`)
+  new TokenError(
+    'folder_unusable',
+    `cannot write the key file ${path}: ${inWords(error)}. Do it as the user whose file it is, who may write in its folder.`,
+  )

@@ -8,6 +8,7 @@ import { openKeyFile } from './key-file.ts'
 import type { Keyring } from './keyring.ts'
 import type { StoredSecrets } from './reseal.ts'
 import { sealedInSlots } from './spill-slots.ts'
+import { inWords } from './system-error.ts'
 
 export interface MasterKeyInfo {
   readonly name: string
@@ -113,10 +114,27 @@ export function masterKeys({ installation, keys, cipher, secrets, state, livenes
 const inUse = (name: string, where: string): TokenError =>
   new TokenError('in_use', `the master key "${name}" may still be needed ${where}. Nothing was changed.`)
 
-/** Other databases of which a marker lies beside the key file, by what their markers say for people. */
+/**
+ * Other databases of which a marker lies beside the key file, by what their markers say for people. What cannot be read may
+ * be one.
+ */
 function databasesBeside(file: string, own: string): readonly string[] {
   const folder = dirname(file)
-  return readdirSync(folder)
+  let names: readonly string[]
+  try {
+    names = readdirSync(folder)
+  } catch (error) {
+    return [`any that has a marker in ${folder}, which cannot be read: ${inWords(error)}`]
+  }
+  return names
     .filter((name) => name.endsWith('.marker') && name !== `${own}.marker`)
-    .map((name) => /^database (.*)$/m.exec(readFileSync(join(folder, name), 'utf8'))?.[1] ?? name)
+    .map((name) => /^database (.*)$/m.exec(contentOf(join(folder, name)))?.[1] ?? name)
+}
+
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }

@@ -1,7 +1,8 @@
 /** The master key changes while processes run: nothing is lost, and nothing but ciphertexts changes. */
 import assert from 'node:assert/strict'
-import { cp, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
@@ -163,6 +164,47 @@ test('of many who change the key file at once none loses the key of another', as
   await Promise.all(Array.from({ length: 8 }, () => addKey(keyFile(world))))
   assert.equal((await namesIn(keyFile(world))).length, 9)
   assert.equal((await stat(keyFile(world))).mode & 0o777, 0o600)
+})
+
+test('a key file is changed where a link leads to, and stays with its owner and mode', async (t) => {
+  await using world = await openWorld()
+  const own = join(world.folder, 'elsewhere', 'own.key')
+  await mkdir(join(world.folder, 'elsewhere'))
+  await rename(keyFile(world), own)
+  await symlink(own, keyFile(world))
+  await chmod(own, 0o400)
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) await chown(own, 4711, 4712)
+  else t.diagnostic('NOT RUN: only root can give a file to another user')
+  await world.keep.masterKeys.rotate()
+  assert.ok((await lstat(keyFile(world))).isSymbolicLink())
+  assert.equal((await namesIn(own)).length, 2)
+  const { mode, uid, gid } = await stat(own)
+  assert.equal(mode & 0o777, 0o400)
+  if (isRoot) assert.deepEqual([uid, gid, (await stat(`${own}.lock`)).uid], [4711, 4712, 4711])
+  await world.keep.masterKeys.remove('first')
+  assert.equal((await namesIn(keyFile(world))).length, 1)
+})
+
+test('a key file whose lock cannot be had says so at once, in words of ours', async () => {
+  await using world = await openWorld()
+  const lock = `${keyFile(world)}.lock`
+  await mkdir(lock)
+  await assert.rejects(() => addKey(keyFile(world)), { code: 'folder_unusable', message: /test\.key\.lock.*writable/ })
+  await rm(lock, { recursive: true })
+  await writeFile(lock, 'something else that somebody keeps under this name '.repeat(20))
+  await assert.rejects(() => addKey(keyFile(world)), { code: 'folder_unusable', message: /not a SQLite database/ })
+  assert.equal((await namesIn(keyFile(world))).length, 1)
+  await assert.rejects(() => addKey(join(world.folder, 'nothing.key')), { code: 'key_missing' })
+})
+
+test('a marker beside the key file that cannot be read counts as another database', async () => {
+  await using world = await openWorld()
+  const { masterKeys } = world.keep
+  await masterKeys.rotate()
+  await mkdir(join(world.folder, 'config', 'odd.marker'))
+  await assert.rejects(() => masterKeys.remove('first'), { code: 'in_use', message: /odd\.marker/ })
+  await masterKeys.remove('first', { othersChecked: true })
 })
 
 test('a key file that is gone or nonsense while a process runs takes nothing from it', async () => {
