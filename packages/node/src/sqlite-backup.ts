@@ -1,5 +1,5 @@
 /** A backup of a SQLite database in use: one file, whole, that starts on hold wherever it is put. */
-import { chmodSync, linkSync, rmSync } from 'node:fs'
+import { linkSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -18,17 +18,21 @@ export async function backUpSqlite({ path, to, now }: { path: string; to: string
   const target = resolve(to)
   const draft = join(dirname(target), `.${basename(target)}.${randomUUID()}`)
   try {
+    // Before anything is in it, because SQLite would make it readable for everybody until it is whole.
+    await (await open(draft, 'wx', 0o600)).close()
     const source = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
     try {
       source.prepare('VACUUM INTO ?').run(draft)
     } finally {
       source.close()
     }
-    chmodSync(draft, 0o600)
     const copy = new DatabaseSync(draft)
-    const hold: Hold = { since: now, because: 'backup' }
-    copy.prepare('UPDATE installation SET hold = ?').run(JSON.stringify(hold))
-    copy.close()
+    try {
+      const hold: Hold = { since: now, because: 'backup' }
+      copy.prepare('UPDATE installation SET hold = ?').run(JSON.stringify(hold))
+    } finally {
+      copy.close()
+    }
     await synced(draft)
     // Unlike rename, link never replaces what is there.
     linkSync(draft, target)

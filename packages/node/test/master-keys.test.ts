@@ -1,8 +1,10 @@
 /** The master key changes while processes run: nothing is lost, and nothing but ciphertexts changes. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { chmod, chown, cp, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
+import { Worker } from 'node:worker_threads'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
@@ -231,6 +233,26 @@ test('a backup of a database in use is whole, for its owner alone, and starts on
   assert.equal((await restored.token('a')).accessToken, accessToken)
   assert.equal((await restored.adopt()).inDoubt, 1)
   assert.equal((await world.keep.incarnation()).hold, null, 'the control: nothing was written into the original')
+})
+
+test('a backup is for its owner alone already while it is written', async (t) => {
+  await using world = await openWorld()
+  const sql = new DatabaseSync(world.path)
+  sql.exec('CREATE TABLE ballast AS SELECT zeroblob(40000000) AS bytes')
+  sql.close()
+  const folder = join(world.folder, 'backups')
+  await mkdir(folder)
+  const umask = process.umask(0o022)
+  t.after(() => process.umask(umask))
+  // Another thread, because this one does nothing else meanwhile.
+  const watcher = new Worker(new URL('fixtures/modes-in-folder.ts', import.meta.url), { workerData: folder })
+  t.after(() => watcher.terminate())
+  const [ready] = (await once(watcher, 'message')) as [string]
+  assert.equal(ready, 'ready')
+  let modes: readonly string[] = []
+  watcher.on('message', (seen: readonly string[]) => (modes = seen))
+  for (let time = 0; time < 20 && modes.length === 0; time += 1) await world.keep.backUp(join(folder, `${time}.db`))
+  assert.deepEqual(modes, ['600'])
 })
 
 test('a backup that is put back in the place of its original starts on hold, too', async () => {
