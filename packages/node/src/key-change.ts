@@ -1,6 +1,6 @@
 /**
- * Changes a key file: adds a key that seals from then on, or takes one out that nothing names any more. Never two at once,
- * and never losing a key: whoever changes it has the file's lock, reads it, and puts a whole new file in its place.
+ * Changes a key file: adds a key, says which one seals, or takes one out that nothing names any more. Never two at once, and
+ * never losing a key: whoever changes it has the file's lock, reads it, and puts a whole new file in its place.
  */
 import { existsSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
@@ -14,14 +14,27 @@ import { atOpening, isBusy } from './sqlite-failures.ts'
 import { inWords } from './system-error.ts'
 
 /**
- * Adds a new key and makes it the one that seals. The old ones stay and open.
+ * Adds a new key. The old ones stay and open.
  *
+ * @param use `seals`: it seals from then on; `opens`: it only opens, until {@link sealWith} names it
  * @throws TokenError `key_missing`, `key_wrong`; `folder_unusable` where the file cannot be locked or written
  */
-export const addKey = (path: string): Promise<MasterKey> =>
+export const addKey = (path: string, use: 'seals' | 'opens'): Promise<MasterKey> =>
   changing(path, (ring) => {
-    const added = newMasterKey(freeName(ring))
-    return { ring: { ...ring, current: added, keys: [added, ...ring.keys] }, result: added }
+    const added = newKey()
+    const current = use === 'seals' ? added : ring.current
+    return { ring: { ...ring, current, keys: [added, ...ring.keys] }, result: added }
+  })
+
+/**
+ * Makes a key of the file the one that seals.
+ *
+ * @throws TokenError as {@link addKey}; `invalid_input` where there is none of that name
+ */
+export const sealWith = (path: string, name: string): Promise<MasterKey> =>
+  changing(path, (ring) => {
+    const current = named(ring.keys, path, name)
+    return { ring: { ...ring, current }, result: current }
   })
 
 /**
@@ -42,21 +55,23 @@ export const removeKey = (path: string, { name, id }: Pick<MasterKey, 'name' | '
  * @throws TokenError `invalid_input` where it seals, or is not there
  */
 export function removable({ keys, current }: Keyring, path: string, name: string): MasterKey {
-  const found = keys.find((key) => key.name === name)
-  if (found === undefined) {
-    throw new TokenError('invalid_input', `the key file ${path} has no key of that name: \`tokenkeep master-key list\``)
-  }
+  const found = named(keys, path, name)
   if (found.id === current.id) {
     throw new TokenError('invalid_input', `the key "${name}" seals: add another one first, with master-key rotate`)
   }
   return found
 }
 
-function freeName({ keys }: Keyring): string {
-  for (let count = keys.length + 1; ; count += 1) {
-    const name = `key-${count}`
-    if (!keys.some((key) => key.name === name)) return name
-  }
+function named(keys: readonly MasterKey[], path: string, name: string): MasterKey {
+  const found = keys.find((key) => key.name === name)
+  if (found !== undefined) return found
+  throw new TokenError('invalid_input', `the key file ${path} has no key of that name: \`tokenkeep master-key list\``)
+}
+
+/** Named by its id: the files of two hosts never have two keys of one name, and messages name the same one. */
+function newKey(): MasterKey {
+  const made = newMasterKey('new')
+  return { ...made, name: `key-${made.id}` }
 }
 
 async function changing<Result>(

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { TokenError, type Liveness } from '@tokenkeep/core'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
-import { addKey, removable, removeKey } from './key-change.ts'
+import { addKey, removable, removeKey, sealWith } from './key-change.ts'
 import { openKeyFile } from './key-file.ts'
 import type { Keyring } from './keyring.ts'
 import type { StoredSecrets } from './reseal.ts'
@@ -23,11 +23,19 @@ export interface MasterKeyInfo {
 export interface MasterKeys {
   list(): Promise<readonly MasterKeyInfo[]>
   /**
-   * A new key that seals from now on, also in other processes; what is stored is sealed anew with it.
+   * A new key that only opens, for key files on many hosts: each must have it before one of them seals with it.
    *
    * @throws TokenError `invalid_input` where the keys stand in `TOKENKEEP_KEY`
    */
-  rotate(): Promise<{ readonly name: string; readonly resealed: number }>
+  add(): Promise<{ readonly name: string }>
+  /**
+   * Another key seals from now on, also in other processes that have this key file; what is stored is sealed anew with it.
+   *
+   * @param name a key of the file; absent: a new one
+   * @throws TokenError `invalid_input` where the keys stand in `TOKENKEEP_KEY`, there is none of that name, or a new one is
+   *   asked for where other hosts may use the database, which could open nothing that it sealed
+   */
+  rotate(name?: string): Promise<{ readonly name: string; readonly resealed: number }>
   /** Seals anew what another key than the current one has sealed. */
   reseal(): Promise<{ readonly resealed: number }>
   /**
@@ -42,6 +50,8 @@ export interface MasterKeys {
 export interface MasterKeysOptions {
   readonly installation: string
   readonly keys: Keyring
+  /** Other hosts may use the database, each with a key file of its own. */
+  readonly manyHosts: boolean
   readonly cipher: AesGcmCipher
   readonly secrets: StoredSecrets
   /** The folder on this host for locks and spill slots. */
@@ -49,7 +59,8 @@ export interface MasterKeysOptions {
   readonly liveness: Liveness
 }
 
-export function masterKeys({ installation, keys, cipher, secrets, state, liveness }: MasterKeysOptions): MasterKeys {
+export function masterKeys(options: MasterKeysOptions): MasterKeys {
+  const { installation, keys, manyHosts, cipher, secrets, state, liveness } = options
   const fileOf = (): string => {
     if (keys.file !== undefined) return keys.file
     throw new TokenError(
@@ -80,9 +91,21 @@ export function masterKeys({ installation, keys, cipher, secrets, state, livenes
         sealed: sealed.get(id) ?? 0,
       }))
     },
-    async rotate() {
-      const { name } = await addKey(fileOf())
-      return { name, ...(await reseal()) }
+    async add() {
+      const { name } = await addKey(fileOf(), 'opens')
+      return { name }
+    },
+    async rotate(name) {
+      const file = fileOf()
+      if (name === undefined && manyHosts) {
+        throw new TokenError(
+          'invalid_input',
+          'hosts that do not have the new master key could not open what it seals: make it with `tokenkeep master-key ' +
+            'add`, copy the key file to every host, then `tokenkeep master-key rotate NAME` on each. Nothing was changed.',
+        )
+      }
+      const sealing = name === undefined ? await addKey(file, 'seals') : await sealWith(file, name)
+      return { name: sealing.name, ...(await reseal()) }
     },
     reseal,
     async remove(name, { othersChecked = false } = {}) {

@@ -119,7 +119,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       events: sinkTo(options.onEvent),
     }
     const { installation } = lived
-    const forKeys = masterKeys({ installation, keys, cipher, secrets: open.secrets, state, liveness })
+    const manyHosts = options.postgres !== undefined
+    const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets: open.secrets, state, liveness })
     const assembly = { owner, numbers, options, background, glance, opened, life, callers, masterKeys: forKeys }
     return await assemble(ports, assembly)
   } catch (error) {

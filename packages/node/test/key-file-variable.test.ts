@@ -64,6 +64,14 @@ test('of several keys the first seals, all open, and the last, the oldest, makes
   assert.notEqual(checkOf(after).value, read(newer) === null ? '' : checkOf(after).sealedWith)
 })
 
+test('a new key between the old one and the old one only opens, so that every host can have it before one seals with it', () => {
+  const [old, newer] = [key(), key()]
+  const [before, between] = [read(old), read(`${old},${newer},${old}`)]
+  assert.ok(before !== null && between !== null)
+  assert.deepEqual(checkOf(between), checkOf(before))
+  assert.ok(between.keys.some(({ id }) => id === read(newer)?.current.id))
+})
+
 test('the key of a key file, given in the variable instead, opens the same database', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tokenkeep-key-'))
   t.after(() => rm(folder, { recursive: true, force: true }))

@@ -106,14 +106,18 @@ test('the command says in one line that a database is on hold, and ends that', a
   assert.match((await on('adopt')).out, /not on hold; nothing was changed/)
   const rotated = await on('master-key', 'rotate', '--json')
   assert.equal(rotated.code, 0)
+  const { name: rotatedTo } = JSON.parse(rotated.out) as { name: string }
   const keys = JSON.parse((await on('master-key', 'list', '--json')).out) as readonly { name: string; sealed: number }[]
   assert.deepEqual(
     keys.map(({ name, sealed }) => [name, sealed > 0]),
     [
-      ['key-2', true],
+      [rotatedTo, true],
       ['first', false],
     ],
   )
+  const added = await on('master-key', 'add', '--json')
+  const { name: addedName } = JSON.parse(added.out) as { name: string }
+  assert.match((await on('master-key', 'rotate', addedName)).out, new RegExp(`${addedName} seals from now on; [1-9]`))
   const backup = join(folder, 'again.db')
   assert.equal((await on('backup', backup)).code, 0)
   assert.equal((await on('backup', backup)).code, 2)

@@ -22,12 +22,23 @@ export async function listMasterKeys(context: Context): Promise<void> {
   })
 }
 
-/** `tokenkeep master-key rotate` */
-export async function rotateMasterKey(context: Context): Promise<void> {
+/** `tokenkeep master-key add` */
+export async function addMasterKey(context: Context): Promise<void> {
   await withKeys(context, async (keys) => {
-    const { name, resealed } = await keys.rotate()
+    const { name } = await keys.add()
+    context.output.answer({ name }, () => [
+      `The new master key ${printable(name)} is in the key file, and only opens. Copy the file to every host that uses the`,
+      `database; then, on each of them: tokenkeep master-key rotate ${printable(name)}`,
+    ])
+  })
+}
+
+/** `tokenkeep master-key rotate [NAME]` */
+export async function rotateMasterKey(context: Context, given: string | undefined): Promise<void> {
+  await withKeys(context, async (keys) => {
+    const { name, resealed } = await keys.rotate(given)
     context.output.answer({ name, resealed }, () => [
-      `The new master key ${printable(name)} seals from now on; ${resealed} connections and clients were sealed anew.`,
+      `The master key ${printable(name)} seals from now on; ${resealed} connections and clients were sealed anew.`,
       'Keep a copy of the key file, and not together with the data. The old keys stay in it: backups from before need',
       'them. Processes that run find the new key by themselves. `tokenkeep master-key remove` takes an old one out.',
     ])

@@ -315,9 +315,13 @@ function addMasterKeys(masterKey: Command, context: MakeContext): void {
     .description('list the master keys, and how much each has sealed')
     .action(async () => (await import('./master-key.ts')).listMasterKeys(context()))
   masterKey
-    .command('rotate')
-    .description('add a new master key, and seal everything anew with it')
-    .action(async () => (await import('./master-key.ts')).rotateMasterKey(context()))
+    .command('add')
+    .description('add a new master key that only opens, for the key files of many hosts')
+    .action(async () => (await import('./master-key.ts')).addMasterKey(context()))
+  masterKey
+    .command('rotate [name]')
+    .description('seal with another master key, a new one without a name, and seal everything anew with it')
+    .action(async (name: string | undefined) => (await import('./master-key.ts')).rotateMasterKey(context(), name))
   masterKey
     .command('reseal')
     .description('seal anew what another key than the current one has sealed')
