@@ -254,7 +254,8 @@ test('a backup is for its owner alone already while it is written', async (t) =>
   t.after(() => process.umask(umask))
   // Another thread, because this one does nothing else meanwhile.
   const watcher = new Worker(new URL('fixtures/modes-in-folder.ts', import.meta.url), { workerData: folder })
-  t.after(() => watcher.terminate())
+  // Before the world, and its folder with it, is gone.
+  await using _ = { [Symbol.asyncDispose]: async () => void (await watcher.terminate()) }
   const [ready] = (await once(watcher, 'message')) as [string]
   assert.equal(ready, 'ready')
   let modes: readonly string[] = []
