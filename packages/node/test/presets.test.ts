@@ -1,6 +1,7 @@
 /** What is said about providers: every fact has a source, and nothing permissive rests on memory. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { ReusePolicy } from '@tokenkeep/core'
 import { PRESETS, type Evidence, type Fact, type FactName, type Preset } from '../src/presets.ts'
 import { readProviderInput, type ProviderInput } from '../src/provider-input.ts'
 
@@ -56,4 +57,27 @@ test('the token endpoint of jobrad is the one that is known', () => {
     readProviderInput({ id: 'external', preset: 'jobrad' }, PRESETS).tokenEndpoint,
     'https://id.jobrad.org/realms/external/protocol/openid-connect/token',
   )
+})
+
+/** Both sides are written out: whoever changes a policy changes what may leave twice, and says it here once more. */
+const REUSE: Readonly<Record<string, ReusePolicy>> = {
+  jobrad: { kind: 'unknown' },
+  keycloak: { kind: 'unknown' },
+  google: { kind: 'reusable' },
+  entra: { kind: 'reusable' },
+  'github-app': { kind: 'strict' },
+  slack: { kind: 'strict' },
+  xero: { kind: 'grace', seconds: 1800, winner: 'newest' },
+  atlassian: { kind: 'grace', seconds: 600, winner: 'newest' },
+  okta: { kind: 'unknown' },
+  auth0: { kind: 'unknown' },
+}
+
+test('the policies of the providers that most people use are the ones written down here', () => {
+  for (const [id, reuse] of Object.entries(REUSE)) {
+    const preset = PRESETS[id]
+    assert.ok(preset !== undefined, id)
+    assert.deepEqual(preset.reuse.value, reuse, id)
+    assert.deepEqual(readProviderInput(inputFor(id, preset), PRESETS).reuse, reuse, `${id}, as a provider has it`)
+  }
 })
