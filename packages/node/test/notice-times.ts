@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Opening, Order } from './notices-child.ts'
-import { openWorld } from './world.ts'
+import { openWorld, type World } from './world.ts'
 
 export interface NoticeTimes {
   /** From the commit to the first hand-out of the new token by each of the others, which remembered the old one; milliseconds. */
@@ -19,12 +19,14 @@ const CHILD = fileURLToPath(new URL('./notices-child.ts', import.meta.url))
 const LIFE_MS = 3_600_000
 /** Long enough for the others to begin to wait. */
 const SERVER_TAKES_MS = 150
+const ENDED_WITHIN_MS = 5_000
 
 interface Child {
   ask(order: Order): Promise<{ readonly at?: number; readonly token?: string }>
   /** The next line without an order: `watch` answers twice. */
   answer(): Promise<{ readonly at?: number }>
   end(): Promise<void>
+  kill(): void
 }
 
 async function start(opening: Opening): Promise<Child> {
@@ -51,6 +53,7 @@ async function start(opening: Opening): Promise<Child> {
       child.stdin.end()
       return ended
     },
+    kill: () => void child.kill('SIGKILL'),
   }
 }
 
@@ -69,6 +72,27 @@ export async function measureNotices({ rounds }: { readonly rounds: number }): P
   const opening = { path: world.path, keyFile: join(world.folder, 'config', 'test.key') }
   const refresher = await start({ ...opening, aheadMs: LIFE_MS * 0.6, onlyRemembers: false })
   const others = await Promise.all([1, 2, 3].map(() => start({ ...opening, aheadMs: 0, onlyRemembers: true })))
+  const children = [refresher, ...others]
+  try {
+    return await measure({ world, ids, refresher, others })
+  } finally {
+    // Only what failed left one of them at work.
+    await Promise.race([
+      Promise.all(children.map((child) => child.end())),
+      pause(ENDED_WITHIN_MS, undefined, { ref: false }),
+    ])
+    for (const child of children) child.kill()
+  }
+}
+
+interface Measuring {
+  readonly world: World
+  readonly ids: readonly { readonly held: string; readonly ended: string }[]
+  readonly refresher: Child
+  readonly others: readonly Child[]
+}
+
+async function measure({ world, ids, refresher, others }: Measuring): Promise<NoticeTimes> {
   const remembering: number[] = []
   const waiting: number[] = []
   for (const { held, ended } of ids) {
@@ -89,12 +113,11 @@ export async function measureNotices({ rounds }: { readonly rounds: number }): P
     const { at: endedAt = 0 } = await refreshed
     for (const { at = 0 } of await Promise.all(waited)) waiting.push(at - endedAt)
   }
-  await Promise.all([refresher, ...others].map((child) => child.end()))
   return { remembering, waiting }
 }
 
 /** A connection whose access token has ended: whoever asks has to wait. */
-async function connectEnded(world: Awaited<ReturnType<typeof openWorld>>, id: string): Promise<void> {
+async function connectEnded(world: World, id: string): Promise<void> {
   const session = await world.server.control.seedSession('external', { clientId: 'app' })
   if (session.refreshToken === null) throw new Error('the seeded session has no refresh token')
   await world.keep.connections.import({ id, client: 'app', refreshToken: session.refreshToken })

@@ -5,6 +5,7 @@
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Alarm, Clock } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
 import { openWithClocks } from '../src/open-tokenkeep.ts'
 import { movableClocks } from './fixtures/movable-clocks.ts'
@@ -14,7 +15,7 @@ export interface Opening {
   readonly keyFile: string
   /** Its clocks are so far ahead of the others', so that what is fresh to them is old enough to be refreshed here. */
   readonly aheadMs: number
-  /** Hands out what lives, and begins no refresh. */
+  /** Hands out what lives, begins no refresh, and never polls: it hears of others by notices, or not at all. */
   readonly onlyRemembers: boolean
 }
 
@@ -31,6 +32,30 @@ export type Order =
 const now = (): number => Number(process.hrtime.bigint() / 1_000n) / 1_000
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
+/** The bells of those who wait, and of those who remember. */
+const LOOKS: readonly number[] = [10, 50]
+/** Shorter ones are the pause after a notice, longer ones a caller's deadline. */
+const isPoll = (afterMs: number): boolean => afterMs > 1 && afterMs <= 1_000
+const SILENT: Alarm = { rung: new Promise(() => undefined), cancel: () => undefined }
+const without = (clock: Clock, silenced: (afterMs: number) => boolean): Clock => ({
+  ...clock,
+  alarm: (afterMs) => (polls || !silenced(afterMs) ? clock.alarm(afterMs) : SILENT),
+})
+
+/** As long as a call waits. */
+const HEARD_WITHIN_MS = 20_000
+
+/** While the database is opened and closed, processes may have to wait for each other. */
+let polls = true
+
+async function anotherThan(old: string, id: string): Promise<void> {
+  const until = now() + HEARD_WITHIN_MS
+  while ((await keep.token(id)).accessToken === old) {
+    if (now() > until) throw new Error('the new token was not heard of')
+    await pause(1)
+  }
+}
+
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const { path, keyFile, aheadMs, onlyRemembers } = JSON.parse((await lines.next()).value ?? '') as Opening
 const clocks = movableClocks()
@@ -44,8 +69,18 @@ const options = {
     if (type === 'refreshed') committedAt = now()
   },
 }
-const keep = await openWithClocks(options, { ...clocks, background: createSystemClock({ alarms: 'background' }) })
-if (onlyRemembers) keep.stopRefreshing()
+const keep = await openWithClocks(options, {
+  ...clocks,
+  clock: without(clocks.clock, isPoll),
+  background: without(
+    createSystemClock({ alarms: 'background' }),
+    (afterMs) => isPoll(afterMs) && !LOOKS.includes(afterMs),
+  ),
+})
+if (onlyRemembers) {
+  keep.stopRefreshing()
+  polls = false
+}
 say({ open: true })
 
 for (;;) {
@@ -66,8 +101,9 @@ for (;;) {
       break
     case 'watch':
       say({ watching: true })
-      while ((await keep.token(order.id)).accessToken === order.old) await pause(1)
+      await anotherThan(order.old, order.id)
       say({ at: now() })
   }
 }
+polls = true
 await keep.close()
