@@ -2,7 +2,8 @@
  * What a database has to be able to do for the connection store: find a row, and write one atomically.
  *
  * Every write is keyed by one connection. The decision in the middle is pure and synchronous, so that the same verbs run
- * in a SQLite transaction on this thread and between a `SELECT ... FOR UPDATE` and its `COMMIT` elsewhere.
+ * in a SQLite transaction on this thread and, in Postgres, before a write that takes effect only on the revision that was
+ * read (ADR 0014).
  */
 import type {
   Client,
