@@ -427,23 +427,27 @@ const variable = (text: string, before?: Pairs): Pairs => paired(text, before, '
 const parameter = (text: string, before?: Pairs): Pairs => paired(text, before, 'A parameter is NAME=VALUE.')
 const header = (text: string, before?: Pairs): Pairs => paired(text, before, 'A header is NAME=VALUE.')
 
-const OUTCOMES: Readonly<Record<string, keyof ProviderWords>> = {
+/** What `--sign` calls each list of a provider's words. */
+const SIGN_NAMES = {
   reused: 'reused',
   rejected: 'rejected',
-  'interaction-required': 'interactionRequired',
+  interactionRequired: 'interaction-required',
   misconfigured: 'misconfigured',
   unavailable: 'unavailable',
-  'in-doubt': 'inDoubt',
-}
+  inDoubt: 'in-doubt',
+} as const satisfies Record<keyof ProviderWords, string>
+const OUTCOMES: ReadonlyMap<string, keyof ProviderWords> = new Map(
+  (Object.keys(SIGN_NAMES) as (keyof ProviderWords)[]).map((outcome) => [SIGN_NAMES[outcome], outcome]),
+)
 
 type Signs = import('./provider.ts').OutcomeSigns
 
 function signed(text: string, before: Signs = {}): Signs {
   const [, name = '', status, word] = /^([a-z-]+)=(?:(\d{3}):)?(.*)$/s.exec(text) ?? []
-  const outcome = Object.hasOwn(OUTCOMES, name) ? OUTCOMES[name] : undefined
+  const outcome = OUTCOMES.get(name)
   if (outcome === undefined || (status === undefined && word === '')) {
     throw new InvalidArgumentError(
-      `It is OUTCOME=WORD or OUTCOME=STATUS:WORD, with ${Object.keys(OUTCOMES).join(', ')}.`,
+      `It is OUTCOME=WORD or OUTCOME=STATUS:WORD, with ${[...OUTCOMES.keys()].join(', ')}.`,
     )
   }
   const sign =

@@ -31,18 +31,18 @@ export const EVIDENCE = {
 
 /** Each outcome that the provider has words or statuses of its own for, with these. */
 export const wordsInWords = (words: ProviderWords): readonly (readonly [string, string])[] =>
-  OUTCOMES.flatMap(([list, outcome]) =>
-    words[list].length === 0 ? [] : [[outcome, words[list].map(signInWords).join(', ')] as const],
+  (Object.keys(OUTCOMES) as (keyof ProviderWords)[]).flatMap((list) =>
+    words[list].length === 0 ? [] : [[OUTCOMES[list], words[list].map(signInWords).join(', ')] as const],
   )
 
-const OUTCOMES = [
-  ['reused', 'reuse was seen'],
-  ['rejected', 'refresh token dead'],
-  ['interactionRequired', 'a person must act'],
-  ['misconfigured', 'registration wrong'],
-  ['unavailable', 'try later'],
-  ['inDoubt', 'perhaps done'],
-] as const satisfies readonly (readonly [keyof ProviderWords, string])[]
+const OUTCOMES = {
+  reused: 'reuse was seen',
+  rejected: 'refresh token dead',
+  interactionRequired: 'a person must act',
+  misconfigured: 'registration wrong',
+  unavailable: 'try later',
+  inDoubt: 'perhaps done',
+} as const satisfies Record<keyof ProviderWords, string>
 
 const signInWords = (sign: Sign): string =>
   typeof sign === 'string' ? sign : `${sign.status}${sign.word === undefined ? '' : ` ${sign.word}`}`
@@ -61,22 +61,24 @@ export function requestInWords({ encoding, parameters, headers, scopeSeparator }
 /** Null: as RFC 6749 has it. */
 export function answerInWords(shape: AnswerShape): string | null {
   const differs = [
-    ...MEMBERS.flatMap(([name, what]) => (shape[name].length === 0 ? [] : [`${what} in ${shape[name].join(', ')}`])),
+    ...(Object.keys(MEMBERS) as (keyof typeof MEMBERS)[]).flatMap((name) =>
+      shape[name].length === 0 ? [] : [`${MEMBERS[name]} in ${shape[name].join(', ')}`],
+    ),
     ...(shape.tokenType === null ? [] : [`of type ${shape.tokenType}, whatever it says`]),
     ...(shape.scopeSeparator === ' ' ? [] : [`scopes separated by "${shape.scopeSeparator}"`]),
   ]
   return differs.length === 0 ? null : differs.join('; ')
 }
 
-const MEMBERS = [
-  ['tokensIn', 'tokens'],
-  ['accessToken', 'access token'],
-  ['refreshToken', 'refresh token'],
-  ['expiresIn', 'lifetime'],
-  ['refreshTokenExpiresIn', "refresh token's life"],
-  ['scope', 'scope'],
-  ['words', 'words'],
-] as const satisfies readonly (readonly [keyof AnswerShape, string])[]
+const MEMBERS = {
+  tokensIn: 'tokens',
+  accessToken: 'access token',
+  refreshToken: 'refresh token',
+  expiresIn: 'lifetime',
+  refreshTokenExpiresIn: "refresh token's life",
+  scope: 'scope',
+  words: 'words',
+} as const satisfies Record<Exclude<keyof AnswerShape, 'tokenType' | 'scopeSeparator'>, string>
 
 export const NARROWING = {
   token_only: 'narrows that one access token',
