@@ -111,6 +111,8 @@ export interface Attempt {
   readonly heartbeat: number
   readonly heartbeatAt: Moment
   readonly leaseMs: DurationMs
+  /** Its owner holds a lock in the store, which others can see missing; absent: only the timer tells of its end. */
+  readonly showsLock?: true
   /** Answers in a row that blamed the registration, before this attempt. */
   readonly blockedFailures: number
 }

@@ -50,7 +50,7 @@ export type {
 export type * from './connection.ts'
 
 // Rules
-export { NUMBERS, policyOf, TICK_MS } from './policy.ts'
+export { LOCK_MISSING_MS, NUMBERS, policyOf, TICK_MS } from './policy.ts'
 export type { Numbers, Policy, Terms } from './policy.ts'
 export { HELD_BACK, URGENCIES } from './urgency.ts'
 export type { Urgency } from './urgency.ts'

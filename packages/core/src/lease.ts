@@ -105,6 +105,8 @@ export interface AcquireRequest {
   readonly owner: OwnerId
   readonly host: string
   readonly session: string
+  /** Whether this owner holds a lock in the store now, for others to see. */
+  readonly showsLock: boolean
   readonly usedAt: UnixMs | null
   /** This process's clocks when acquire was called. */
   readonly t0: Now
@@ -178,6 +180,7 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     heartbeat: 0,
     heartbeatAt: now,
     leaseMs: terms.policy.leaseMs,
+    ...(request.showsLock ? { showsLock: true } : {}),
     blockedFailures: state.status === 'blocked' ? state.failures : 0,
   }
   const from = state.status === 'blocked' ? state.from : state

@@ -115,6 +115,8 @@ export const LOOK_WAITING_MS = ms(10)
 export const LOOK_REMEMBERING_MS = ms(50)
 /** What is remembered is compared with the store this often, heard of or not. */
 export const COMPARE_EVERY_MS = seconds(1)
+/** A session that broke is opened again within this time or two; whose lock is missing for longer is taken for silent. */
+export const LOCK_MISSING_MS = seconds(2)
 /** How often a silent owner's lock is tried: the try takes well under a millisecond. */
 export const PROBE_EVERY_MS = ms(250)
 /**

@@ -139,10 +139,19 @@ export interface ProofOfDeath {
   release(done: boolean): void
 }
 
+/**
+ * A hint and no proof: the lock that the owner held in the store has been missing for a while. Its process may have ended, on
+ * whatever host, or only its way to the store.
+ */
+export interface LockMissing {
+  readonly kind: 'lock_missing'
+  readonly owner: OwnerId
+}
+
 export interface Liveness {
   /** @param seenOn the boot of its last sign of life in the store; null: not known */
-  judge(owner: OwnerId, seenOn: string | null): Promise<ProofOfDeath | 'alive' | 'unknown'>
-  /** Every owner that ever left a file here, but this one. */
+  judge(owner: OwnerId, seenOn: string | null): Promise<ProofOfDeath | LockMissing | 'alive' | 'unknown'>
+  /** Who may have ended with something left to do: every owner that left a file here, or an open attempt without its lock; never this one. */
   others(): Promise<readonly OwnerId[]>
 }
 
@@ -266,6 +275,11 @@ export type Evidence =
       /** How long this fence and heartbeat were seen by the watcher's own monotonic clock. */
       readonly watchedMs: DurationMs
     }
+  | (LockMissing & {
+      /** As they were read, so that a sign of life since then counts. */
+      readonly fence: Fence
+      readonly heartbeat: number
+    })
   | ProofOfDeath
 
 export interface CommitResult {

@@ -8,7 +8,7 @@ import type { Evidence } from './ports.ts'
 import type { Moment } from './time.ts'
 
 /**
- * Ends an open attempt whose owner is dead, or has been silent for one whole lease. It becomes `in_doubt`, never free:
+ * Ends an open attempt whose owner is dead, or has been silent for one whole lease or without its lock. It becomes `in_doubt`, never free:
  * the refresh token may have left.
  *
  * @param draw for the back-off, from 0 to 1
@@ -46,10 +46,12 @@ export function takeOver(
 
 function proves(evidence: Evidence, attempt: Attempt, now: Moment): boolean {
   if (evidence.kind === 'dead') return evidence.owner === attempt.owner
-  return (
-    evidence.fence === attempt.fence &&
-    evidence.heartbeat === attempt.heartbeat &&
-    evidence.watchedMs >= attempt.leaseMs &&
-    isOver(attempt, now)
-  )
+  if (evidence.fence !== attempt.fence || evidence.heartbeat !== attempt.heartbeat) return false
+  switch (evidence.kind) {
+    case 'lock_missing':
+      // An owner that never had a lock, behind a pooler for example, misses none.
+      return evidence.owner === attempt.owner && attempt.showsLock === true
+    case 'lease_over':
+      return evidence.watchedMs >= attempt.leaseMs && isOver(attempt, now)
+  }
 }

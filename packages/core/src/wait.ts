@@ -10,7 +10,7 @@ import type { OwnerId, Uid } from './ids.ts'
 import { attemptOf, openAttempt, type Busy } from './lease.ts'
 import { LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
 import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
-import type { Listener, Ports, ProofOfDeath } from './ports.ts'
+import type { Evidence, Listener, LockMissing, Ports, ProofOfDeath } from './ports.ts'
 import { replayAll } from './spill.ts'
 
 export interface Watches {
@@ -51,15 +51,19 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
   /** Ends the pause of the loop. */
   let wake: () => void = () => undefined
 
-  const end = (watch: Watch): void => {
-    watches.delete(watch.view.row.uid)
-    watch.end()
+  const drop = (watch: Watch): void => {
+    const { uid } = watch.view.row
+    // It may have ended in another way meanwhile, and the connection be watched anew.
+    if (watches.get(uid) === watch) watches.delete(uid)
     wake()
   }
+  const end = (watch: Watch): void => {
+    drop(watch)
+    watch.end()
+  }
   const fail = (watch: Watch, error: unknown): void => {
-    watches.delete(watch.view.row.uid)
+    drop(watch)
     watch.fail(error)
-    wake()
   }
   const of = (other: OwnerId): Watch[] => [...watches.values()].filter(({ seen }) => seen.owner === other)
 
@@ -80,13 +84,27 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     }
   }
 
+  /** Who lost its lock may be alive, with the answer in its hands: what it has open is in doubt, and nothing else is done. */
+  const missed = async ({ owner: missing }: LockMissing): Promise<void> => {
+    for (const view of await store.openAttempts(missing)) {
+      const evidence = ofMissingLock(view)
+      if (evidence === null) continue
+      const taken = await store.takeOver(view.at, evidence)
+      if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_silent')
+    }
+  }
+
+  const act = (judged: ProofOfDeath | LockMissing): Promise<void> =>
+    judged.kind === 'dead' ? bury(judged) : missed(judged)
+
   const probe = async (other: OwnerId): Promise<void> => {
     probed.set(other, Number.POSITIVE_INFINITY as MonoMs)
     try {
       const judged = await liveness.judge(other, bootOf(of(other)[0]?.view))
       if (typeof judged !== 'string') {
-        await bury(judged)
-        for (const watch of of(other)) end(watch)
+        await act(judged)
+        // Nothing was done about an attempt that shows no lock: it goes on being watched.
+        for (const watch of of(other)) if (judged.kind === 'dead' || ofMissingLock(watch.view) !== null) end(watch)
       }
       probed.set(other, clock.now().mono)
     } catch (error) {
@@ -242,7 +260,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       for (const other of [...others.slice(from), ...others.slice(0, from)].slice(0, most)) {
         const judged = await liveness.judge(other, null)
         // One that cannot be buried now is met again by whoever watches its attempt.
-        if (typeof judged !== 'string') await bury(judged).catch(() => undefined)
+        if (typeof judged !== 'string') await act(judged).catch(() => undefined)
       }
     },
     close() {
@@ -250,6 +268,14 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
       for (const watch of watches.values()) end(watch)
     },
   }
+}
+
+/** Null: nothing is open, or by an owner whose lock was never to be seen. */
+function ofMissingLock({ row }: View): (Evidence & LockMissing) | null {
+  const attempt = attemptOf(row.state)
+  if (attempt?.showsLock !== true) return null
+  const { owner, fence, heartbeat } = attempt
+  return { kind: 'lock_missing', owner, fence, heartbeat }
 }
 
 /** The boot in which the owner of the open attempt gave its last sign of life. */

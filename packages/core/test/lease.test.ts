@@ -79,6 +79,7 @@ const rowOf = (terms: Terms, tokens: { living?: number } = {}): ConnectionRow =>
   )
 
 interface Ask {
+  readonly showsLock?: boolean
   readonly why?: Why
   readonly attempt?: string
   readonly owner?: OwnerId
@@ -88,7 +89,7 @@ interface Ask {
 const ask = (
   row: ConnectionRow,
   terms: Terms,
-  { why = 'fresh', attempt = 'a1', owner = ME, now = 0, at }: Ask = {},
+  { why = 'fresh', attempt = 'a1', owner = ME, now = 0, at, showsLock = true }: Ask = {},
 ): AcquireDecision =>
   acquire(
     row,
@@ -100,6 +101,7 @@ const ask = (
       owner,
       host: 'h',
       session: 's1',
+      showsLock,
       usedAt: null,
       t0: local(now),
     },
@@ -247,6 +249,13 @@ const over = (watchedMs: number, rest: object = {}): Evidence => ({
   watchedMs: ms(watchedMs),
   ...rest,
 })
+const missing = (owner: OwnerId, rest: object = {}): Evidence => ({
+  kind: 'lock_missing',
+  owner,
+  fence: 1 as Fence,
+  heartbeat: 0,
+  ...rest,
+})
 const dead = (owner: OwnerId): Evidence =>
   ({ kind: 'dead', owner, release: () => undefined }) as unknown as ProofOfDeath
 const taken = (row: ConnectionRow, terms: Terms, evidence: Evidence, now: number): ConnectionRow | 'moved' =>
@@ -260,6 +269,10 @@ const evidence: readonly [string, Evidence, number, boolean][] = [
   ['watched under another fence', over(H, { fence: 2 }), H, false],
   ['proven dead: no wait', dead(ME), 1, true],
   ['proof of another death', dead(OTHER), H, false],
+  ['whose owner lost its lock: no wait', missing(ME), 1, true],
+  ['that another owner has, who lost its lock', missing(OTHER), H, false],
+  ['renewed since the lock was missed', missing(ME, { heartbeat: 1 }), H, false],
+  ['lost with its lock under another fence', missing(ME, { fence: 2 }), H, false],
 ]
 for (const [name, proof, now, expected] of evidence) {
   test(`a lease ${name} is ${expected ? 'lost, and its attempt in doubt' : 'kept'}`, () => {
@@ -273,6 +286,20 @@ for (const [name, proof, now, expected] of evidence) {
     }
   })
 }
+
+test('an owner that never showed a lock misses none: the timer alone tells of its end', () => {
+  const { row } = acquired(rowOf(STRICT), STRICT, { showsLock: false })
+  assert.equal(taken(row, STRICT, missing(ME), H), 'moved')
+  assert.notEqual(taken(row, STRICT, over(30 * S), 30 * S), 'moved')
+})
+
+test('a missing lock is no proof: at a strict provider patience counts from the last heartbeat, and nobody retries promptly', () => {
+  const { row } = acquired(rowOf(UNKNOWN, { living: 40 * S }), UNKNOWN)
+  const after = taken(row, UNKNOWN, missing(ME), 2 * S)
+  assert.ok(after !== 'moved')
+  // One lease and patience after the last heartbeat, and not at the end of the access token, which is earlier.
+  assert.equal(next(after, UNKNOWN, OTHER, 2 * S), `+${88 * S}`)
+})
 
 const unsure: LeftInDoubt = { kind: 'in_doubt', because: 'reset', status: null, endSeen: true, retryAfterMs: null }
 const busy: Unavailable = { kind: 'unavailable', because: 'busy', status: 429, retryAfterMs: null }

@@ -113,6 +113,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const presented: Presented[] = []
   const scripts: Script[] = []
   const dead = new Set<OwnerId>()
+  /** Who holds a lock in the store, and who is seen to have lost it. */
+  const locked = new Set<OwnerId>()
+  const missing = new Set<OwnerId>()
   /** Each access token that the server made, and the scope that it was asked for; null: none. */
   const issued = new Map<string, string | null>()
   /** What a process has to get through before it goes on: never, when it was killed; later, when it is frozen. */
@@ -296,7 +299,17 @@ export function createWorld(provider: Partial<Provider> = {}) {
       create: async (draft) => write(born(draft, terms, writing())),
       async acquire(seen, why, attempt, _room, usedAt) {
         failing('acquire')
-        const request = { at: seen, why, attempt, owner, host: 'h', session, usedAt, t0: now() }
+        const request = {
+          at: seen,
+          why,
+          attempt,
+          owner,
+          host: 'h',
+          session,
+          showsLock: locked.has(owner),
+          usedAt,
+          t0: now(),
+        }
         const decision = acquire(row(seen.uid), terms, request, moment())
         if (decision.kind !== 'acquired') return decision
         write(decision.row)
@@ -478,8 +491,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
         },
       },
       liveness: {
-        judge: async (of) => (dead.has(of) ? proofOf(of) : 'unknown'),
-        others: async () => [...dead],
+        judge: async (of) =>
+          dead.has(of) ? proofOf(of) : missing.has(of) ? { kind: 'lock_missing', owner: of } : 'unknown',
+        others: async () => [...dead, ...missing],
       },
       notices: {
         listen() {
@@ -528,11 +542,17 @@ export function createWorld(provider: Partial<Provider> = {}) {
     server,
     slots,
     dead,
+    locked,
     fails,
     /** Gone in this very instant, and provably so. */
     kill({ owner }: Process) {
       gates.set(owner, new Promise(() => undefined))
       dead.add(owner)
+    },
+    /** Gone in this very instant, on another host: its lock is seen to be missing, if it had one. */
+    loseHost({ owner }: Process) {
+      gates.set(owner, new Promise(() => undefined))
+      missing.add(owner)
     },
     /** Stands still until the returned function wakes it: its clocks go on, and nothing of it runs. */
     freeze({ owner }: Process): () => void {

@@ -134,6 +134,7 @@ export const requestOf = (row: ConnectionRow, why: Lease['why'], owner: OwnerId,
   owner,
   host: 'host',
   session: 'session',
+  showsLock: true,
   usedAt: null,
   t0: { wall: momentAt(elapsed).wall, mono: momentAt(elapsed).at },
 })

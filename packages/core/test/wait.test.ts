@@ -1,7 +1,7 @@
 /** Who waits for another process: woken by notices, right without them, and cheap however many wait. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TokenError, type AttemptId, type Lease, type Ports, type Room, type View } from '@tokenkeep/core'
+import { TokenError, type AttemptId, type Lease, type OwnerId, type Ports, type Room, type View } from '@tokenkeep/core'
 import { createWatches } from '../src/wait.ts'
 import { createWorld, follow, MIN, S, withX, type Process, type World } from './manager-world.ts'
 
@@ -264,6 +264,101 @@ test('whoever waits for a process that is dead hears of it within a probe', asyn
   await world.pass(250)
   assert.equal(ended, 20)
   assert.equal((await read(b, 'c7')).row.state.status, 'in_doubt')
+})
+
+test('whoever waits for a process that lost its lock hears of it within a probe, and one that had none is watched', async () => {
+  const world = createWorld()
+  world.locked.add('A' as OwnerId)
+  const { a, b, open } = await presenting(world, 20)
+  const c = world.start('C')
+  await c.custody.import({ id: 'bare', client: 'c', refreshToken: 'of bare' })
+  const before = await read(c, 'bare')
+  const bare = await c.ports.store.acquire(before.at, 'fresh', 'attempt bare' as AttemptId, ROOM, null)
+  assert.ok(bare.kind === 'acquired')
+  const { ports, probes } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  let ended = 0
+  for (const { view } of open) void watches.watch(view).then(() => (ended += 1))
+  let bareEnded = false
+  void watches.watch(await read(b, 'bare')).then(() => (bareEnded = true))
+  world.loseHost(a)
+  world.loseHost(c)
+  await world.pass(250)
+  assert.deepEqual([ended, bareEnded], [20, false])
+  assert.equal((await read(b, 'c7')).row.state.status, 'in_doubt')
+  assert.deepEqual(
+    new Set(world.events.flatMap((event) => (event.type === 'in_doubt' ? [event.because] : []))),
+    new Set(['owner_silent']),
+  )
+  const soFar = probes()
+  await world.pass(29 * S)
+  assert.ok(probes() - soFar <= 29 * 4 + 1, 'it is not looked at again and again')
+  assert.equal(bareEnded, false)
+  await world.pass(S)
+  assert.deepEqual([bareEnded, (await read(b, 'bare')).row.state.status], [true, 'in_doubt'])
+})
+
+test('what an owner without its lock had open is in doubt also where nobody waits for it', async () => {
+  const world = createWorld()
+  world.locked.add('A' as OwnerId)
+  const { a, b } = await presenting(world, 3)
+  world.loseHost(a)
+  await createWatches(b.ports, b.owner).buryTheDead()
+  for (const id of ['c0', 'c1', 'c2']) assert.equal((await read(b, id)).row.state.status, 'in_doubt')
+})
+
+test('a watch that ended in two ways at once does not take the next one of its connection with it', async () => {
+  const world = createWorld()
+  const { a, b, open } = await presenting(world, 1)
+  const [first] = open
+  assert.ok(first)
+  const held = Promise.withResolvers<void>()
+  const judging = Promise.withResolvers<void>()
+  const { store, liveness } = b.ports
+  let taking = false
+  const watches = createWatches(
+    {
+      ...b.ports,
+      liveness: {
+        ...liveness,
+        judge: async (...of) => {
+          if (world.at() >= 29 * S) await judging.promise
+          return liveness.judge(...of)
+        },
+      },
+      store: {
+        ...store,
+        takeOver: async (at, evidence) => {
+          if (evidence.kind === 'lease_over') {
+            taking = true
+            await held.promise
+          }
+          return store.takeOver(at, evidence)
+        },
+      },
+    },
+    b.owner,
+  )
+  void watches.watch(first.view)
+  await world.pass(31 * S)
+  assert.ok(taking, 'its lease is over, and the takeover is on its way')
+  world.kill(a)
+  judging.resolve()
+  await world.pass(0)
+  const c = world.start('C')
+  const doubted = await read(c, 'c0')
+  assert.equal(doubted.row.state.status, 'in_doubt')
+  await world.pass(2 * MIN)
+  const again = await c.ports.store.acquire((await read(c, 'c0')).at, 'in_doubt', 'again' as AttemptId, ROOM, null)
+  assert.equal(again.kind, 'acquired')
+  let ended = false
+  void watches.watch(await read(b, 'c0')).then(() => (ended = true))
+  held.resolve()
+  await world.pass(0)
+  assert.ok(again.kind === 'acquired')
+  await c.ports.store.commit(again.lease, NOT_SENT)
+  await world.pass(S)
+  assert.equal(ended, true)
 })
 
 test('an owner is judged by the boot of its last sign of life, too', async () => {

@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { areTwoBoots, TokenError } from '@tokenkeep/core'
 import type { Liveness, OwnerId, ProofOfDeath } from '@tokenkeep/core'
+import type { OwnerLocks } from './postgres-owner-locks.ts'
 import { makeFolder } from './durable-file.ts'
 import { isBusy } from './sqlite-failures.ts'
 import { isOwnerId, ownerFile, ownerOf, ownersFolder, slotsFile } from './state-folder.ts'
@@ -18,6 +19,8 @@ import { inWords, systemErrorCode } from './system-error.ts'
 
 /** This manager's own sign of life. Keep it referenced: collected as garbage, its lock would be freed. */
 export interface OwnLiveness extends Liveness {
+  /** Files prove, or say nothing. */
+  judge(owner: OwnerId, seenOn: string | null): Promise<ProofOfDeath | 'alive' | 'unknown'>
   /** Ends the sign of life. The file stays where answers wait in spill slots, so that another owner finds them. */
   close(): void
 }
@@ -58,6 +61,17 @@ export async function createLiveness({ folder, owner, boot }: LivenessOptions): 
       endLock(own, existsSync(slotsFile(folder, owner)) ? [] : [ownerFile(folder, owner)])
       own = null
     },
+  }
+}
+
+/** What files on this host prove, and what can be seen of those who have none here. */
+export function withOwnerLocks(files: Liveness, locks: Pick<OwnerLocks, 'judge' | 'unseen'>): Liveness {
+  return {
+    judge: async (other, seenOn) => {
+      const judged = await files.judge(other, seenOn)
+      return judged === 'unknown' ? locks.judge(other) : judged
+    },
+    others: async () => [...new Set([...(await files.others()), ...(await locks.unseen())])],
   }
 }
 

@@ -1,7 +1,8 @@
 /** The master keys of an open database, for people: which there are, a new one, and an end of an old one. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { TokenError, type Liveness } from '@tokenkeep/core'
+import { TokenError } from '@tokenkeep/core'
+import type { OwnLiveness } from './liveness.ts'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
 import { addKey, removable, removeKey, sealWith } from './key-change.ts'
 import { openKeyFile } from './key-file.ts'
@@ -56,7 +57,7 @@ export interface MasterKeysOptions {
   readonly secrets: StoredSecrets
   /** The folder on this host for locks and spill slots. */
   readonly state: string
-  readonly liveness: Liveness
+  readonly liveness: OwnLiveness
 }
 
 export function masterKeys(options: MasterKeysOptions): MasterKeys {

@@ -9,7 +9,9 @@ import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { readPostgresUrl } from './postgres-address.ts'
 import { postgresCallers } from './postgres-callers.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
-import { openPostgresNotices } from './postgres-notices.ts'
+import { postgresNotices } from './postgres-notices.ts'
+import { postgresOwnerLocks } from './postgres-owner-locks.ts'
+import { openStandingSession } from './postgres-standing-session.ts'
 import { createPostgresStore } from './store-postgres.ts'
 
 export interface PostgresOpening extends OpeningParts {
@@ -48,14 +50,23 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
     const state = stateOf(installation)
     await prepareFolder(state, { allowNetworkFileSystem })
     const cipher = createAesGcmCipher({ installation, keys })
-    const notices = await openPostgresNotices({ database, background, sender: owner })
+    const notices = postgresNotices({ database, sender: owner })
+    const locks = postgresOwnerLocks({ database, owner, clock })
+    const { pool } = database
+    const standing = await openStandingSession({ pool, bound: [notices, locks], background })
     return {
-      open: createPostgresStore({ ...parts, cipher, database, notices }),
+      open: createPostgresStore({ ...parts, cipher, database, notices, locks, standing }),
       callers: postgresCallers(database),
       cipher,
       keys,
       state,
       life: database,
+      locks,
+      coordination: () => ({
+        hearsCommits: notices.isListening(),
+        seesLocks: locks.isShown(),
+        behindPooler: pool.pooled,
+      }),
       markers: markersOf(installation),
     }
   } catch (error) {

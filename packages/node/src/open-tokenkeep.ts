@@ -38,7 +38,7 @@ import { masterKeys, type MasterKeys } from './master-keys.ts'
 import { nameOf } from './input-members.ts'
 import { keepLife, type Life } from './life.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
-import { createLiveness, isAnyoneAlive } from './liveness.ts'
+import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
 import { createMarkers } from './markers.ts'
 import { readClientInput } from './client-input.ts'
 import { knownPresets } from './known-presets.ts'
@@ -50,7 +50,7 @@ import { sqliteCallers } from './sqlite-callers.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
-import type { OpenOptions, Tokenkeep } from './tokenkeep.ts'
+import type { Coordination, OpenOptions, Tokenkeep } from './tokenkeep.ts'
 
 /** The clocks of this host. A test brings others and lets hours pass. */
 export interface Clocks {
@@ -92,6 +92,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     boot,
     life: lived,
     markers,
+    locks,
+    coordination,
   } = await openDatabase(options, {
     ...parts,
     bootNow: clocks.bootNow,
@@ -102,15 +104,15 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const { store, registry, notices, incarnation: rows, committed } = open
     const life = keepLife({ store, rows, committed, markers, opened: lived, background, random })
     opened.push(life)
-    const liveness = await createLiveness({ folder: state, owner, boot })
-    opened.push(liveness)
+    const files = await createLiveness({ folder: state, owner, boot })
+    opened.push(files)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
     const ports: Ports = {
       store,
       registry,
       cipher,
-      liveness,
+      liveness: locks === undefined ? files : withOwnerLocks(files, locks),
       spill,
       notices,
       clock,
@@ -120,9 +122,10 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     }
     const { installation } = lived
     const manyHosts = options.postgres !== undefined
-    const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets: open.secrets, state, liveness })
+    const { secrets } = open
+    const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
     const assembly = { owner, numbers, options, background, glance, opened, life, callers, masterKeys: forKeys }
-    return await assemble(ports, assembly)
+    return await assemble(ports, { ...assembly, coordination })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -178,6 +181,8 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     keys,
     state,
     life: database,
+    // Files of this host say both, and nobody else has this one open.
+    coordination: () => ({ hearsCommits: true, seesLocks: true, behindPooler: false }),
     markers,
     boot: bootNow().boot,
   }
@@ -222,6 +227,7 @@ interface Assembly {
   readonly callers: CallerRows
   readonly life: Life
   readonly masterKeys: MasterKeys
+  readonly coordination: () => Coordination
   /** Closed in the reverse order. */
   readonly opened: readonly { close(): void | Promise<void> }[]
 }
@@ -288,6 +294,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     rejected,
     introspect,
     incarnation: () => store.incarnation(),
+    coordination: assembly.coordination,
     adopt: () => life.adopt(),
     masterKeys: assembly.masterKeys,
     backUp: async (file) => {

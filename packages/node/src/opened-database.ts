@@ -4,7 +4,9 @@ import type { CallerRows } from './callers.ts'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
 import type { Keyring } from './keyring.ts'
 import type { Markers } from './markers.ts'
+import type { OwnerLocks } from './postgres-owner-locks.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
+import type { Coordination } from './tokenkeep.ts'
 
 /** What opening one needs. */
 export interface OpeningParts extends Omit<StoreParts, 'cipher'> {
@@ -25,6 +27,9 @@ export interface OpenedDatabase {
   /** The database's life, as it was opened. */
   readonly life: Incarnation
   readonly markers: Markers
+  coordination(): Coordination
+  /** What the database shows of owners on other hosts. */
+  readonly locks?: OwnerLocks
   /** The boot of this host, where store time names it: of an owner of another boot it proves the death. */
   readonly boot?: string
 }

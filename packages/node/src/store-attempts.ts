@@ -34,7 +34,8 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
         // Read in the same transaction: whoever is not told yet that this is a copy presents nothing all the same.
         if (found.hold !== null) return unchanged({ kind: 'on_hold' })
         const { owner, host } = context
-        const request = { at, why, attempt, owner, host, session: context.session(), usedAt, t0 }
+        const ours = { owner, host, session: context.session(), showsLock: context.showsLock() }
+        const request = { at, why, attempt, ...ours, usedAt, t0 }
         const decision = acquire(found.row, context.termsOf(found), request, now)
         if (decision.kind !== 'acquired') return unchanged(decision)
         // Before the intent is written: a token that cannot be opened is not presented, and nothing is in doubt.

@@ -65,13 +65,18 @@ export type Judged = Pick<Found, 'provider' | 'client'> & { readonly row: Pick<C
 export interface StoreContext extends StoreParts {
   /** Another session may have lost what this one believes to be durable. */
   session(): string
+  /** Whether this owner holds a lock in the database that others can see. */
+  showsLock(): boolean
   termsOf(found: Judged): Terms
   writing(now: Moment): Writing
   snapshot(found: Found, row: ConnectionRow, now: Moment): Snapshot
   view(snapshot: Snapshot): View
 }
 
-export function storeContext(parts: StoreParts, session: () => string): StoreContext {
+export function storeContext(
+  parts: StoreParts,
+  { session, showsLock }: Pick<StoreContext, 'session' | 'showsLock'>,
+): StoreContext {
   // A provider's object is the same until the provider changes, so that its numbers are derived once.
   const policies = new WeakMap<Provider, Map<ConnectionRow['grantType'], Policy>>()
 
@@ -92,6 +97,7 @@ export function storeContext(parts: StoreParts, session: () => string): StoreCon
   return {
     ...parts,
     session,
+    showsLock,
     termsOf,
     writing: (now) => ({ owner: parts.owner, now, draw: parts.random.fraction() }),
     snapshot: (found, row, now) => ({

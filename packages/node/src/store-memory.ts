@@ -55,7 +55,7 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
   const open = (): void => {
     if (closed) throw new TokenError('closed', 'the store is closed')
   }
-  const context = storeContext(parts, () => session)
+  const context = storeContext(parts, { session: () => session, showsLock: () => false })
   const board = createNoticeBoard()
   memory.boards.add(board)
   const wrote = (uid: Uid): void => {

@@ -3,8 +3,10 @@ import type { Moment } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { PostgresNotices } from './postgres-notices.ts'
+import type { OwnerLocks } from './postgres-owner-locks.ts'
 import { postgresRegistry, postgresTerms } from './postgres-registry.ts'
 import { postgresRows } from './postgres-rows.ts'
+import type { StandingSession } from './postgres-standing-session.ts'
 import { statement, tableIn } from './postgres-statement.ts'
 import { registry } from './registry.ts'
 import { storedSecrets } from './reseal.ts'
@@ -13,8 +15,10 @@ import { storeContext, type OpenStore, type StoreParts } from './store-context.t
 export interface PostgresStoreOptions extends StoreParts {
   /** Opened by `openPostgresDatabase`; closed together with this store. */
   readonly database: PostgresDatabase
-  /** Closed together with this store, too. */
-  readonly notices: PostgresNotices
+  readonly notices: Pick<PostgresNotices, 'notices' | 'tell'>
+  readonly locks: Pick<OwnerLocks, 'isShown'>
+  /** In which both live; closed together with this store, too. */
+  readonly standing: StandingSession
   /** Store time, where a test moves it; absent: the server's own, the same for every host. */
   readonly storeNow?: () => Moment
 }
@@ -25,7 +29,8 @@ export interface PostgresStoreOptions extends StoreParts {
  * Every verb fails with TokenError `store_unavailable` where the database cannot be reached or refuses, and with `closed`
  * after `close`.
  */
-export function createPostgresStore({ database, notices, storeNow, ...parts }: PostgresStoreOptions): OpenStore {
+export function createPostgresStore(options: PostgresStoreOptions): OpenStore {
+  const { database, notices, locks, standing, storeNow, ...parts } = options
   let commits = 0
   const rows = postgresRows({
     database,
@@ -42,17 +47,14 @@ export function createPostgresStore({ database, notices, storeNow, ...parts }: P
     await database.write(statement(`UPDATE ${installation} SET sealed_with = ?`), [id])
   }
   return {
-    store: connectionStore(
-      rows,
-      storeContext(parts, () => database.session),
-    ),
+    store: connectionStore(rows, storeContext(parts, { session: () => database.session, showsLock: locks.isShown })),
     registry: registry(registryRows, parts),
     notices: notices.notices,
     incarnation: rows.incarnation,
     secrets: storedSecrets(rows, registryRows, noteKey),
     committed: () => commits,
     close: async () => {
-      await notices.close()
+      await standing.close()
       await database.close()
     },
   }

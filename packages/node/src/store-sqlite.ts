@@ -32,10 +32,7 @@ export function createSqliteStore({ database, bootNow, background, ...parts }: S
   const noteKey = async (id: string): Promise<void> =>
     write(() => void sql.prepare('UPDATE installation SET sealed_with = ?').run(id))
   return {
-    store: connectionStore(
-      rows,
-      storeContext(parts, () => database.session),
-    ),
+    store: connectionStore(rows, storeContext(parts, { session: () => database.session, showsLock: () => false })),
     registry: registry(registryRows, parts),
     notices: sqliteNotices({ sql: database.sql, background }),
     incarnation: rows.incarnation,

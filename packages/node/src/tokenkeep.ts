@@ -66,6 +66,19 @@ export interface Clients {
   list(): Promise<readonly Client[]>
 }
 
+/** How this process learns what others do on the same database. */
+export interface Coordination {
+  /** A refresh of another process is heard of at once; false: within a second, by polling. */
+  readonly hearsCommits: boolean
+  /**
+   * The end of a process is noticed within seconds; false: on another host by the timer alone, which is its lease of 30 s.
+   * A grace window of a provider may be over by then.
+   */
+  readonly seesLocks: boolean
+  /** A pooler between this process and Postgres hands sessions around: neither of the two can work. */
+  readonly behindPooler: boolean
+}
+
 /** Keeps OAuth 2.0 tokens alive inside this process. */
 export interface Tokenkeep extends AsyncDisposable {
   readonly providers: Providers
@@ -92,6 +105,8 @@ export interface Tokenkeep extends AsyncDisposable {
   readonly masterKeys: MasterKeys
   /** Which life of which database this is; `hold` says since when and why nothing is presented. */
   incarnation(): Promise<Incarnation>
+  /** As it is now: a session of Postgres that was lost is back after a moment. */
+  coordination(): Coordination
   /**
    * Says that the original of this database is off for good, so that this one goes on in its place. What is not reusable
    * is in doubt afterwards: presented once, when its access token has ended.

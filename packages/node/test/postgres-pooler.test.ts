@@ -81,6 +81,7 @@ test(
         keyFile: join(folder, 'config', 'test.key'),
       },
     })
+    assert.deepEqual(world.keep.coordination(), { hearsCommits: false, seesLocks: false, behindPooler: true })
     const ids = Array.from({ length: 20 }, (_, index) => `dealer-${index}`)
     const before = await Promise.all(ids.map((id) => world.connect(id)))
     const other = await world.reopen()

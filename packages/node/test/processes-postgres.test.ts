@@ -6,14 +6,16 @@ import { after, test } from 'node:test'
 import { freshUrl, lacksPostgres, postgres } from './contract/postgres-backend.ts'
 import { machineMono } from './fixtures/manager-process.ts'
 import { eventually, openProcessesWorld, wordsOf, type ProcessesWorld } from './processes-world.ts'
+import type { WorldOptions } from './world.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tokenkeep-processes-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-async function onPostgres(): Promise<ProcessesWorld> {
+async function onPostgres(more: Pick<WorldOptions, 'realm' | 'provider'> = {}): Promise<ProcessesWorld> {
   return openProcessesWorld({
     realm: { accessTokenSeconds: 300, refreshTokenSeconds: 0 },
     provider: { reuse: { kind: 'strict' } },
+    ...more,
     open: {
       path: undefined,
       postgres: await freshUrl(),
@@ -72,3 +74,44 @@ test('Postgres is stopped as by a crash in the middle of refreshes, and started 
   assert.equal(await sum('secondPresentations'), 0)
   assert.ok((await control.sessions('external')).every(({ killed }) => !killed))
 })
+
+/** Shorter than a lease, so that the timer alone would come too late. */
+const GRACE_SECONDS = 20
+
+for (const waits of ['where somebody waits for it', 'where nobody does']) {
+  test(`the end of a process on another host is noticed inside of a grace window, also ${waits}`, async (t) => {
+    if (lacksPostgres(t)) return
+    await using world = await onPostgres({
+      realm: { accessTokenSeconds: 300, refreshTokenSeconds: 0, rotation: { kind: 'grace', seconds: GRACE_SECONDS } },
+      provider: { reuse: { kind: 'grace', seconds: GRACE_SECONDS, winner: 'any' } },
+    })
+    const ids = ['dealer-1', 'dealer-2', 'dealer-3']
+    for (const id of ids) await world.connect(id)
+    const background = waits === 'where nobody does'
+    // A state folder of its own is what another host is to it: nothing there proves that anybody died.
+    const holder = await world.start({ stateFolder: join(folder, `host-a-${background}`) })
+    const other = await world.start({ stateFolder: join(folder, `host-b-${background}`), background })
+    // Never asked for before, so that what is remembered does not do.
+    const asked = { resource: 'https://api.example/one' }
+    const { control, demoApi } = world.server
+    await control.addFault({ fault: { kind: 'delay', ms: 60_000 }, when: 'after', times: ids.length })
+    holder.tell({ do: 'token', ids, asked }).catch(() => undefined)
+    await eventually('the server commits', async () =>
+      (await control.sessions('external')).every(({ refreshes }) => refreshes === 1),
+    )
+    const waiting = background ? null : other.tell({ do: 'token', ids, asked, api: demoApi })
+    await holder.kill()
+    if (background) {
+      await eventually('they are answered again', async () =>
+        (await control.sessions('external')).every(({ answeredAgain }) => answeredAgain === 1),
+      )
+    }
+    const calls = await (waiting ?? other.tell({ do: 'token', ids, api: demoApi }))
+    assert.deepEqual(wordsOf(calls), ['ok', 'ok', 'ok'])
+    const because = other.events.flatMap(({ event }) => (event.type === 'in_doubt' ? [event.because] : []))
+    assert.deepEqual(because, ['owner_silent', 'owner_silent', 'owner_silent'])
+    for (const { killed, answeredAgain } of await control.sessions('external')) {
+      assert.deepEqual({ killed, answeredAgain }, { killed: false, answeredAgain: 1 })
+    }
+  })
+}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openTokenkeep } from '@tokenkeep/node'
+import { openTokenkeep, type Coordination } from '@tokenkeep/node'
 import { openApiWorld, type ApiServer, type ApiWorld } from './api-world.ts'
 import { commandHere } from './command-here.ts'
 import { asClient, REALM, type ServedKey } from './served-world.ts'
@@ -121,4 +121,18 @@ test('the command says in one line that a database is on hold, and ends that', a
   const backup = join(folder, 'again.db')
   assert.equal((await on('backup', backup)).code, 0)
   assert.equal((await on('backup', backup)).code, 2)
+})
+
+test('a server says by what it cannot hear of other hosts, and is ready all the same', async () => {
+  await using api = await openApiWorld()
+  const short = async (coordination: Coordination): Promise<string> => {
+    const keep = { ...api.keep, coordination: () => coordination }
+    const answer = await (await api.serve({}, { keep })).send({ target: '/readyz' })
+    assert.equal(answer.status, 200)
+    return answer.text
+  }
+  const pooled = await short({ hearsCommits: false, seesLocks: false, behindPooler: true })
+  assert.match(pooled, /^ready\npolling: a pooler is between .*\ntimer only: a pooler is between .*lease is over\n$/)
+  const foreign = await short({ hearsCommits: true, seesLocks: false, behindPooler: false })
+  assert.match(foreign, /^ready\ntimer only: Postgres does not show it .*\n$/)
 })

@@ -6,7 +6,9 @@ import { createSystemClock } from '../../src/clock-system.ts'
 import type { Keyring } from '../../src/keyring.ts'
 import { readPostgresUrl } from '../../src/postgres-address.ts'
 import { openPostgresDatabase, type PostgresDatabase } from '../../src/postgres-database.ts'
-import { openPostgresNotices } from '../../src/postgres-notices.ts'
+import { postgresNotices } from '../../src/postgres-notices.ts'
+import { postgresOwnerLocks } from '../../src/postgres-owner-locks.ts'
+import { openStandingSession } from '../../src/postgres-standing-session.ts'
 import { createSystemRandom } from '../../src/random-system.ts'
 import { createPostgresStore } from '../../src/store-postgres.ts'
 import { newKeyring, type Backend } from './store-world.ts'
@@ -65,8 +67,10 @@ export async function postgresBackend(): Promise<PostgresBackend> {
       const database = await openDatabase(url, keys)
       databases.push(database)
       const background = createSystemClock({ alarms: 'background' })
-      const notices = await openPostgresNotices({ database, background, sender: parts.owner })
-      return createPostgresStore({ ...parts, database, notices, storeNow })
+      const notices = postgresNotices({ database, sender: parts.owner })
+      const locks = postgresOwnerLocks({ database, owner: parts.owner, clock: parts.clock })
+      const standing = await openStandingSession({ pool: database.pool, bound: [notices, locks], background })
+      return createPostgresStore({ ...parts, database, notices, locks, standing, storeNow })
     },
     swapRefreshTokens: async (one: Uid, other: Uid) => {
       const { server } = await postgres()

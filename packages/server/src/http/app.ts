@@ -3,7 +3,7 @@ import { type Buffer, isUtf8 } from 'node:buffer'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
+import type { Coordination, Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
 import { watchConnections, type Connections } from './connections.ts'
@@ -242,7 +242,8 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
       // The database answers, or this throws what is wrong with it.
       const { hold } = await keep.incarnation()
       // Ready all the same: what lives is handed out, and nobody else could do more.
-      return { contentType: PLAIN, text: hold === null ? 'ready\n' : `hold: ${HELD}\n` }
+      const said = [hold === null ? 'ready' : `hold: ${HELD}`, ...shortOf(keep.coordination())]
+      return { contentType: PLAIN, text: `${said.join('\n')}\n` }
     },
     metrics: () => metrics.expose(),
     'openapi.json': async () => ({ contentType: 'application/json; charset=utf-8', text: document }),
@@ -260,6 +261,18 @@ function registerStatus(app: FastifyInstance, { keep, metrics, ready, document }
       },
     })
   }
+}
+
+/** What works with delay only, and why. */
+function shortOf({ hearsCommits, seesLocks, behindPooler }: Coordination): readonly string[] {
+  if (hearsCommits && seesLocks) return []
+  const why = behindPooler ? 'a pooler is between this server and Postgres' : 'Postgres does not show it at this moment'
+  return [
+    ...(hearsCommits ? [] : [`polling: ${why}, so refreshes of other hosts are seen within a second`]),
+    ...(seesLocks
+      ? []
+      : [`timer only: ${why}, so the end of a process on another host is noticed when its lease is over`]),
+  ]
 }
 
 const HELD = 'this database is a copy or was put back, and nothing is presented until `tokenkeep adopt`'
