@@ -5,7 +5,7 @@ import { frozenHolder } from './scenarios/frozen-holder.ts'
 import { killedHolder } from './scenarios/killed-holder.ts'
 import { lateAnswer } from './scenarios/late-answer.ts'
 import { notice } from './scenarios/notice.ts'
-import { oneFolder } from './scenarios/one-folder.ts'
+import { oneDatabase } from './scenarios/one-database.ts'
 import { outages } from './scenarios/outages.ts'
 import { randomKills } from './scenarios/random-kills.ts'
 
@@ -17,5 +17,5 @@ export const SCENARIOS: readonly Scenario[] = [
   randomKills,
   outages,
   notice,
-  oneFolder,
+  oneDatabase,
 ]

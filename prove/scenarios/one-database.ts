@@ -1,8 +1,9 @@
-/** 8: a server, programs with the library and the command, all on one data folder, while tokens end all the time. */
-import { dirname } from 'node:path'
+/** 8: a server, programs with the library and the command, all on one database, while tokens end all the time. */
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { openDesk, type Desk, type Started } from '../../packages/server/test/command.ts'
 import { badCalls, countOf } from '../counts.ts'
+import { DATABASES } from '../database.ts'
 import { openPlace, type Place } from '../place.ts'
 import { finding, type Scenario } from '../scenario.ts'
 
@@ -10,10 +11,10 @@ const CONNECTIONS = 20
 const LIFE_SECONDS = 6
 const FOR_MS = 40_000
 
-export const oneFolder: Scenario = {
+export const oneDatabase: Scenario = {
   name: '8',
-  title: 'a server, library processes and the command on one data folder',
-  databases: ['sqlite'],
+  title: 'a server, library processes and the command on one database',
+  databases: DATABASES,
   limitSeconds: 240,
   async run(stage) {
     await using place = await openPlace({
@@ -29,7 +30,9 @@ export const oneFolder: Scenario = {
       const made = await desk.run(['key', 'create', '--name', 'prove', '--scope', 'admin', '--json'], { environment })
       const { key } = JSON.parse(made.out) as { key: string }
       const until = performance.now() + FOR_MS
-      const library = await Promise.all([place.start(), place.start()])
+      // On Postgres one of the programs lives on another host, as far as files can tell.
+      const elsewhere = stage.database === 'postgres' ? { stateFolder: join(place.folder, 'elsewhere') } : {}
+      const library = await Promise.all([place.start(), place.start(elsewhere)])
       for (const manager of library) {
         await manager.tell({ do: 'work', ids, callers: 2, pauseMs: 20, api: place.server.demoApi })
       }
@@ -78,9 +81,11 @@ interface Came {
   readonly bad: readonly string[]
 }
 
-const environmentFor = (place: Place): Readonly<Record<string, string>> => ({
-  TOKENKEEP_DATA: dirname(place.options.path ?? ''),
-  TOKENKEEP_KEY_FILE: place.options.keyFile ?? '',
+const environmentFor = ({ options }: Place): Readonly<Record<string, string>> => ({
+  ...(options.postgres === undefined
+    ? { TOKENKEEP_DATA: dirname(options.path ?? '') }
+    : { TOKENKEEP_DATABASE: options.postgres, TOKENKEEP_DATA: options.stateFolder ?? '' }),
+  TOKENKEEP_KEY_FILE: options.keyFile ?? '',
 })
 
 /** Half of the time by one server, then by the next: whoever is asked ends in order. */
