@@ -6,7 +6,6 @@
  */
 import { TokenError, type Random } from '@tokenkeep/core'
 import { integer, text } from './cells.ts'
-import { PostgresTrouble } from './postgres-failures.ts'
 import { openPostgresSession, type PostgresSession, type SessionOptions } from './postgres-session.ts'
 
 export interface PostgresPool {
@@ -60,6 +59,10 @@ export function createPostgresPool(options: PoolOptions): PostgresPool {
       await session.close()
       throw error
     })
+    if (closed) {
+      await session.close()
+      throw closedError(name)
+    }
     const [record = {}] = records
     if (integer(record, 'process_id') !== session.processId) pooled = true
     const start = text(record, 'started')
@@ -126,7 +129,8 @@ export function createPostgresPool(options: PoolOptions): PostgresPool {
     const timer = setTimeout(() => {
       waiting.splice(waiting.indexOf(waiter), 1)
       const words = `the database ${name} cannot be used now: all sessions are busy, and none ended in time`
-      reject(new PostgresTrouble('store_unavailable', words, null))
+      // No trouble of a session: asking again at once would only wait again.
+      reject(new TokenError('store_unavailable', words))
     }, WAIT_MOST_MS)
     waiting.push(waiter)
     return promise
@@ -170,10 +174,9 @@ export function createPostgresPool(options: PoolOptions): PostgresPool {
     close: async () => {
       closed = true
       for (const waiter of waiting.splice(0)) waiter.refuse(closedError(name))
-      for (const { session } of [...idle]) {
-        dropIdle(session)
-        await session.close()
-      }
+      const ending = idle.map(({ session }) => session)
+      for (const session of ending) dropIdle(session)
+      await Promise.all(ending.map((session) => session.close()))
     },
   }
 }
