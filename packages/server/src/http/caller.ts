@@ -2,10 +2,11 @@
  * Who asks, and what that caller may do and see.
  *
  * A key that was good is believed for one second without asking the database: a revocation by another process takes that
- * long to be noticed, and the hot path stays synchronous.
+ * long to be noticed, and the hot path stays synchronous. While the database does not answer, a key that it said was good is
+ * believed for as long as remembered tokens are handed out without it: a living access token beats an error.
  */
 import { isIPv6 } from 'node:net'
-import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import { later, ms, NUMBERS, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
@@ -34,6 +35,8 @@ export interface CallerDesk {
 }
 
 const BELIEVED_MS = 1000
+/** From when the database said so last. */
+const BELIEVED_WITHOUT_STORE_MS = NUMBERS.cacheWithoutStoreMs
 const REMEMBERED_MAX = 10_000
 const ADDRESSES_MAX = 10_000
 const CALLER_WINDOW_MS = 10_000
@@ -43,6 +46,8 @@ interface Known {
   readonly caller: Caller
   readonly window: RateWindow
   readonly until: MonoMs
+  /** When the database said so. */
+  readonly readAt: MonoMs
 }
 
 export function createCallerDesk(of: {
@@ -78,6 +83,20 @@ export function createCallerDesk(of: {
       retryAt: (clock.now().wall + waitMs) as TokenError['retryAt'],
     })
 
+  /** What the database says of a key; while it does not answer, what it said last. */
+  const read = async (key: string): Promise<{ readonly apiKey: ApiKey | null; readonly readAt: MonoMs }> => {
+    try {
+      return { apiKey: await callers.byKey(key), readAt: clock.now().mono }
+    } catch (error) {
+      const entry = known.get(key)
+      if (entry === undefined || !(error instanceof TokenError) || error.code !== 'store_unavailable') throw error
+      const { apiKey } = entry.caller
+      const { mono: now, wall } = clock.now()
+      if (since(entry.readAt, now) >= BELIEVED_WITHOUT_STORE_MS || (apiKey.expiresAt ?? Infinity) <= wall) throw error
+      return { apiKey, readAt: entry.readAt }
+    }
+  }
+
   return {
     remembered(key) {
       const entry = known.get(key)
@@ -88,7 +107,7 @@ export function createCallerDesk(of: {
       return entry.caller
     },
     async identify(key, address) {
-      const apiKey = await callers.byKey(key)
+      const { apiKey, readAt } = await read(key)
       const { mono: now, wall } = clock.now()
       if (apiKey === null) {
         known.delete(key)
@@ -101,6 +120,7 @@ export function createCallerDesk(of: {
         caller: { apiKey, limited: Object.keys(apiKey.labels).length > 0 },
         window: windowOf(apiKey.id),
         until: later(now, ms(Math.min(BELIEVED_MS, (apiKey.expiresAt ?? Infinity) - wall))),
+        readAt,
       }
       if (known.size >= REMEMBERED_MAX) known.clear()
       known.set(key, entry)
