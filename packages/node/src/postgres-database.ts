@@ -62,6 +62,11 @@ export interface PostgresOptions {
   readonly random: Random
 }
 
+/**
+ * A migration of many rows takes minutes, and whoever opens the database meanwhile waits for it: behind our lock, or behind
+ * that of a table. The server answered a moment before, and keep-alive notices one that is gone.
+ */
+const OPENING_MOST_MS = 3_600_000
 /** The oldest that its makers still mend, and the oldest that has all we ask for. */
 const SERVER_LEAST = 150_000
 /**
@@ -87,7 +92,7 @@ export async function inspectPostgres({
   try {
     return await pool.run(async (session) => {
       await assertUsable(session, address.name)
-      return identityOf(session, address)
+      return identityOf(patient(session), address)
     })
   } catch (error) {
     throw notPermitted(error) ? lacksPermission(address.name) : error
@@ -193,7 +198,7 @@ async function inTurn<Result>(asked: readonly Promise<Result>[]): Promise<readon
   })
 }
 
-async function committed(session: PostgresSession): Promise<Answered> {
+async function committed(session: Asking): Promise<Answered> {
   const answered = await session.ask('COMMIT')
   // A transaction in which something failed answers a COMMIT by undoing itself.
   if (answered.command !== 'COMMIT') throw new Error('a transaction was undone, and nothing had failed in it')
@@ -228,14 +233,23 @@ async function placeOf(session: PostgresSession, schema: string): Promise<string
   return `postgres:${system}:${text(records[0] ?? {}, 'oid')}:${schema}`
 }
 
+type Asking = Pick<PostgresSession, 'ask'>
+
+/** @see OPENING_MOST_MS */
+const patient = (session: PostgresSession): Asking => ({
+  ask: (asked, values, statementName) => session.ask(asked, values, statementName, OPENING_MOST_MS),
+})
+
 type Beginning = PostgresOptions & { readonly place: string }
 
 /** Everything that opening writes, in one transaction: of two first starters one makes the tables. */
-async function begin(session: PostgresSession, options: Beginning): Promise<PostgresIdentity> {
+async function begin(opened: PostgresSession, options: Beginning): Promise<PostgresIdentity> {
   const { address, keys, markers = [], clock, random, place } = options
   const { schema, name } = address
+  const session = patient(opened)
   await session.ask(BEGIN)
   try {
+    await session.ask('SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0')
     await session.ask('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`tokenkeep open ${schema}`])
     const before = await identityOf(session, address)
     if (before !== null) assertOwnKeys(keys, before.keyCheck, name)
@@ -264,7 +278,7 @@ async function begin(session: PostgresSession, options: Beginning): Promise<Post
   }
 }
 
-async function migrate(session: PostgresSession, schema: string, version: number): Promise<void> {
+async function migrate(session: Asking, schema: string, version: number): Promise<void> {
   const missing = MIGRATIONS.slice(version)
   if (missing.length === 0) return
   const { records } = await session.ask('SELECT 1 AS found FROM pg_namespace WHERE nspname = $1', [schema])
@@ -274,10 +288,7 @@ async function migrate(session: PostgresSession, schema: string, version: number
   for (const migration of missing) await session.ask(migration)
 }
 
-async function identityOf(
-  session: PostgresSession,
-  { schema, name }: PostgresAddress,
-): Promise<PostgresIdentity | null> {
+async function identityOf(session: Asking, { schema, name }: PostgresAddress): Promise<PostgresIdentity | null> {
   const { records: tables } = await session.ask(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`,

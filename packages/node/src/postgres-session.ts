@@ -1,6 +1,6 @@
 /** One session of a Postgres server: what is asked, and what its end means. The driver is loaded when the first is opened. */
 import type { Socket } from 'node:net'
-import type { Client, QueryResult } from 'pg'
+import type { Client, QueryConfig, QueryResult } from 'pg'
 import type { Cell, CellRecord } from './cells.ts'
 import { atConnecting, isSessionEnd, whileInUse } from './postgres-failures.ts'
 
@@ -18,9 +18,10 @@ export interface PostgresSession {
    * Sent at once; several are answered in order, without waiting for each other.
    *
    * @param name keeps the statement prepared under it; absent: not kept
+   * @param mostMs how long its answer may take; absent: as long as statements of ours do
    * @throws PostgresTrouble
    */
-  ask(text: string, values?: readonly PostgresCell[], name?: string): Promise<Answered>
+  ask(text: string, values?: readonly PostgresCell[], name?: string, mostMs?: number): Promise<Answered>
   /** The server's process, as the handshake named it. */
   readonly processId: number | null
   /** No transaction is open, and it was not lost. */
@@ -53,7 +54,6 @@ export async function openPostgresSession({ connectionString, name }: SessionOpt
     connectionString,
     application_name: 'tokenkeep',
     connectionTimeoutMillis: CONNECT_MOST_MS,
-    query_timeout: ANSWER_MOST_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
     pipeline: true,
@@ -78,15 +78,17 @@ export async function openPostgresSession({ connectionString, name }: SessionOpt
     throw atConnecting(error, name)
   }
   return {
-    ask: async (text, values, statement) => {
+    ask: async (text, values, statement, mostMs = ANSWER_MOST_MS) => {
       // Nobody waits for the answer of a session that is over.
       if (ended) throw whileInUse(null, name)
       try {
-        const result = await client.query<CellRecord>({
+        const asked: Asked = {
           text,
+          query_timeout: mostMs,
           ...(values === undefined ? {} : { values: values.map(bindable) }),
           ...(statement === undefined ? {} : { name: statement }),
-        })
+        }
+        const result = await client.query<CellRecord>(asked)
         return lastOf(result)
       } catch (error) {
         const trouble = whileInUse(error, name)
@@ -119,6 +121,9 @@ export async function openPostgresSession({ connectionString, name }: SessionOpt
 
 /** TLS replaces it once, while connecting. */
 const socketOf = (client: Client): Socket => (client.connection as unknown as { readonly stream: Socket }).stream
+
+/** The driver reads one member more than its types say. */
+type Asked = QueryConfig & { readonly query_timeout: number }
 
 type Settings = NonNullable<ConstructorParameters<typeof Client>[0]>
 
