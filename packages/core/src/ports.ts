@@ -22,6 +22,7 @@ import type {
 } from './ids.ts'
 import type { Incarnation, Marker } from './incarnation.ts'
 import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.ts'
+import type { Terms } from './policy.ts'
 import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
 import type { Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
@@ -290,6 +291,8 @@ export interface CommitResult {
   readonly kind: 'committed' | 'again' | 'successor' | 'sibling' | 'history' | 'revoke'
   /** Null where the row is erased. */
   readonly view: View | null
+  /** Under which it was judged, also where the row is erased; null: nobody knows it any more. */
+  readonly terms: Terms | null
 }
 
 export interface ListQuery {

@@ -6,7 +6,7 @@ import { keptFrom } from './commit.ts'
 import { TokenError } from './failures.ts'
 import type { End } from './grant.ts'
 import type { Lease } from './lease.ts'
-import { backOffMs, type Policy } from './policy.ts'
+import { backOffMs, type Policy, type Terms } from './policy.ts'
 import type { CommitResult, Kept, Ports, Room, Spilled } from './ports.ts'
 import { later, ms, shorter, type DurationMs } from './time.ts'
 
@@ -122,6 +122,7 @@ export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): 
   for await (const entry of entries) {
     const result = await ports.store.replay(entry)
     await ports.spill.clear(entry)
+    if (result.kind === 'revoke' && result.terms !== null) void revokeKept(ports, entry, result.terms)
     if (result.view !== null) {
       const { id, uid, provider } = result.view.row
       ports.events.tell({
@@ -134,4 +135,14 @@ export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): 
       })
     }
   }
+}
+
+/** The connection was deleted before anybody replayed this: nobody will ever use what it brought. Once, as after any late answer. */
+async function revokeKept(ports: Ports, { uid, granted: { refreshToken } }: Kept, terms: Terms): Promise<void> {
+  if (refreshToken === null) return
+  const client = await attempt(() => ports.registry.client(terms.client.id))
+  if (client === null || typeof client === 'string') return
+  const place = { owner: uid, purpose: 'rt', serial: refreshToken.serial }
+  const token = ports.cipher.open('refresh_token', refreshToken.sealed, place)
+  if (typeof token !== 'string') await attempt(() => ports.endpoint.revoke(terms.provider, client, token))
 }

@@ -111,6 +111,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
   const slots = new Map<Kept, OwnerId>()
   const events: TokenkeepEvent[] = []
   const presented: Presented[] = []
+  const revoked: string[] = []
   const scripts: Script[] = []
   const dead = new Set<OwnerId>()
   /** Who holds a lock in the store, and who is seen to have lost it. */
@@ -279,7 +280,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
       notify(owner, written.uid)
       return viewed(written)
     }
-    const concluded = ({ kind, row: after }: ReturnType<typeof commit>): CommitResult => ({ kind, view: write(after) })
+    const concluded = ({ kind, row: after }: ReturnType<typeof commit>): CommitResult => {
+      const view = write(after)
+      return { kind, view: after.state.status === 'erased' ? null : view, terms }
+    }
     return {
       async read(id) {
         failing('read')
@@ -466,7 +470,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
           const { ever, abandon } = present(...of)
           return { ever: through(ever), abandon }
         },
-        revoke: async () => 'revoked',
+        revoke: async (_provider, _client, token) => {
+          revoked.push(token.reveal())
+          return 'revoked'
+        },
         introspect: async () => 'unsupported',
       },
       spill: {
@@ -543,6 +550,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     slots,
     dead,
     locked,
+    revoked,
     fails,
     /** Gone in this very instant, and provably so. */
     kill({ owner }: Process) {

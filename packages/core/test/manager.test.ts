@@ -382,6 +382,27 @@ test('slots of a dead owner are replayed before anybody doubts its attempt', asy
   )
 })
 
+test('an answer in the slot of a dead owner whose connection was deleted meanwhile is revoked, and forgotten', async () => {
+  const world = createWorld()
+  const a = await withX(world)
+  world.fails.add('commit')
+  follow(a.manager.token('x'))
+  await world.pass(3 * S)
+  assert.equal(world.slots.size, 1)
+  world.freeze(a)
+  world.fails.delete('commit')
+  const b = world.start('B')
+  const deleted = b.custody.delete('x')
+  // As long as anybody waits for an attempt: its lease and patience.
+  await world.pass(3 * MIN)
+  await deleted
+  assert.deepEqual([world.row().state.status, world.revoked], ['erased', []])
+  world.kill(a)
+  await world.start('C').manager.watches.buryTheDead()
+  await world.pass(1)
+  assert.deepEqual([world.slots.size, world.revoked], [0, ['rt-1']])
+})
+
 test('a dead process is noticed within a second or so, also where nobody asks for what it was refreshing', async () => {
   const world = createWorld({ reuse: { kind: 'grace', seconds: 10, winner: 'any' } })
   world.server.graceMs = 10 * S

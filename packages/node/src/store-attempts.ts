@@ -125,6 +125,7 @@ interface Concluded {
 const resultOf = ({ kind, snapshot }: Concluded, context: StoreContext): CommitResult => ({
   kind,
   view: snapshot === null || snapshot.row.state.status === 'erased' ? null : context.view(snapshot),
+  terms: snapshot?.terms ?? null,
 })
 
 function openForPresenting(row: ConnectionRow, context: StoreContext): Presented | Unreadable {

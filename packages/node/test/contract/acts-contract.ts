@@ -281,7 +281,7 @@ export function actsContract(make: MakeBackend): void {
     assert.deepEqual(await world.one.store.list({ limit: 10 }), [])
     assert.deepEqual(await world.one.store.list({ limit: 10, labels: { team: 'blue' } }), [])
     const late = await world.one.store.commit(lease, world.granted(at, { refreshToken: 'rt 2', accessToken: 'x' }))
-    assert.deepEqual(late, { kind: 'revoke', view: null })
+    assert.deepEqual([late.kind, late.view, late.terms?.client.id], ['revoke', null, 'strict'])
 
     const reborn = await world.connect('a', { refreshToken: 'rt of a' })
     assert.notEqual(reborn.at.uid, at.uid)
