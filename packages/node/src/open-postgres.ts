@@ -1,5 +1,6 @@
 /** Opens a Postgres database and what belongs to it on this host. Loaded only where one is used. */
 import { join, resolve } from 'node:path'
+import { TokenError } from '@tokenkeep/core'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
@@ -18,6 +19,8 @@ export interface PostgresOpening extends OpeningParts {
   readonly url: string
   /** In which each installation has a folder of its own; absent: the data folder of the user. */
   readonly stateFolder: string | undefined
+  /** Whether our tables are made where there are none. */
+  readonly create: boolean
   readonly allowNetworkFileSystem: boolean
   /** @param folder below which no key may lie */
   readonly keysFor: (folder: string, existing: PostgresIdentity | null) => Promise<Keyring>
@@ -33,11 +36,28 @@ export interface PostgresOpening extends OpeningParts {
  *   `key_wrong`, `folder_unusable`
  */
 export async function openPostgresParts(opening: PostgresOpening): Promise<OpenedDatabase> {
-  const { url, stateFolder, allowNetworkFileSystem, keysFor, markerFolders, background, bootNow: _, ...parts } = opening
+  const {
+    url,
+    stateFolder,
+    create,
+    allowNetworkFileSystem,
+    keysFor,
+    markerFolders,
+    background,
+    bootNow: _,
+    ...parts
+  } = opening
   const { clock, random, owner } = parts
   const address = readPostgresUrl(url)
   const { data } = stateFolder === undefined ? defaultFolders() : { data: resolve(stateFolder) }
   const seen = await inspectPostgres({ address, random })
+  if (seen === null && !create) {
+    throw new TokenError(
+      'database_unusable',
+      `the database ${address.name} holds no Tokenkeep, and none is to be made. Is its URL right? ` +
+        '`tokenkeep provider add` makes one there.',
+    )
+  }
   const keys = await keysFor(data, seen)
   // An answer of one installation means nothing to another, and would be revoked there.
   const stateOf = (installation: string): string => join(data, `postgres-${installation}`)

@@ -1,5 +1,5 @@
 /** Puts the parts together: the one place where real adapters are chosen. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
@@ -155,6 +155,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
   const { clock, random, numbers } = parts
   const state = `${path}.state`
   const kinds = { allowNetworkFileSystem: options.allowNetworkFileSystem ?? false }
+  if (options.create === false) refuseMissing(path)
   const folder = await prepareDataFolder(path, kinds)
   // Made anew it lies beside the database; one that is there can be a mount or a link to anywhere.
   if (existsSync(state)) await prepareFolder(state, kinds)
@@ -188,6 +189,12 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
   }
 }
 
+/** An empty file counts as none: opening it would make a database of it. */
+function refuseMissing(path: string): void {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return
+  throw new TokenError('folder_unusable', `there is no Tokenkeep database at ${path}, and none is to be made`)
+}
+
 /** Loads the driver, which whoever keeps tokens in a file does not need. */
 async function openPostgres(options: OpenOptions, url: string, parts: OpeningParts): Promise<OpenedDatabase> {
   const { openPostgresParts } = await import('./open-postgres.ts')
@@ -195,6 +202,7 @@ async function openPostgres(options: OpenOptions, url: string, parts: OpeningPar
     ...parts,
     url,
     stateFolder: options.stateFolder,
+    create: options.create ?? true,
     allowNetworkFileSystem: options.allowNetworkFileSystem ?? false,
     keysFor: (folder, existing) => keysFor(options, folder, existing),
     markerFolders: (state) => markerFolders(options, state),

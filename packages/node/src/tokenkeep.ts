@@ -38,6 +38,8 @@ export interface OpenOptions {
   readonly keyFile?: string | undefined
   /** Allows `keyFile` to lie in the folder of the database, for throw-away data: whoever copies it has the key, too. */
   readonly keyBesideData?: boolean | undefined
+  /** Makes the database, and its master key, where there is none; true where absent. False: refuses, and makes nothing. */
+  readonly create?: boolean | undefined
   /** Refresh ahead, confirm, and finish what is due, in the background; true where absent. */
   readonly background?: boolean | undefined
   /** Bound of the access tokens remembered in memory, bytes; 32 MiB where absent. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -105,6 +105,26 @@ test('the name of a database says nothing that would end a line or reorder it, a
   assert.equal(nameOfPostgres('postgres://h/a%0Ab%1B%5B1m%E2%80%AE'), 'h:5432/a\uFFFDb\uFFFD[1m\uFFFD')
   assert.equal(nameOfPostgres('postgres:///d?host=%0Ah'), '\uFFFDh:5432/d')
   assert.equal(nameOfPostgres('postgres://me:p%40ss@h:6000/my%40db'), 'h:6000/my@db')
+})
+
+test('a database that holds no Tokenkeep is refused where none is to be made, and neither tables nor a key are', async (t) => {
+  if (lacksPostgres(t)) return
+  const folder = folderOf(t)
+  const url = await freshUrl()
+  const error = await refusal(() => openTokenkeep({ ...onPostgres(folder, url), create: false }))
+  assert.deepEqual([error.code, /holds no Tokenkeep/.test(error.message)], ['database_unusable', true])
+  const { server } = await postgres()
+  const schema = String(new URL(url).searchParams.get('schema'))
+  const made = `SELECT 1 FROM pg_namespace WHERE nspname = '${schema}'`
+  assert.deepEqual(await server.admin(made, new URL(url).pathname.slice(1)), [])
+  const path = join(folder, 'data', 'tokens.db')
+  const noFile = await refusal(() =>
+    openTokenkeep({ path, keyFile: join(folder, 'config', 'test.key'), background: false, create: false }),
+  )
+  assert.equal(noFile.code, 'folder_unusable')
+  assert.deepEqual(readdirSync(folder), [])
+  await (await openTokenkeep(onPostgres(folder, url))).close()
+  await (await openTokenkeep({ ...onPostgres(folder, url), create: false })).close()
 })
 
 test('of two that start first together with two master keys, one makes the database and the other is refused', async (t) => {

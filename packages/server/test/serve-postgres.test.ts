@@ -99,6 +99,17 @@ suite('tokenkeep serve on Postgres', () => {
     assert.match(err, says)
   }
 
+  test('a command that only reads makes nothing in an empty database, and says what does', async (t) => {
+    if (lacksPostgres(t)) return
+    const desk = openDesk()
+    t.after(() => desk.close())
+    const url = await postgres.createDatabase()
+    refused(await desk.run(['connection', 'list', '--database', url]), /holds no Tokenkeep.*`tokenkeep provider add`/)
+    const add = ['provider', 'add', 'x', '--token-endpoint', 'https://x.example/t', '--database', url]
+    assert.equal((await desk.run(add)).code, 0)
+    assert.equal((await desk.run(['connection', 'list', '--database', url])).code, 0)
+  })
+
   test('a schema of another program and a newer database are left as they are', async (t) => {
     if (lacksPostgres(t)) return
     const url = await postgres.createDatabase()

@@ -21,8 +21,8 @@ type Act<Result> = (keep: Keeper) => Promise<Result>
  * Does something with the connections and all that belongs to them: those of a data folder, or of the server that was
  * named.
  *
- * @param missing what happens where a data folder has no database: a slip in its name should make none
- * @throws TokenError `folder_unusable` where there is no database, `server_unreachable` where there is no server, and
+ * @param missing what happens where there is no database yet: a slip in its name should make none
+ * @throws TokenError `folder_unusable`, `database_unusable` where there is none, `server_unreachable` where there is no server, and
  *   what `openTokenkeep` and `act` throw
  */
 export async function withTokenkeep<Result>(
@@ -63,7 +63,8 @@ async function onThisMachine<Result>(
     output.aside(`using the data that \`tokenkeep dev\` made here, in ${place.folder} (--data chooses another folder)`)
   }
   const lastTry = watchLastTry()
-  await using keep = await openTokenkeep({ ...openOptionsOf(place), background: false, onEvent: lastTry.heard })
+  const opening = { ...openOptionsOf(place), create: missing === 'make', background: false, onEvent: lastTry.heard }
+  await using keep = await openTokenkeep(opening)
   if (isNew) {
     output.aside(`made ${place.database}; keep a copy of its key, and not together with the data`)
   }
