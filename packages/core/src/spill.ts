@@ -50,8 +50,12 @@ export async function settle(
     return inTime
   }
   const kept = keptFrom(lease, end.granted)
-  const entry = await attempt(() => ports.spill.keep(room, kept))
-  const committed = untilKept(ports, policy, kept, inTime === 'late' ? first : null).then(async (result) => {
+  const keep = (): Promise<Spilled | null> => attempt(() => ports.spill.keep(room, kept))
+  const atOnce = await keep()
+  const taken = untilKept(ports, policy, kept, inTime === 'late' ? first : null)
+  // A disk that was full for a moment: whoever waits need not wait for the store, and a kill loses nothing any more.
+  const entry = atOnce ?? (await retryUntil(ports, policy, taken, keep))
+  const committed = taken.then(async (result) => {
     if (result !== null) await cleared(ports, room, entry)
     return result
   })
@@ -94,6 +98,25 @@ export async function retryFor<Value>(
     } catch (error) {
       if (error instanceof TokenError && error.code === 'closed') return null
     }
+  }
+}
+
+/** Repeats what brings null; null: `over` was first. */
+async function retryUntil<Value>(
+  { clock, random }: Ports,
+  policy: Policy,
+  over: Promise<unknown>,
+  verb: () => Promise<Value | null>,
+): Promise<Value | null> {
+  let isOver = false
+  void over.then(() => (isOver = true))
+  for (let failures = 1; ; failures += 1) {
+    const alarm = clock.alarm(backOffMs(failures, random.fraction(), policy.replayCapMs, policy))
+    await Promise.race([alarm.rung, over])
+    alarm.cancel()
+    if (isOver) return null
+    const value = await verb()
+    if (value !== null) return value
   }
 }
 

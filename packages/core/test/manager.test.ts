@@ -365,6 +365,21 @@ test('an intent whose acknowledgement was lost is taken back when the store is b
   assert.deepEqual([fate.token, world.presented.length], ['at-1', 1])
 })
 
+test('a slot that could not be written is tried again: an answer is handed out while the store is still away', async () => {
+  const world = createWorld({ reuse: { kind: 'strict' } })
+  const { manager } = await withX(world)
+  world.fails.add('commit').add('keep')
+  const fate = follow(manager.token('x'))
+  await world.pass(S)
+  assert.deepEqual([fate.token, world.slots.size, world.presented.length], [undefined, 0, 1])
+  world.fails.delete('keep')
+  await world.pass(3 * S)
+  assert.deepEqual([fate.token, world.slots.size, world.row().state.status], ['at-1', 1, 'presenting'])
+  world.fails.delete('commit')
+  await world.pass(3 * S)
+  assert.deepEqual([world.slots.size, world.row().state.status, world.presented.length], [0, 'ready', 1])
+})
+
 test('slots of a dead owner are replayed before anybody doubts its attempt', async () => {
   const world = createWorld()
   const a = await withX(world)
