@@ -123,7 +123,7 @@ suite('tokenkeep serve on Postgres', () => {
     await postgres.admin('UPDATE tokenkeep.installation SET version = 1000', database)
     const serve = (at: string) =>
       here.desk.run(['serve', '--port', '0', '--database', at], {
-        environment: { ...here.environment, TOKENKEEP_KEY_FILE: here.keyFile },
+        environment: here.environmentOf(),
       })
     refused(await serve(`${url}?schema=theirs`), /tables of another program/)
     refused(await serve(url), /newer/)
@@ -150,7 +150,7 @@ suite('tokenkeep serve on Postgres', () => {
     })
     assert.equal(made.code, 0, made.err)
     const second = await here.desk.run(['serve', '--port', '0'], {
-      environment: { ...here.environment, TOKENKEEP_KEY_FILE: other },
+      environment: here.environmentOf({ ...here.host, keyFile: other }),
     })
     refused(second, /key/)
     assert.equal((await first.ask('/readyz')).status, 200)
