@@ -1,5 +1,5 @@
 import type { BlockedReason, NeedsUserReason, Why } from './connection.ts'
-import type { ClientId, ConnectionId, Fence, Fingerprint, Generation, ProviderId, Uid } from './ids.ts'
+import type { ClientId, ConnectionId, Fence, Fingerprint, Generation, OwnerId, ProviderId, Uid } from './ids.ts'
 import type { HoldReason } from './incarnation.ts'
 import type { InDoubtBecause, UnavailableBecause } from './grant.ts'
 import type { DurationMs, UnixMs } from './time.ts'
@@ -89,6 +89,8 @@ export type TokenkeepEvent =
   /** The provider refuses the client itself, seen on two connections: told once until it takes it again. */
   | (OfClient & { readonly type: 'client_refused'; readonly word: string | null; readonly retryAt: UnixMs })
   | { readonly type: 'store_unavailable'; readonly at: UnixMs }
+  /** Once for each owner: it died, its slots cannot be read, and what it had open waits until they can. */
+  | { readonly type: 'slots_unreadable'; readonly at: UnixMs; readonly owner: OwnerId }
   /** This database is a copy or was put back: nothing is presented until it is adopted. */
   | { readonly type: 'on_hold'; readonly at: UnixMs; readonly because: HoldReason }
   /** The hold is over; what was not reusable is in doubt. */

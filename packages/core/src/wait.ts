@@ -10,7 +10,7 @@ import type { OwnerId, Uid } from './ids.ts'
 import { attemptOf, openAttempt, type Busy } from './lease.ts'
 import { LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
 import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
-import type { Evidence, Listener, LockMissing, Ports, ProofOfDeath } from './ports.ts'
+import type { Evidence, Listener, LockMissing, Ports, ProofOfDeath, Spilled } from './ports.ts'
 import { replayAll } from './spill.ts'
 
 export interface Watches {
@@ -46,6 +46,8 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
   const watches = new Map<Uid, Watch>()
   /** When each owner that is waited for was probed last; endless while a probe is on its way. */
   const probed = new Map<OwnerId, MonoMs>()
+  /** The dead whose slots could not be read: told once, and tried at every probe. */
+  const unreadable = new Set<OwnerId>()
   let looping = false
   let closed = false
   /** Ends the pause of the loop. */
@@ -69,11 +71,23 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
 
   // ---- the dead ----
 
+  async function* readable(proof: ProofOfDeath): AsyncGenerator<Spilled> {
+    try {
+      yield* ports.spill.pending(proof)
+    } catch (error) {
+      if (!unreadable.has(proof.owner)) {
+        unreadable.add(proof.owner)
+        ports.events.tell({ type: 'slots_unreadable', at: clock.now().wall, owner: proof.owner })
+      }
+      throw error
+    }
+  }
+
   const bury = async (proof: ProofOfDeath): Promise<void> => {
     let done = false
     try {
       // Slots before takeover: an answer that was received beats every doubt about it.
-      await replayAll(ports, ports.spill.pending(proof))
+      await replayAll(ports, readable(proof))
       for (const view of await store.openAttempts(proof.owner)) {
         const taken = await store.takeOver(view.at, proof)
         if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_dead')

@@ -397,6 +397,40 @@ test('slots of a dead owner are replayed before anybody doubts its attempt', asy
   )
 })
 
+test('slots of a dead owner that cannot be read are told once, and its attempt waits until they can', async () => {
+  const world = createWorld()
+  const a = await withX(world)
+  world.fails.add('commit')
+  follow(a.manager.token('x'))
+  await world.pass(3 * S)
+  world.kill(a)
+  world.fails.delete('commit')
+  const { ports, owner } = world.start('B')
+  let readable = false
+  const spill: typeof ports.spill = {
+    ...ports.spill,
+    async *pending(proof) {
+      if (!readable) throw new TokenError('folder_unusable', 'permission denied')
+      yield* ports.spill.pending(proof)
+    },
+  }
+  const manager = createManager({ ...ports, spill }, { owner, numbers: NUMBERS, cacheBytes: 1_000 })
+  for (let time = 0; time < 3; time += 1) {
+    follow(manager.token('x', { waitMs: S }))
+    await world.pass(2 * S)
+  }
+  const told = world.events.filter(({ type }) => type === 'slots_unreadable')
+  assert.deepEqual(
+    told.map((event) => 'owner' in event && event.owner),
+    [a.owner],
+  )
+  assert.deepEqual([world.row().state.status, world.presented.length], ['presenting', 1])
+  readable = true
+  const fate = follow(manager.token('x'))
+  await world.pass(2 * S)
+  assert.deepEqual([fate.token, world.presented.length, world.slots.size], ['at-1', 1, 0])
+})
+
 test('an answer in the slot of a dead owner whose connection was deleted meanwhile is revoked, and forgotten', async () => {
   const world = createWorld()
   const a = await withX(world)

@@ -175,6 +175,8 @@ function sentence(event: TokenkeepEvent): string {
       return `refuses our client${event.word === null ? '' : ` (${event.word})`}${nextTry(event.retryAt)}`
     case 'store_unavailable':
       return 'the database does not answer'
+    case 'slots_unreadable':
+      return 'the slots of a process that died cannot be read: its refreshes wait'
     case 'on_hold':
       return 'on hold: this database is a copy or was put back; nothing is presented until `tokenkeep adopt`'
     case 'adopted':

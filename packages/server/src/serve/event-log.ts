@@ -27,6 +27,10 @@ const LINES = {
   rate_limited: ['info', 'a provider asks us to wait: what can wait is held back'],
   client_refused: ['error', 'a provider refuses our client: the operator has to mend it'],
   store_unavailable: ['error', 'the database does not answer'],
+  slots_unreadable: [
+    'error',
+    'the slots of a process that died cannot be read: its refreshes wait until the file of that owner can be read, or is gone',
+  ],
   on_hold: [
     'error',
     'on hold: this database is a copy or was put back, and nothing is presented until `tokenkeep adopt`',

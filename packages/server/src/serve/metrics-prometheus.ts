@@ -93,6 +93,7 @@ function count(
     of.onHold.set(event.type === 'on_hold' ? 1 : 0)
     return
   }
+  if (event.type === 'slots_unreadable') return
   const provider = of.known(event.provider)
   const ended = (outcome: string): void => tallies.refreshes.add(provider, outcome)
   switch (event.type) {
