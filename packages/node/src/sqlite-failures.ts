@@ -44,7 +44,8 @@ const WHILE_IN_USE: Readonly<Record<number, string>> = {
   [BUSY]: 'another program has held its lock for too long',
   [LOCKED]: 'another program has held its lock for too long',
   [FULL]: 'the disk is full; make room, nothing that was stored is lost',
-  [IO_ERROR]: 'the disk reports an error',
+  // Also what a file system says that has become read-only.
+  [IO_ERROR]: 'the disk reports an error, or has become read-only',
   [READ_ONLY]: 'it has become read-only',
   [CANNOT_OPEN]: 'its files cannot be opened any more',
   [CORRUPT]: 'it is damaged; restore it from a backup',
