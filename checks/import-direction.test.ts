@@ -26,6 +26,7 @@ const AWAITING: Readonly<Record<string, string>> = {
   gate: 'the turn at a provider',
   wait: 'another process that presents',
   spill: 'a slot on disk, and its replay',
+  'at-once': 'durable writes that wait together',
   'remembered-pairs': 'a store that shows less than it had',
   connections: 'import, reconnect, delete',
   scheduler: 'due work',

@@ -147,6 +147,8 @@ interface Death {
 interface Lived {
   readonly deaths: readonly Death[]
   readonly good: number
+  /** The machine's monotonic clock at the wall clock's zero. */
+  readonly monoAtWall0: number
   /** All token requests that the server met, oldest first. */
   requests(): Promise<readonly LoggedRequest[]>
 }
@@ -196,6 +198,7 @@ async function killAtRandom(stage: Stage, place: Place, signIns: readonly SignIn
   return {
     deaths,
     good,
+    monoAtWall0: machineMono() - Date.now(),
     async requests() {
       await readLog()
       return [...seen.values()].sort((one, other) => one.at - other.at)
@@ -249,7 +252,9 @@ function explain(
     ({ event }) => event.type === 'refreshed' && event.connection === id && event.fence === entry.fence,
   )
   if (said) return loss(false, null, 'its holder said that the answer was durable')
-  const came = received.findLast(({ port }) => port === granted.clientPort)
+  // Ports are used again, so it is the first that came after the request: within the rounding of two clocks.
+  const from = granted.at + lived.monoAtWall0 - 50
+  const came = received.find(({ port, mono }) => port === granted.clientPort && mono >= from)
   if (came === undefined) return loss(true, null, 'its holder never read it')
   const inMemoryMs = Math.max(0, death.killedAt - came.mono)
   return loss(true, inMemoryMs, `its holder had it for ${inMemoryMs.toFixed(0)} ms`)

@@ -2,6 +2,7 @@
  * How an answer becomes durable: by its commit, or, when the store does not take it in time, in its slot, from where it
  * is repeated until the store has it (`PROTOCOL.md` section 4.9).
  */
+import { fewAtOnce } from './at-once.ts'
 import { keptFrom } from './commit.ts'
 import { TokenError } from './failures.ts'
 import type { End } from './grant.ts'
@@ -142,7 +143,7 @@ async function cleared(ports: Ports, room: Room, entry: Spilled | null): Promise
 
 /** Replays what an owner left in its slots. To be called with proof of its death, before any takeover. */
 export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): Promise<void> {
-  for await (const entry of entries) {
+  await fewAtOnce(entries, async (entry) => {
     const result = await ports.store.replay(entry)
     await ports.spill.clear(entry)
     if (result.kind === 'revoke' && result.terms !== null) void revokeKept(ports, entry, result.terms)
@@ -157,7 +158,7 @@ export async function replayAll(ports: Ports, entries: AsyncIterable<Spilled>): 
         fence: entry.fence,
       })
     }
-  }
+  })
 }
 
 /** The connection was deleted before anybody replayed this: nobody will ever use what it brought. Once, as after any late answer. */

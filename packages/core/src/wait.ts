@@ -5,6 +5,7 @@
  * One loop serves all that this process waits for. It is woken by notices and reads by `changes`, in one query for all
  * who are to be asked; polling, with its back-off, goes on underneath, because a notice may be lost.
  */
+import { fewAtOnce } from './at-once.ts'
 import type { View } from './connection.ts'
 import type { OwnerId, Uid } from './ids.ts'
 import { attemptOf, openAttempt, type Busy } from './lease.ts'
@@ -88,10 +89,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     try {
       // Slots before takeover: an answer that was received beats every doubt about it.
       await replayAll(ports, readable(proof))
-      for (const view of await store.openAttempts(proof.owner)) {
-        const taken = await store.takeOver(view.at, proof)
-        if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_dead')
-      }
+      await takeOverAll(proof.owner, 'owner_dead', () => proof)
       done = true
     } finally {
       proof.release(done)
@@ -100,12 +98,20 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
 
   /** Who lost its lock may be alive, with the answer in its hands: what it has open is in doubt, and nothing else is done. */
   const missed = async ({ owner: missing }: LockMissing): Promise<void> => {
-    for (const view of await store.openAttempts(missing)) {
-      const evidence = ofMissingLock(view)
-      if (evidence === null) continue
+    await takeOverAll(missing, 'owner_silent', ofMissingLock)
+  }
+
+  const takeOverAll = async (
+    from: OwnerId,
+    because: 'owner_dead' | 'owner_silent',
+    evidenceFor: (view: View) => Evidence | null,
+  ): Promise<void> => {
+    await fewAtOnce(await store.openAttempts(from), async (view) => {
+      const evidence = evidenceFor(view)
+      if (evidence === null) return
       const taken = await store.takeOver(view.at, evidence)
-      if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_silent')
-    }
+      if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, because)
+    })
   }
 
   const act = (judged: ProofOfDeath | LockMissing): Promise<void> =>

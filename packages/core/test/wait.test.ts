@@ -1,7 +1,16 @@
 /** Who waits for another process: woken by notices, right without them, and cheap however many wait. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TokenError, type AttemptId, type Lease, type OwnerId, type Ports, type Room, type View } from '@tokenkeep/core'
+import {
+  ms,
+  TokenError,
+  type AttemptId,
+  type Lease,
+  type OwnerId,
+  type Ports,
+  type Room,
+  type View,
+} from '@tokenkeep/core'
 import { createWatches } from '../src/wait.ts'
 import { createWorld, follow, MIN, S, withX, type Process, type World } from './manager-world.ts'
 
@@ -305,6 +314,33 @@ test('what an owner without its lock had open is in doubt also where nobody wait
   world.loseHost(a)
   await createWatches(b.ports, b.owner).buryTheDead()
   for (const id of ['c0', 'c1', 'c2']) assert.equal((await read(b, id)).row.state.status, 'in_doubt')
+})
+
+test('a dead process with much on its way is buried in little more than the time of one write', async () => {
+  const world = createWorld()
+  const { a, b } = await presenting(world, 100)
+  const { store, clock } = b.ports
+  const slowly: Ports = {
+    ...b.ports,
+    store: {
+      ...store,
+      takeOver: async (at, evidence) => {
+        await clock.alarm(ms(100)).rung
+        if (at.uid === failing.at.uid) throw new TokenError('store_unavailable', 'this one fails')
+        return store.takeOver(at, evidence)
+      },
+    },
+  }
+  const failing = await read(b, 'c3')
+  world.kill(a)
+  const buried = createWatches(slowly, b.owner).buryTheDead()
+  await world.pass(S)
+  await buried
+  const states = await Promise.all(
+    Array.from({ length: 100 }, async (_, index) => (await read(b, `c${index}`)).row.state.status),
+  )
+  assert.equal(states.filter((status) => status === 'in_doubt').length, 99, 'one that fails holds back no other')
+  assert.equal(states[3], 'presenting')
 })
 
 test('a watch that ended in two ways at once does not take the next one of its connection with it', async () => {
