@@ -14,7 +14,7 @@ import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unread
 import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
 import type { Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
-import { refresh, type Refreshed, type Refreshing } from './refresh.ts'
+import { refresh, storeAway, type Refreshed, type Refreshing } from './refresh.ts'
 import { rememberingPairs } from './remembered-pairs.ts'
 import { createRefusedScopes } from './refused-scopes.ts'
 import { schedule } from './schedule.ts'
@@ -82,7 +82,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   let closed = false
   let refreshes = true
   /** The last refresh could not be written down, so nothing was sent. */
-  let writeFailed = false
+  let notWritten: string | null = null
   /** The last refresh found no place for its answer. */
   let roomless = false
   /** When the store was first found away, by the monotonic clock. */
@@ -146,7 +146,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   /** Whose fault it is that time ran out: ours as well, where the last refresh could not be written down. */
   const tooLate = (view: View, urgency: Urgency): TokenError => {
     const { id } = view.row
-    if (writeFailed) return notWritten(id)
+    if (notWritten !== null) return cannotWrite(id, notWritten)
     const held = gate.standing(view, urgency)
     return held === null ? errorFor({ code: 'unavailable', retryAt: null }, id) : heldBack(held, id)
   }
@@ -190,6 +190,12 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       }
       case 'watch': {
         const flight = flights.of(uid)
+        if (flight !== undefined && shares(flight, grant, variant.key)) {
+          // It may bring what the store has yet to take, which nobody can read there.
+          const flown = await within(flight.done, left(until))
+          if (flown === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
+          return land(flown, view, variant, decision.meanwhile, id)
+        }
         const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
         // A watch that fails has not seen the end: look again, after a pause.
         const patient = await within(
@@ -296,7 +302,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     // What a refresh in the background brings is remembered, too, so that the next caller need not look.
     void flight.done.then(
       (flown) => {
-        writeFailed = flown.kind === 'store_unavailable'
+        notWritten = flown.kind === 'store_unavailable' ? flown.words : null
         tellOfRoom(flown)
         if (flown.kind !== 'ended') return
         if (flown.outcome.kind === 'granted') refusedScopes.granted(view, variant)
@@ -410,11 +416,7 @@ async function inTurn(ports: Ports, gate: Gate, of: Refreshing): Promise<Refresh
 /** After a wait the provider may have moved, and the connection been refreshed by others: it is read again. */
 async function refreshAnew(ports: Ports, of: Refreshing): Promise<Refreshed> {
   const { at, row } = of.view
-  const view = await ports.store.read(row.id).catch((error: unknown) => {
-    if (error instanceof TokenError && error.retryable) return null
-    throw error
-  })
-  if (view === null) return { kind: 'store_unavailable' }
+  const view = await ports.store.read(row.id).catch(storeAway)
   if ('kind' in view) return view
   const same = view.at.uid === at.uid && view.at.grant === at.grant && view.at.fence === at.fence
   return same ? refresh(ports, { ...of, view }) : { kind: 'moved' }
@@ -482,10 +484,10 @@ function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): Open
 /** The view as our own acquire left the row: without it the next poll would take our own write for somebody else's. */
 const acquiredFrom = (view: View): View => ({ ...view, row: { ...view.row, revision: next(view.row.revision) } })
 
-const notWritten = (id: string): TokenError =>
+const cannotWrite = (id: string, words: string): TokenError =>
   new TokenError(
     'store_unavailable',
-    `nothing is sent for connection "${id}": the database does not take the intent to refresh. Make room on its disk, and see that the file is there, can be written, and is not locked by another program.`,
+    `nothing is sent for connection "${id}", for the intent to refresh cannot be written down: ${words}`,
     { subject: id },
   )
 

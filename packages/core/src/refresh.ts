@@ -38,7 +38,13 @@ export type Refreshed =
   | Unreadable
   | NoRoom
   | HeldBack
-  | { readonly kind: 'store_unavailable' }
+  | StoreAway
+
+export interface StoreAway {
+  readonly kind: 'store_unavailable'
+  /** What the store said, for people: it is ours, and holds no secret. */
+  readonly words: string
+}
 
 /** An answer that the store has not taken yet: its access token may be handed out by the process that holds it. */
 export interface SealedGrantAndTokens {
@@ -57,9 +63,9 @@ export interface Refreshing {
 
 export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> {
   const { registry, spill, cipher } = ports
-  const client = await registry.client(of.view.row.client).catch(passing)
-  if (client === 'store_unavailable') return { kind: 'store_unavailable' }
+  const client = await registry.client(of.view.row.client).catch(storeAway)
   if (client === null) return { kind: 'gone', because: 'unknown' }
+  if (typeof client === 'object' && 'kind' in client) return client
   if (typeof client === 'string') return { kind: 'unreadable', because: client }
 
   const sealer = await cipher.sealer().catch((error: unknown) => {
@@ -98,8 +104,8 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
 }
 
 /** A store that is away is no defect: whoever waits may have a living token. */
-function passing(error: unknown): 'store_unavailable' {
-  if (error instanceof TokenError && error.retryable) return 'store_unavailable'
+export function storeAway(error: unknown): StoreAway {
+  if (error instanceof TokenError && error.retryable) return { kind: 'store_unavailable', words: error.message }
   throw error
 }
 
@@ -115,10 +121,10 @@ async function acquire(
     try {
       return await store.acquire(of.view.at, of.why, attempt, room, of.usedAt)
     } catch (error) {
-      if (!(error instanceof TokenError) || !error.retryable) throw error
+      const away = storeAway(error)
       if (tries < 2) continue
       void withdraw(ports, of, attempt, room)
-      return { kind: 'store_unavailable' }
+      return away
     }
   }
 }

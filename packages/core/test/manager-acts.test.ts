@@ -125,14 +125,17 @@ test('a defect while presenting takes no room for good, and leaves the attempt t
   assert.equal(later.token, 'at-1')
 })
 
-test('a database that does not take the intent is named as the reason, nothing is sent, and it goes on afterwards', async () => {
+test('a database that does not take the intent is named as the reason with what it said, nothing is sent, and it goes on afterwards', async () => {
   const world = createWorld()
   const { manager } = await withX(world)
   world.fails.add('acquire')
   const refused = follow(manager.token('x', { waitMs: 2_000 }))
   await world.pass(3_000)
   assert.equal(refused.code, 'store_unavailable')
-  assert.match(refused.error instanceof Error ? refused.error.message : '', /database does not take the intent/)
+  assert.match(
+    refused.error instanceof Error ? refused.error.message : '',
+    /the intent to refresh cannot be written down: no acquire/,
+  )
   assert.equal(world.presented.length, 0)
   world.fails.delete('acquire')
   const served = follow(manager.token('x'))

@@ -380,6 +380,28 @@ test('a slot that could not be written is tried again: an answer is handed out w
   assert.deepEqual([world.slots.size, world.row().state.status, world.presented.length], [0, 'ready', 1])
 })
 
+test('an answer that the store does not take is handed out to everybody here who waits for it, also who came while it was on its way', async () => {
+  const world = createWorld()
+  const a = await withX(world)
+  world.scripts.push({ afterMs: 5 * S })
+  world.fails.add('commit')
+  const first = follow(a.manager.token('x'))
+  await world.pass(S)
+  const second = follow(a.manager.token('x'))
+  await world.pass(S)
+  const other = follow(a.manager.token('x', { scope: 'a' }))
+  await world.pass(4 * S)
+  assert.deepEqual([first.token, second.token, other.token], ['at-1', 'at-1', undefined])
+  assert.equal(world.presented.length, 1)
+  world.fails.delete('commit')
+  await world.pass(10 * S)
+  assert.deepEqual(
+    [other.token, world.presented.length],
+    ['at-2', 2],
+    'who asked for another scope waits for the store',
+  )
+})
+
 test('slots of a dead owner are replayed before anybody doubts its attempt', async () => {
   const world = createWorld()
   const a = await withX(world)

@@ -76,7 +76,7 @@ test('what lives is handed out, nothing is sent, and the error says why; all goe
     await assert.rejects(world.keep.token('ended', { waitMs: 1_000 }), {
       code: 'store_unavailable',
       retryable: true,
-      message: /nothing is sent for connection "ended".*can be written/,
+      message: /nothing is sent for connection "ended".*read-only/,
     })
     await assert.rejects(world.keep.apiKeys.create({ name: 'reports' }), {
       code: 'store_unavailable',

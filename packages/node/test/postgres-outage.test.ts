@@ -6,10 +6,12 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { TokenError, type HandOut } from '@tokenkeep/core'
 import { freshUrl, lacksPostgres, postgres, postgresBackend } from './contract/postgres-backend.ts'
+import { readPostgresUrl } from '../src/postgres-address.ts'
+import { openPostgresSession } from '../src/postgres-session.ts'
 import { createWorld, mustAcquire, mustRead, presented } from './contract/store-world.ts'
 import { openWorld, type World } from './world.ts'
 
-async function worldOnPostgres(t: TestContext): Promise<World> {
+async function worldOnPostgres(t: TestContext, url?: string): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'tokenkeep-outage-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const world = await openWorld({
@@ -17,7 +19,7 @@ async function worldOnPostgres(t: TestContext): Promise<World> {
     provider: { reuse: { kind: 'strict' } },
     open: {
       path: undefined,
-      postgres: await freshUrl(),
+      postgres: url ?? (await freshUrl()),
       stateFolder: join(folder, 'state'),
       keyFile: join(folder, 'config', 'test.key'),
     },
@@ -61,6 +63,42 @@ test('what lives is handed out while the database is away, and all is well when 
   await assert.rejects(() => world.keep.connections.get('a'), { code: 'store_unavailable', retryable: true })
   await server.start()
   assert.equal((await world.keep.connections.get('a')).status, 'ready')
+})
+
+test('a statement_timeout that ends our writes keeps a token at home, and an answer that came in its slot', async (t) => {
+  if (lacksPostgres(t)) return
+  const url = await freshUrl()
+  await using world = await worldOnPostgres(t, `${url}&options=-c%20statement_timeout%3D200`)
+  const { accessToken } = await world.connect('a')
+  const { control } = world.server
+  const [connectionString = ''] = url.split('?')
+  const holder = await openPostgresSession({ connectionString, name: 'the holder' })
+  t.after(() => holder.close())
+  const lock = (): Promise<unknown> =>
+    holder.ask(`BEGIN; LOCK TABLE ${readPostgresUrl(url).schema}.connection IN SHARE MODE`)
+  await lock()
+  // Never asked for before, so that what is remembered does not do.
+  const asked = { resource: 'https://api.example/one', waitMs: 20_000 }
+  await assert.rejects(() => world.keep.token('a', { ...asked, waitMs: 2_000 }), {
+    code: 'store_unavailable',
+    message: /statement_timeout/,
+  })
+  assert.equal((await control.totals()).token.requests, 0, 'nothing was sent')
+  await holder.ask('ROLLBACK')
+
+  await control.addFault({ fault: { kind: 'delay', ms: 500 }, when: 'after', times: 1 })
+  const refreshed = world.keep.token('a', asked)
+  const session = async () => (await control.sessions('external'))[0] ?? assert.fail('there is no session')
+  while ((await session()).refreshes < 1) await pause(1)
+  await lock()
+  const given = await refreshed
+  assert.notEqual(given.accessToken, accessToken)
+  assert.equal((await world.keep.connections.history('a', 1))[0]?.outcome, null, 'the store has nothing of it yet')
+  await holder.ask('ROLLBACK')
+  while ((await world.keep.connections.history('a', 1))[0]?.outcome !== 'granted') await pause(10)
+  assert.equal((await world.keep.token('a', asked)).accessToken, given.accessToken)
+  const { arrivals, secondPresentations, killed } = await session()
+  assert.deepEqual({ arrivals, secondPresentations, killed }, { arrivals: 1, secondPresentations: 0, killed: false })
 })
 
 test(
