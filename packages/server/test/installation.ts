@@ -48,10 +48,12 @@ export interface Installation extends AsyncDisposable {
   readonly secrets: Set<string>
   /** Runs a command with `--json`. */
   command(args: readonly string[], options?: { readonly input?: string; readonly host?: Host }): Promise<Ended>
+  /** Runs a command in this process, where it starts at once; what it prints is not looked through for secrets. */
+  prepare<Shape>(args: readonly string[], input?: string): Promise<Shape>
   /** Starts a server, and waits until it is ready. */
   serve(args?: readonly string[], host?: Host): Promise<Serving>
   /** A sign-in whose refresh token alone is known: whoever asks for a token causes a refresh. */
-  importSignIn(id: string): Promise<string>
+  importSignIn(id: string, more?: readonly string[]): Promise<string>
   counters(sessionId: string): Promise<SessionCounters>
   readonly host: Host
   /** What every command and server of a host is given; of `host`, where none is named. */
@@ -73,7 +75,6 @@ export async function openInstallation({ postgres }: { readonly postgres?: strin
   const secrets = new Set([CLIENT_SECRET, ...(postgres === undefined ? [] : [new URL(postgres).password])])
   const command: Installation['command'] = (args, { input, host: on } = {}) =>
     desk.run([...args, '--json'], { environment: environmentOf(on), ...(input === undefined ? {} : { input }) })
-  /** What only prepares is run in this process, where it starts at once. */
   const prepare = async <Shape>(args: readonly string[], input?: string): Promise<Shape> =>
     answer<Shape>(
       await commandHere([...args, '--json'], {
@@ -96,6 +97,7 @@ export async function openInstallation({ postgres }: { readonly postgres?: strin
     provider,
     secrets,
     command,
+    prepare,
     host,
     environmentOf,
     async serve(args = [], on = host) {
@@ -139,11 +141,11 @@ export async function openInstallation({ postgres }: { readonly postgres?: strin
         },
       }
     },
-    async importSignIn(id) {
+    async importSignIn(id, more = []) {
       const { refreshToken, sessionId } = await provider.control.seedSession(REALM, { clientId: 'app' })
       assert.ok(refreshToken)
       secrets.add(refreshToken)
-      await prepare(['connection', 'import', id, '--client', 'app', '--refresh-token-stdin'], refreshToken)
+      await prepare(['connection', 'import', id, '--client', 'app', '--refresh-token-stdin', ...more], refreshToken)
       return sessionId
     },
     counters: (sessionId) => provider.control.counters(REALM, sessionId),

@@ -40,10 +40,38 @@ suite('tokenkeep serve on Postgres', () => {
   test('without its database it hands out what lives, refreshes nothing and says so, until that is back', async (t) => {
     if (lacksPostgres(t)) return
     await using here = await openInstallation({ postgres: await postgres.createDatabase() })
-    await here.importSignIn('living')
+    await here.importSignIn('living', ['--label', 'team=bikes'])
+    const limited = await here.prepare<{ id: string; key: string }>([
+      'key',
+      'create',
+      '--name',
+      'x',
+      '--label',
+      'team=bikes',
+    ])
+    const shared = await here.prepare<{ refreshToken: string }>(['connection', 'share', 'living', '--with', limited.id])
+    for (const secret of [limited.key, shared.refreshToken]) here.secrets.add(secret)
     const sessionId = await here.importSignIn('ended')
     const server = await here.serve()
     const accessToken = await server.token('living')
+    /** As a program whose key has a label, and as an OAuth client that knows nothing of Tokenkeep. */
+    const others = async (): Promise<readonly unknown[]> => {
+      const byLabel = await fetch(`${server.url}/v1/connections/living/token`, {
+        headers: { authorization: `Bearer ${limited.key}` },
+      })
+      const byDropIn = await fetch(`${server.url}/realms/ext/protocol/openid-connect/token`, {
+        method: 'POST',
+        body: new URLSearchParams({
+          grant_type: 'refresh_token',
+          client_id: limited.id,
+          client_secret: limited.key,
+          refresh_token: shared.refreshToken,
+        }),
+      })
+      const answers = await Promise.all([byLabel, byDropIn].map((each) => each.json() as Promise<object>))
+      return answers.map((each) => ('access_token' in each ? each.access_token : each))
+    }
+    assert.deepEqual(await others(), [accessToken, accessToken])
     const readiness = async () => {
       const response = await server.ask('/readyz')
       return [response.status, await response.text()] as const
@@ -56,6 +84,7 @@ suite('tokenkeep serve on Postgres', () => {
       // Longer than a key is believed while the database answers.
       for (const until = performance.now() + 2_000; performance.now() < until;) {
         assert.equal(await server.token('living'), accessToken)
+        assert.deepEqual(await others(), [accessToken, accessToken])
       }
       assert.equal(await server.refusedToken('ended'), 'store_unavailable')
       assert.equal((await server.ask('/healthz')).status, 200)

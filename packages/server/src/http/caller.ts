@@ -6,8 +6,9 @@
  * believed for as long as remembered tokens are handed out without it: a living access token beats an error.
  */
 import { isIPv6 } from 'node:net'
-import { later, ms, NUMBERS, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import { later, ms, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
+import { BELIEVED_MS, BELIEVED_WITHOUT_STORE_MS, createBelieved } from './bounded.ts'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
 import type { HttpSettings } from './settings.ts'
@@ -34,9 +35,6 @@ export interface CallerDesk {
   forget(): void
 }
 
-const BELIEVED_MS = 1000
-/** From when the database said so last. */
-const BELIEVED_WITHOUT_STORE_MS = NUMBERS.cacheWithoutStoreMs
 const REMEMBERED_MAX = 10_000
 const ADDRESSES_MAX = 10_000
 const CALLER_WINDOW_MS = 10_000
@@ -57,6 +55,8 @@ export function createCallerDesk(of: {
 }): CallerDesk {
   const { callers, clock, settings } = of
   const known = new Map<string, Known>()
+  /** What each limited key may see, for while the database does not answer. */
+  const seen = createBelieved<boolean>(REMEMBERED_MAX)
   /** By the id of the key: what was counted outlives what is believed. */
   const windows = new Map<string, RateWindow>()
   const wrongKeys = createRateWindows({
@@ -127,8 +127,21 @@ export function createCallerDesk(of: {
       count(entry.window, now)
       return entry.caller
     },
-    admits: ({ apiKey }, connection) => callers.admits(connection, apiKey.labels),
-    forget: () => known.clear(),
+    async admits({ apiKey }, connection) {
+      const asked = `${apiKey.id}\n${connection}`
+      const { mono: now } = clock.now()
+      try {
+        const admitted = await callers.admits(connection, apiKey.labels)
+        seen.put(asked, admitted, now)
+        return admitted
+      } catch (error) {
+        return seen.instead(asked, error, now)
+      }
+    },
+    forget() {
+      known.clear()
+      seen.forgetAll()
+    },
   }
 }
 

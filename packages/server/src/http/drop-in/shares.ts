@@ -2,7 +2,7 @@
 import type { Clock, MonoMs } from '@tokenkeep/core'
 import type { Callers, Shared } from '@tokenkeep/node'
 import type { Caller } from '../caller.ts'
-import { createBelieved } from './bounded.ts'
+import { createBelieved } from '../bounded.ts'
 import { createConfirm, type Confirm } from './confirmation.ts'
 
 /** A local refresh token as it was presented. */
@@ -57,7 +57,10 @@ export function createShares({
     async ask(presented) {
       const { token } = presented
       const since = clock.now().mono
-      const shared = await callers.byLocalRefreshToken(token)
+      const shared = await callers
+        .byLocalRefreshToken(token)
+        .catch((error: unknown) => believed.instead(token, error, since))
+      if (shared !== null && 'confirm' in shared) return isFor(presented, shared) ? shared : null
       // Labels were compared when it was shared, and no key or connection ever changes its own.
       if (shared === null || !isFor(presented, shared)) return null
       const share: Share = { ...shared, confirm: createConfirm(() => isInForce(token, shared.id)) }

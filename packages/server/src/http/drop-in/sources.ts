@@ -2,7 +2,7 @@
 import type { Clock, MonoMs } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Caller } from '../caller.ts'
-import { createBelieved } from './bounded.ts'
+import { createBelieved } from '../bounded.ts'
 import { createConfirm, type Confirm } from './confirmation.ts'
 
 export interface Source {
@@ -45,12 +45,16 @@ export function createSources({
     believed: (caller, realm, now) => believed.get(nameOf(caller, realm), now),
     async ask(caller, realm) {
       const since = clock.now().mono
-      const connection = await keep.callers.source(caller.apiKey, realm)
-      if (connection === null) return null
-      const { scope } = await keep.connections.get(connection)
-      const source = { connection, scope, confirm: createConfirm(() => isStill(connection, caller, realm)) }
-      believed.put(nameOf(caller, realm), source, since)
-      return source
+      try {
+        const connection = await keep.callers.source(caller.apiKey, realm)
+        if (connection === null) return null
+        const { scope } = await keep.connections.get(connection)
+        const source = { connection, scope, confirm: createConfirm(() => isStill(connection, caller, realm)) }
+        believed.put(nameOf(caller, realm), source, since)
+        return source
+      } catch (error) {
+        return believed.instead(nameOf(caller, realm), error, since)
+      }
     },
   }
 }

@@ -1,7 +1,7 @@
 /** Asks the provider whether a connection's access token still works: seldom, once for all who wonder, and not for long. */
 import type { MonoMs } from '@tokenkeep/core'
 import type { Said } from './asked-again.ts'
-import { forgetOldest } from './bounded.ts'
+import { forgetOldest } from '../bounded.ts'
 
 export interface UpstreamChecks {
   /**
