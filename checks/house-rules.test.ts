@@ -11,9 +11,12 @@ const MACHINE_PATHS = new RegExp(['work/', 'root/', 'tmp/bash'].map((path) => `(
 const BINARY = /\.(db|png|ico|tgz|woff2)$/
 const LINES_MOST = { source: 600, test: 1000 }
 
-const repository = repositoryFiles('*', '.*', '.ci/**', '{bench,checks,docs,packages,prove,scripts}/**/*').filter(
-  (path) => posix.extname(path) !== '' || path === '.ci/run',
-)
+const repository = repositoryFiles(
+  '*',
+  '.*',
+  '.ci/**',
+  '{bench,checks,docs,gauntlet,packages,prove,scripts}/**/*',
+).filter((path) => posix.extname(path) !== '' || path === '.ci/run')
 const code = sourceFiles('packages/*/{src,test}/**', 'checks/**')
 const tests = code.filter(({ path }) => path.endsWith('.test.ts'))
 

@@ -1,0 +1,109 @@
+/** Who runs the gauntlet, and how. */
+import { readFileSync } from 'node:fs'
+
+export interface Peer {
+  /** As in `--peer`, and in the table. */
+  readonly name: string
+  readonly driver: URL
+  /** The packages in question, for their versions; none: this clone. */
+  readonly packages: readonly string[]
+  readonly ours: boolean
+  readonly onPostgres: boolean
+  /** What is theirs and what is glue of ours, and which settings were chosen. */
+  readonly note: string
+}
+
+const driver = (file: string): URL => new URL(`peers/${file}`, import.meta.url)
+
+const tokenkeep = (name: string, file: string, note: string, onPostgres = false): Peer => ({
+  name,
+  driver: driver(file),
+  packages: [],
+  ours: true,
+  onPostgres,
+  note,
+})
+
+const peer = (name: string, file: string, packages: readonly string[], note: string): Peer => ({
+  name,
+  driver: driver(file),
+  packages,
+  ours: false,
+  onPostgres: false,
+  note,
+})
+
+const FILE = 'The file is ours.'
+
+export const PEERS: readonly Peer[] = [
+  tokenkeep(
+    'Tokenkeep, SQLite',
+    'tokenkeep.ts',
+    '`openTokenkeep()` in every process, on one file. Callers wait for up to 55 s. Work in the background is off, so that tokens expire at all.',
+  ),
+  tokenkeep('Tokenkeep, Postgres', 'tokenkeep.ts', 'The same on one database.', true),
+  tokenkeep(
+    'Tokenkeep, server',
+    'tokenkeep-server.ts',
+    '`tokenkeep serve` on SQLite, asked over HTTP for each call; `Prefer: wait=55`. It is the one that is killed and frozen, and is started again after a kill.',
+  ),
+  tokenkeep(
+    'Tokenkeep, drop-in',
+    'tokenkeep-drop-in.ts',
+    'openid-client with a local refresh token at the token endpoint of `tokenkeep serve`, which is the one that is killed and frozen. It waits for 10 s.',
+  ),
+  peer(
+    'openid-client',
+    'openid-client.mjs',
+    ['openid-client'],
+    `\`refreshTokenGrant\` where the token has ended. ${FILE}`,
+  ),
+  peer(
+    'simple-oauth2',
+    'simple-oauth2.mjs',
+    ['simple-oauth2'],
+    `\`createToken\`, \`expired()\`, \`refresh()\`, and the token's JSON persisted, as its README shows. ${FILE}`,
+  ),
+  peer(
+    '@badgateway/oauth2-client',
+    'badgateway.mjs',
+    ['@badgateway/oauth2-client'],
+    'Its fetch wrapper with `getStoredToken` and `storeToken`, one for each login; made anew from our file when its token has ended, because it reads it only then.',
+  ),
+  peer(
+    'google-auth-library',
+    'google-auth-library.mjs',
+    ['google-auth-library'],
+    'One `OAuth2Client` for each login with the `tokens` event, made anew from our file when its token has ended; `eagerRefreshThresholdMillis: 1`. Made for refresh tokens that do not rotate.',
+  ),
+  peer(
+    'passport-oauth2-refresh',
+    'passport-oauth2-refresh.mjs',
+    ['passport-oauth2-refresh', 'passport-oauth2'],
+    `\`requestNewAccessToken\` where the token has ended. ${FILE}`,
+  ),
+  peer(
+    '@modelcontextprotocol/sdk',
+    'mcp-sdk.mjs',
+    ['@modelcontextprotocol/sdk'],
+    `\`auth()\` with a provider on our file where the token has ended, as its transports call it after a 401. The optional \`invalidateCredentials\`, which would delete tokens, is left out.`,
+  ),
+  peer(
+    'lock file',
+    'lock-file.mjs',
+    ['openid-client', 'proper-lockfile'],
+    'What a careful user builds: openid-client, callers of one process joined, a lock file between processes, our file read again inside the lock. `stale` at its least, 5 s.',
+  ),
+]
+
+/** @returns `openid-client 6.9.0`, or `this clone` */
+export function versionsOf({ packages }: Peer): string {
+  if (packages.length === 0) return 'this clone'
+  return packages.map((name) => `${name} ${versionOf(name)}`).join(', ')
+}
+
+function versionOf(name: string): string {
+  const file = new URL(`node_modules/${name}/package.json`, import.meta.url)
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }
+  return version
+}

@@ -1,0 +1,82 @@
+/** Expiries that nothing disturbs: four processes at one instant, spread, in turn, and a herd in one process. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { machineMono } from '../driver-child.ts'
+import type { Scenario } from '../scenario.ts'
+import { ENDED_MS, type Stage } from '../stage.ts'
+
+const PROCESSES = 4
+const LOGINS = 50
+/** For the order to reach every process before its moment. */
+const AHEAD_MS = 40
+const SPREAD_MS = 200
+
+export const atOneInstant: Scenario = {
+  name: 'instant',
+  title: '4 processes, one instant',
+  about:
+    '4 processes share 50 logins. The access token of each has ended, and all 4 ask for a new one in the same instant.',
+  limitSeconds: 300,
+  play: (stage) => callTogether(stage, 0),
+}
+
+export const spread: Scenario = {
+  name: 'spread',
+  title: '4 processes, spread',
+  about: 'The same, but the 4 processes ask one after another within 200 ms. The server takes 20 ms to answer.',
+  limitSeconds: 300,
+  play: (stage) => callTogether(stage, SPREAD_MS),
+}
+
+async function callTogether(stage: Stage, spreadMs: number): Promise<void> {
+  await stage.set({})
+  const processes = await stage.start(PROCESSES)
+  for (const id of await stage.signIn(LOGINS, ENDED_MS)) {
+    const together = machineMono() + AHEAD_MS
+    await stage.call(
+      processes.map((by, place) => ({ by, ids: [id], at: together + (spreadMs * place) / (PROCESSES - 1) })),
+    )
+  }
+}
+
+const TURN_LOGINS = 5
+const TURNS = 10
+const TURN_LIFE_SECONDS = 2
+
+export const inTurn: Scenario = {
+  name: 'in-turn',
+  title: '4 processes, in turn',
+  about:
+    '5 logins whose access tokens live for 2 s, 10 expiries each; at each of them another one of the 4 processes asks, alone.',
+  limitSeconds: 300,
+  async play(stage) {
+    const { logins } = await stage.set({ accessTokenSeconds: TURN_LIFE_SECONDS })
+    const processes = await stage.start(PROCESSES)
+    const ids = await stage.signIn(TURN_LOGINS, ENDED_MS)
+    for (let turn = 0; turn < TURNS; turn += 1) {
+      if (turn > 0) {
+        const ends = Math.max(...ids.map((id) => logins.endsAt(id)))
+        // A little later, for a client counts the life of a token from when it came.
+        await pause(Math.max(0, ends - Date.now()) + 100)
+        stage.expired(ids.length)
+      }
+      const by = processes[turn % processes.length]
+      if (by !== undefined) await stage.call([{ by, ids }])
+    }
+  },
+}
+
+const HERD = 1_000
+const HERD_LOGINS = 5
+
+export const herd: Scenario = {
+  name: 'herd',
+  title: '1,000 callers, one process',
+  about: 'One process and 5 logins whose access tokens have ended; 1,000 callers at once ask for each of them.',
+  limitSeconds: 300,
+  async play(stage) {
+    await stage.set({})
+    const [by] = await stage.start(1)
+    if (by === undefined) return
+    for (const id of await stage.signIn(HERD_LOGINS, ENDED_MS)) await stage.call([{ by, ids: [id], times: HERD }])
+  },
+}
