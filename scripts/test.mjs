@@ -20,7 +20,14 @@ process.chdir(root)
 const chosen = process.argv.slice(2)
 // From the end of the alphabet: the server's tests start processes and take longest, so they do not come last and alone.
 const found = () =>
-  globSync(['packages/*/test/**/*.test.ts', 'checks/**/*.test.ts', 'gauntlet/test/**/*.test.ts']).sort().reverse()
+  globSync([
+    'packages/*/test/**/*.test.ts',
+    'checks/**/*.test.ts',
+    'gauntlet/test/**/*.test.ts',
+    'simulation/test/**/*.test.ts',
+  ])
+    .sort()
+    .reverse()
 const files = chosen.length > 0 ? chosen : found()
 if (files.length === 0) {
   console.error('tokenkeep: no test file was found, so nothing was proven')

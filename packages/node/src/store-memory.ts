@@ -46,16 +46,20 @@ export interface MemoryStoreOptions extends StoreParts {
   readonly memory: Memory
   /** Store time. */
   readonly bootNow: () => Moment
+  /** The session of now, where it does not last as long as the store does. */
+  readonly session?: () => string
+  /** Whether this owner holds a lock that others can see; it holds none where this is absent. */
+  readonly showsLock?: () => boolean
 }
 
 export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
-  const { memory, bootNow, ...parts } = options
-  const session = parts.random.uuid()
+  const { memory, bootNow, session: sessionNow, showsLock = () => false, ...parts } = options
+  const onlySession = parts.random.uuid()
   let closed = false
   const open = (): void => {
     if (closed) throw new TokenError('closed', 'the store is closed')
   }
-  const context = storeContext(parts, { session: () => session, showsLock: () => false })
+  const context = storeContext(parts, { session: sessionNow ?? (() => onlySession), showsLock })
   const board = createNoticeBoard()
   memory.boards.add(board)
   const wrote = (uid: Uid): void => {

@@ -1,0 +1,123 @@
+/**
+ * Modelled authorization servers. They share no code with what is tested, and each keeps a log of its own: which refresh
+ * tokens it made, which of them live, and what ended a sign-in.
+ */
+import type { Behaviour } from './policies.ts'
+
+/** One sign-in at the server, with every refresh token that came of it. */
+export interface SignIn {
+  readonly name: string
+  readonly tokens: Issued[]
+  /** How it ended; null: it lives. */
+  end: { readonly at: number; readonly because: 'reuse' | 'revoked' } | null
+}
+
+export interface Issued {
+  readonly value: string
+  readonly of: SignIn
+  readonly parent: Issued | null
+  readonly children: Issued[]
+  firstUsedAt: number | null
+  uses: number
+  /** A later answer to the same refresh token took its place. */
+  replaced: boolean
+}
+
+export interface ServerAnswer {
+  readonly verdict: 'granted' | 'refused' | 'killed'
+  readonly status: number
+  readonly body: object
+  /** The refresh token in it, new or not. */
+  readonly carries: Issued | null
+}
+
+export interface AuthorizationServer {
+  signIn(): Issued
+  present(value: string, scope: string | null, at: number): ServerAnswer
+  revoke(value: string, at: number): void
+  find(value: string): Issued | undefined
+  /** Whether presenting it now would be granted. */
+  lives(token: Issued, at: number): boolean
+  /** The scope that an access token was asked for, and the sign-in that it is of. */
+  readonly accessTokens: ReadonlyMap<string, { readonly scope: string | null; readonly of: SignIn }>
+}
+
+const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
+
+export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds: number): AuthorizationServer {
+  const tokens = new Map<string, Issued>()
+  const accessTokens = new Map<string, { readonly scope: string | null; readonly of: SignIn }>()
+  let signIns = 0
+
+  const issue = (of: SignIn, parent: Issued | null): Issued => {
+    const value = `rt-${of.name}-${of.tokens.length}`
+    const issued: Issued = { value, of, parent, children: [], firstUsedAt: null, uses: 0, replaced: false }
+    of.tokens.push(issued)
+    parent?.children.push(issued)
+    tokens.set(value, issued)
+    return issued
+  }
+
+  const isAnsweredAgain = (token: Issued, at: number): boolean => {
+    if (token.firstUsedAt === null) return true
+    switch (behaviour.kind) {
+      case 'reusable':
+        return true
+      case 'grace':
+        return at - token.firstUsedAt <= behaviour.forMs
+      case 'successor_used':
+        return token.children.every(({ firstUsedAt }) => firstUsedAt === null)
+      case 'counted':
+        return token.uses <= behaviour.n
+      case 'strict':
+        return false
+    }
+  }
+
+  /** With all that came of it. */
+  const replace = (token: Issued): void => {
+    token.replaced = true
+    for (const child of token.children) replace(child)
+  }
+
+  const successorOf = (token: Issued): Issued => {
+    if (behaviour.kind === 'reusable' && !behaviour.rotates) return token
+    const winner = behaviour.kind === 'grace' || behaviour.kind === 'successor_used' ? behaviour.winner : 'any'
+    const [first] = token.children
+    if (winner === 'same' && first !== undefined) return first
+    if (winner === 'newest') for (const older of token.children) replace(older)
+    return issue(token.of, token)
+  }
+
+  return {
+    accessTokens,
+    signIn: () => issue({ name: String((signIns += 1)), tokens: [], end: null }, null),
+    find: (value) => tokens.get(value),
+    lives: (token, at) => token.of.end === null && !token.replaced && isAnsweredAgain(token, at),
+    present(value, scope, at) {
+      const token = tokens.get(value)
+      if (token === undefined || token.of.end !== null) return { verdict: 'refused', ...REFUSED }
+      if (token.replaced || !isAnsweredAgain(token, at)) {
+        token.of.end = { at, because: 'reuse' }
+        return { verdict: 'killed', ...REFUSED }
+      }
+      const successor = successorOf(token)
+      token.firstUsedAt ??= at
+      token.uses += 1
+      const accessToken = `at-${accessTokens.size}`
+      accessTokens.set(accessToken, { scope, of: token.of })
+      const body = {
+        access_token: accessToken,
+        ...(successor === token ? {} : { refresh_token: successor.value }),
+        expires_in: lifetimeSeconds,
+        token_type: 'Bearer',
+        scope: scope ?? 'a b',
+      }
+      return { verdict: 'granted', status: 200, body, carries: successor }
+    },
+    revoke(value, at) {
+      const token = tokens.get(value)
+      if (token !== undefined) token.of.end ??= { at, because: 'revoked' }
+    },
+  }
+}
