@@ -1,5 +1,7 @@
 /** Who runs the gauntlet, and how. */
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 export interface Peer {
   /** As in `--peer`, and in the table. */
@@ -96,10 +98,23 @@ export const PEERS: readonly Peer[] = [
   ),
 ]
 
-/** @returns `openid-client 6.9.0`, or `this clone` */
+/** @returns `openid-client 6.9.0`; for Tokenkeep its version, and the commit of this clone where git says it */
 export function versionsOf({ packages }: Peer): string {
-  if (packages.length === 0) return 'this clone'
+  if (packages.length === 0) return [versionOfClone(), commitOfClone()].filter((each) => each !== '').join(', ')
   return packages.map((name) => `${name} ${versionOf(name)}`).join(', ')
+}
+
+function versionOfClone(): string {
+  const file = new URL('../packages/server/package.json', import.meta.url)
+  return `tokenkeep ${(JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }).version}`
+}
+
+function commitOfClone(): string {
+  const { status, stdout } = spawnSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: fileURLToPath(new URL('.', import.meta.url)),
+    encoding: 'utf8',
+  })
+  return status === 0 ? `commit ${stdout.trim()}` : ''
 }
 
 function versionOf(name: string): string {

@@ -26,6 +26,15 @@ const PLAY_PROCESS = fileURLToPath(new URL('play-process.ts', import.meta.url))
 /** Every scenario waits nearly all of its time. */
 const AT_ONCE = 4
 
+/** By the process ids of their first processes. */
+const groups = new Set<number>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const pid of groups) killGroup(pid)
+    process.exit(130)
+  })
+}
+
 const { scenarios, peers, atOnce } = chosen()
 install()
 const startedAt = performance.now()
@@ -131,6 +140,14 @@ async function played(scenario: Scenario, peer: Peer): Promise<Row> {
   return playApart(scenario, peer, await postgres.createDatabase(), without)
 }
 
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
+  }
+}
+
 /** In a process group of its own, so that nobody outlives it, not even a frozen daemon. */
 function playApart(scenario: Scenario, peer: Peer, database: string, without: (remark: string) => Row): Promise<Row> {
   return new Promise((resolve) => {
@@ -138,13 +155,12 @@ function playApart(scenario: Scenario, peer: Peer, database: string, without: (r
       execArgv: process.execArgv,
       detached: true,
     })
+    const { pid } = child
+    if (pid === undefined) return resolve(without('its process could not be started'))
+    groups.add(pid)
     const endGroup = (): void => {
-      if (child.pid === undefined) return
-      try {
-        process.kill(-child.pid, 'SIGKILL')
-      } catch {
-        // Nobody is left in it.
-      }
+      groups.delete(pid)
+      killGroup(pid)
     }
     let row: Row | null = null
     let late = false
@@ -152,20 +168,12 @@ function playApart(scenario: Scenario, peer: Peer, database: string, without: (r
       late = true
       endGroup()
     }, scenario.limitSeconds * 1000)
-    const interrupted = (): void => {
-      endGroup()
-      process.exit(130)
-    }
-    process.once('SIGINT', interrupted)
-    process.once('SIGTERM', interrupted)
     child.on('message', (message) => {
       // Sent by our own process: what `play` returned.
       row = message as Row
     })
     child.on('exit', (code, signal) => {
       clearTimeout(limit)
-      process.off('SIGINT', interrupted)
-      process.off('SIGTERM', interrupted)
       endGroup()
       const because = late ? `no end within ${scenario.limitSeconds} s` : `ended by ${signal ?? `exit code ${code}`}`
       resolve(row ?? without(because))
