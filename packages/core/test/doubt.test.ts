@@ -56,6 +56,20 @@ test('with a grace, a slow connection is reset once the doubt about it is durabl
   assert.equal(told(world, 'in_doubt'), 1)
 })
 
+test('with a grace, a freeze uses up nothing of the time for the answer: one that comes after it is kept', async () => {
+  const world = createWorld({ reuse: GRACE })
+  world.server.graceMs = 30 * S
+  const a = await withX(world)
+  world.scripts.push({ afterMs: 14 * S })
+  const fate = follow(a.manager.token('x'))
+  await world.pass(S)
+  const thaw = world.freeze(a)
+  await world.pass(11 * S)
+  thaw()
+  await world.pass(3 * S)
+  assert.deepEqual([fate.token, stateOf(world), world.presented.length], ['at-1', 'ready', 1])
+})
+
 test('an answer that comes while the doubt about it is being written is kept all the same', async () => {
   const world = createWorld({ reuse: GRACE })
   world.server.graceMs = 30 * S

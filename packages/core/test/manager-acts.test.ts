@@ -142,3 +142,19 @@ test('a database that does not take the intent is named as the reason with what 
   await world.pass(1_000)
   assert.equal(served.token, 'at-1')
 })
+
+test('what a refresh of the sign-in before brings is given to nobody who asks after a new sign-in', async () => {
+  const world = createWorld()
+  const { manager, custody } = await withX(world)
+  world.scripts.push({ afterMs: 5 * S })
+  void follow(manager.token('x'))
+  await world.pass(S)
+  await custody.reconnect('x', { refreshToken: 'rt-new' })
+  world.server.current = 'rt-new'
+  const fate = follow(manager.token('x'))
+  await world.pass(S)
+  // Neither is taken by the store: what is in its slot may be handed out by the process that holds it.
+  world.fails.add('commit')
+  await world.pass(8 * S)
+  assert.deepEqual([fate.token, world.presented.map(({ refreshToken }) => refreshToken)], ['at-2', ['rt-0', 'rt-new']])
+})

@@ -1,10 +1,10 @@
 /** The table of `PROTOCOL.md` section 8, row by row and state by state, as far as a row alone shows it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deleting, reconnected, refused } from '../src/acts.ts'
+import { deleting, erased, reconnected, refused } from '../src/acts.ts'
 import { accept, commit } from '../src/commit.ts'
-import type { State, Status } from '../src/connection.ts'
-import type { AttemptId, Fence, Fingerprint, GrantNo } from '../src/ids.ts'
+import type { ConnectionRow, State, Status } from '../src/connection.ts'
+import type { AttemptId, Fence, Fingerprint, GrantNo, Uid } from '../src/ids.ts'
 import { acquire } from '../src/lease.ts'
 import { schedule } from '../src/schedule.ts'
 import { takeOver } from '../src/takeover.ts'
@@ -14,6 +14,7 @@ import {
   ME,
   OTHER,
   momentAt,
+  newRow,
   NOBODY,
   writing,
   termsOf,
@@ -108,6 +109,7 @@ table(
 for (const [name, change] of [
   ['an older ancestor', { answers: 'rt0' as Fingerprint }],
   ['another grant', { grant: 7 as GrantNo }],
+  ['another connection', { uid: '00000000-0000-4000-8000-000000000001' as Uid }],
 ] as const) {
   table(
     `granted to ${name}`,
@@ -173,6 +175,39 @@ test('what ends an attempt under the current fence: the state that follows', () 
     after('deleting, attempt open'),
     ENDS.map(() => 'deleting'),
   )
+})
+
+test('a prompt retry follows an end of the connection that was seen, and never our own reset', () => {
+  const unknown = termsOf({ kind: 'unknown' })
+  const { row, lease, elapsed } = present(newRow(), 0, ME, unknown)
+  const after = (endSeen: boolean): unknown => {
+    const end = { kind: 'in_doubt', because: 'reset', status: null, endSeen, retryAfterMs: null } as const
+    const { state } = commit(row, unknown, lease, end, writing(elapsed)).row
+    return state.status === 'in_doubt' ? state.promptRetry?.by : state.status
+  }
+  assert.deepEqual([after(true), after(false)], [ME, undefined])
+})
+
+test('of two answers that leave the refresh token as it is, the access token of the later attempt stays', () => {
+  const reusable = termsOf({ kind: 'reusable' })
+  const first = present(newRow(), 0, ME, reusable)
+  const inDoubt = takeOver(first.row, reusable, DEAD, OTHER, 0, momentAt(first.elapsed))
+  assert.ok(inDoubt !== 'moved')
+  const second = present(inDoubt, first.elapsed, ME, reusable)
+  const answered = (row: ConnectionRow, of: Situation, accessToken: string): ConnectionRow =>
+    accept(row, reusable, kept(of, 'rt1', accessToken), writing(second.elapsed)).row
+  const row = answered(answered(second.row, second, 'at of the later'), first, 'at of the earlier')
+  assert.deepEqual(
+    row.accessTokens.map(({ fingerprint }) => fingerprint),
+    ['at of the later'],
+  )
+})
+
+test('an erased connection takes no late answer, also one with client credentials', () => {
+  const { row, lease, elapsed } = present({ ...newRow(), grantType: 'client_credentials', refreshToken: null }, 0)
+  const gone = erased(deleting(row, STRICT, writing(elapsed)), STRICT, writing(elapsed))
+  const late = { ...kept({ row, lease, elapsed }, 'rt2', 'at2'), granted: granted(null, 'at2', elapsed) }
+  assert.equal(told(accept(gone, STRICT, late, writing(elapsed))), 'revoke, erased')
 })
 
 test('a held answer beats every other end of the later attempt', () => {

@@ -113,3 +113,28 @@ test('killed while another program locks the database, it leaves the answers in 
     assert.deepEqual({ arrivals, killed }, { arrivals: 1, killed: false })
   }
 })
+
+test('what the dead left in their slots is kept by whoever starts next, before anybody asks', async () => {
+  await using world = await openProcessesWorld({
+    realm: { accessTokenSeconds: 60, refreshTokenSeconds: 0 },
+    provider: { reuse: { kind: 'strict' } },
+  })
+  const sessions = await connect(world, 2)
+  const ids = [...sessions.keys()]
+  const holder = await world.start()
+  await holder.tell({ do: 'forward', ms: 61_000 })
+  const { control } = world.server
+  await control.addFault({ fault: { kind: 'delay', ms: 1_000 }, when: 'after', times: ids.length })
+  const own = holder.tell({ do: 'token', ids, asked: { waitMs: 30_000 } })
+  await eventually('the server commits', async () => {
+    return (await control.sessions('external')).every(({ refreshes }) => refreshes === 1)
+  })
+  using lock = new DatabaseSync(world.path, { timeout: 5_000 })
+  lock.exec('BEGIN IMMEDIATE')
+  assert.deepEqual(wordsOf(await own), ['ok', 'ok'])
+  await holder.kill()
+  lock.exec('ROLLBACK')
+  const next = await world.start()
+  for (const id of ids) assert.equal((await world.keep.connections.get(id)).generation, 2)
+  assert.equal(next.events.filter(({ event }) => event.type === 'replayed').length, ids.length)
+})
