@@ -10,11 +10,18 @@ export interface Result {
   readonly verdict: Verdict
 }
 
-const WORDS = { caught: 'caught', missed: '**not caught**', broken: '**not shown**' } as const
+const WORDS = { caught: 'caught', missed: '**not caught**', broken: '**not shown**', not_run: 'NOT RUN' } as const
+
+/** One line about all of them. */
+export function sumOf(results: readonly Result[]): string {
+  const count = (kind: Verdict['kind']): number => results.filter(({ verdict }) => verdict.kind === kind).length
+  const numbers = new Set(results.map(({ guard }) => guard.number))
+  const notRun = count('not_run') === 0 ? '' : `, ${count('not_run')} not run for lack of a part`
+  return `${count('caught')} of ${results.length} removals of ${numbers.size} guards are caught${notRun}`
+}
 
 /** @param path where it will stand, for its form */
 export async function documentOf(guards: readonly Guard[], results: readonly Result[], path: string): Promise<string> {
-  const caught = results.filter(({ verdict }) => verdict.kind === 'caught').length
   const open = guards.filter((guard) => guard.open !== undefined)
   const day = new Date().toISOString().slice(0, 10)
   const text = `# Guards
@@ -23,13 +30,13 @@ Each guard that the rotation protocol names is switched off alone, by a change o
 The table is written by \`npm run guards -- --write\`; [\`guards/\`](../guards/README.md) has the changes. A cheap check in \`npm test\` sees that
 each change still fits the source, and that this page is of these guards.
 
-Last run on ${day}, Node ${process.versions.node} on ${process.platform}: ${guards.length} guards, ${results.length} removals, ${caught} caught.
+Last run on ${day}, Node ${process.versions.node} on ${process.platform}: ${sumOf(results)}.
 
 | # | Guard | What it protects | Removed | The test that fails |  |
 | - | ----- | ---------------- | ------- | ------------------- | - |
 ${results.map((result) => rowOf(result)).join('\n')}
 
-## Open
+## What no removal shows
 
 ${open.length === 0 ? 'Nothing.' : open.map(({ number, name, open: why }) => `- **${number}, ${name}**: ${why}`).join('\n')}
 `

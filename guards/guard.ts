@@ -22,6 +22,8 @@ export interface Removal {
   readonly what: string
   readonly changes: readonly Change[]
   readonly caughtBy: Caught
+  /** What the test does not run without. */
+  readonly needs?: 'postgres' | undefined
 }
 
 export interface Guard {

@@ -242,6 +242,21 @@ export const KEEPING: readonly Guard[] = [
           test: 'while everything is refreshed and sealed anew at once, nothing is lost and nothing presented twice',
         },
       },
+      {
+        what: 'Postgres writes a row whatever its revision is by then',
+        changes: [
+          {
+            file: 'packages/node/src/postgres-write.ts',
+            find: 'WHERE uid = ? AND revision = ? ${free}',
+            replace: 'WHERE uid = ? AND (revision = ? OR true) ${free}',
+          },
+        ],
+        caughtBy: {
+          file: 'packages/node/test/store-postgres.test.ts',
+          test: 'due work is claimed once by two that ask at the same time',
+        },
+        needs: 'postgres',
+      },
     ],
   },
   {
@@ -368,6 +383,7 @@ export const KEEPING: readonly Guard[] = [
         },
       },
     ],
+    open: 'that nothing is presented only to find out whether a provider works cannot be shown by removing anything: no line does it. The removals show what is held back meanwhile, and what is not.',
   },
   {
     number: 36,
@@ -453,6 +469,7 @@ export const KEEPING: readonly Guard[] = [
         caughtBy: { file: MANAGER_TEST, test: "a caller's limit ends its waiting, not the refresh" },
       },
     ],
+    open: 'we know no way in which a caller could end a presentation: the ports take no signal, and a flight knows no callers. The removal makes such a way.',
   },
   {
     number: 39,
@@ -474,5 +491,6 @@ export const KEEPING: readonly Guard[] = [
         },
       },
     ],
+    open: 'the store is not read again before a refusal counts, for the refusal is written in the transaction that reads the row: a newer generation has ended the attempt, and then guard 11 makes the refusal history.',
   },
 ]

@@ -54,6 +54,7 @@ export const PRESENTING: readonly Guard[] = [
         },
       },
     ],
+    open: 'that COMMIT reaches the disk (`synchronous = FULL`, `synchronous_commit`) takes a power cut to show.',
   },
   {
     number: 3,

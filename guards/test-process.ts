@@ -30,9 +30,11 @@ export interface Played {
 
 /** Every group that runs now, so that an interrupted run leaves none. */
 const running = new Set<number>()
+let over = false
 
-/** Ends all that was started and runs still. */
+/** Ends all that was started and runs still; nothing is started any more. */
 export function endAll(): void {
+  over = true
   for (const pid of running) endGroup(pid)
 }
 
@@ -42,6 +44,7 @@ export function endAll(): void {
  * @param tests by their names; null: all of the file
  */
 export async function play(root: string, file: string, tests: readonly string[] | null): Promise<Played> {
+  if (over) return new Promise(() => undefined)
   // What tests print does not get in between.
   const report = join(root, 'report.jsonl')
   await rm(report, { force: true })

@@ -1,4 +1,5 @@
 /** What came of one removal. */
+import { postgresMissing } from '@tokenkeep/testpostgres'
 import type { Caught, Removal } from './guard.ts'
 import { play, type Played } from './test-process.ts'
 import type { WorkingCopy } from './working-copy.ts'
@@ -10,9 +11,17 @@ export type Verdict =
   | { readonly kind: 'missed' }
   /** The change does not fit, or the test did not run: nothing is shown. */
   | { readonly kind: 'broken'; readonly because: string }
+  /** This machine lacks a part. */
+  | { readonly kind: 'not_run'; readonly because: string }
+
+/** What this machine lacks for a removal; null: nothing. */
+export const missingFor = ({ needs }: Pick<Removal, 'needs'>): string | null =>
+  needs === 'postgres' ? postgresMissing() : null
 
 /** Runs the one test of a removal on the changed sources. */
-export async function tried(copy: WorkingCopy, { changes, caughtBy }: Removal): Promise<Verdict> {
+export async function tried(copy: WorkingCopy, { changes, caughtBy, needs }: Removal): Promise<Verdict> {
+  const missing = missingFor({ needs })
+  if (missing !== null) return { kind: 'not_run', because: missing }
   const played = await copy.changed(changes, () => play(copy.root, caughtBy.file, [caughtBy.test]))
   return typeof played === 'string' ? { kind: 'broken', because: played } : verdictOf(played, caughtBy)
 }
