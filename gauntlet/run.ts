@@ -114,8 +114,8 @@ async function postgresFor(playing: readonly Peer[]): Promise<PostgresServer | s
 
 async function work(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    const row = await played(next.scenario, next.peer)
-    rows.push(row)
+    const row = await rowOf(next.scenario, next.peer)
+    const played = rows.push(row)
     recorded = recorded.then(() => record([...rows]))
     await recorded
     const { counts, remark } = row
@@ -123,11 +123,11 @@ async function work(): Promise<void> {
       counts === null
         ? `not played to the end: ${remark}`
         : `${counts.lost} of ${counts.logins} lost, ${counts.bad} bad`
-    process.stdout.write(`${rows.length}/${all} ${row.scenario}, ${row.peer}: ${came} (${row.tookSeconds} s)\n`)
+    process.stdout.write(`${played}/${all} ${row.scenario}, ${row.peer}: ${came} (${row.tookSeconds} s)\n`)
   }
 }
 
-async function played(scenario: Scenario, peer: Peer): Promise<Row> {
+async function rowOf(scenario: Scenario, peer: Peer): Promise<Row> {
   const without = (remark: string): Row => ({
     scenario: scenario.name,
     peer: peer.name,

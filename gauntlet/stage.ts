@@ -15,8 +15,8 @@ const SCRATCH = fileURLToPath(new URL('../node_modules/.cache/tokenkeep-gauntlet
 const CALL_LIMIT_MS = 60_000
 /** A driver may start a daemon, and make a database. */
 const START_LIMIT_MS = 60_000
-/** Somebody who backs off is not lost. */
-const LAST_TRIES_MS = 16_000
+/** Somebody who backs off is not lost, nor who counts the life of a token from an answer that came 20 s late. */
+const LAST_TRIES_MS = 30_000
 const BETWEEN_LAST_TRIES_MS = 2_000
 
 export interface StageOptions {
@@ -26,7 +26,7 @@ export interface StageOptions {
   readonly callLimitMs?: number
   /** What a driver has to start, milliseconds; a minute where absent. */
   readonly startLimitMs?: number
-  /** How long a login is asked for at its last expiry before it counts as lost, milliseconds; 16 s where absent. */
+  /** How long a login is asked for at its last expiry before it counts as lost, milliseconds; 30 s where absent. */
   readonly lastTriesMs?: number
 }
 
