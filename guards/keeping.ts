@@ -48,6 +48,14 @@ export const KEEPING: readonly Guard[] = [
         },
       },
       {
+        what: 'of two that went on from one state each is taken for the other',
+        changes: [{ file: INCARNATION, find: "return branched ? 'another_branch' : null", replace: 'return null' }],
+        caughtBy: {
+          file: 'packages/node/test/hold.test.ts',
+          test: 'two that went on from one state are told apart, though their epochs are equal',
+        },
+      },
+      {
         what: 'in hold a refresh token is lent',
         changes: [
           {
@@ -59,6 +67,20 @@ export const KEEPING: readonly Guard[] = [
         caughtBy: {
           file: STORE_TEST,
           test: 'in hold nothing is lent, by whatever store and from whatever view; what lives is read',
+        },
+      },
+      {
+        what: 'in hold an attempt that the copy shows as open is taken over',
+        changes: [
+          {
+            file: 'packages/node/src/store-attempts.ts',
+            find: 'if (found === null || found.hold !== null) return unchanged(null)',
+            replace: 'if (found === null) return unchanged(null)',
+          },
+        ],
+        caughtBy: {
+          file: STORE_TEST,
+          test: 'in hold nothing is taken over, by time or by a proof that is about the copy of a lock',
         },
       },
     ],
