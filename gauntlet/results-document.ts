@@ -1,5 +1,5 @@
 /** `results.md`: who was there, what was done, and how it went. */
-import { PEERS, versionsOf } from './peers.ts'
+import { PEERS } from './peers.ts'
 import type { Row } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { layOut, tableOf } from './table.ts'
@@ -8,8 +8,8 @@ export interface Recorded {
   readonly node: string
   readonly cores: number
   readonly system: string
-  /** Each with its calendar day, UTC. */
-  readonly rows: readonly (Row & { readonly measuredOn: string })[]
+  /** Each with its calendar day, UTC, and what was played, by version. */
+  readonly rows: readonly (Row & { readonly measuredOn: string; readonly versions: string })[]
 }
 
 export function resultsDocument({ node, cores, system, rows }: Recorded): string {
@@ -33,12 +33,16 @@ ${layOut([['name', 'what happens'], ...played.map(({ name, about }) => [`\`${nam
 
 ## Peers
 
-${layOut([['peer', 'version', 'how'], ...there.map((peer) => [peer.name, versionsOf(peer), peer.note])])}
+${layOut([['peer', 'version', 'how'], ...there.map((peer) => [peer.name, versionsIn(rows, peer.name), peer.note])])}
 
 ## All of it
 
 ${tableOf(rows)}
 `
+}
+
+function versionsIn(rows: Recorded['rows'], name: string): string {
+  return [...new Set(rows.filter(({ peer }) => peer === name).map(({ versions }) => versions))].join('; ')
 }
 
 function lostOf(rows: readonly Row[], scenario: string, peer: string): string {

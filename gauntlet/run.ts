@@ -13,7 +13,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { postgresMissing, startPostgres, type PostgresServer } from '@tokenkeep/testpostgres'
-import { PEERS, type Peer } from './peers.ts'
+import { PEERS, versionsOf, type Peer } from './peers.ts'
 import { resultsDocument, type Recorded } from './results-document.ts'
 import type { Row, Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
@@ -191,10 +191,15 @@ async function record(now: readonly Row[]): Promise<void> {
     node: process.versions.node,
     cores: availableParallelism(),
     system: process.platform,
-    rows: inOrder([...kept, ...now.map((row) => ({ ...row, measuredOn: day }))]),
+    rows: inOrder([...kept, ...now.map((row) => ({ ...row, measuredOn: day, versions: versionsOfPeer(row.peer) }))]),
   }
   await writeFile(RESULTS, `${JSON.stringify(recorded, null, 2)}\n`)
   await writeFile(RESULTS_FOR_PEOPLE, resultsDocument(recorded))
+}
+
+function versionsOfPeer(name: string): string {
+  const peer = PEERS.find((each) => each.name === name)
+  return peer === undefined ? '' : versionsOf(peer)
 }
 
 async function earlier(): Promise<Recorded['rows']> {
