@@ -29,7 +29,7 @@ export interface ArmedFaults {
 
 const NONE: readonly Armed[] = []
 /** Faults that only a call meets that can fail. */
-const OF_FAILING: readonly HappeningKind[] = ['store_error', 'lost_acknowledgement']
+const OF_FAILING: readonly HappeningKind[] = ['store_error', 'lost_acknowledgement', 'store_forgets']
 
 /** @param happened counts what came about */
 export function createArmedFaults(happened: (kind: HappeningKind) => void): ArmedFaults {

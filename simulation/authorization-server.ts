@@ -38,15 +38,21 @@ export interface AuthorizationServer {
   find(value: string): Issued | undefined
   /** Whether presenting it now would be granted. */
   lives(token: Issued, at: number): boolean
-  /** The scope that an access token was asked for, and the sign-in that it is of. */
-  readonly accessTokens: ReadonlyMap<string, { readonly scope: string | null; readonly of: SignIn }>
+  /** The scope that each was asked for, and the sign-in that it is of. */
+  readonly accessTokens: ReadonlyMap<string, IssuedAccessToken>
+}
+
+export interface IssuedAccessToken {
+  readonly scope: string | null
+  readonly of: SignIn
+  readonly issuedAt: number
 }
 
 const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
 
 export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds: number): AuthorizationServer {
   const tokens = new Map<string, Issued>()
-  const accessTokens = new Map<string, { readonly scope: string | null; readonly of: SignIn }>()
+  const accessTokens = new Map<string, IssuedAccessToken>()
   let signIns = 0
 
   const issue = (of: SignIn, parent: Issued | null): Issued => {
@@ -105,7 +111,7 @@ export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds:
       token.firstUsedAt ??= at
       token.uses += 1
       const accessToken = `at-${accessTokens.size}`
-      accessTokens.set(accessToken, { scope, of: token.of })
+      accessTokens.set(accessToken, { scope, of: token.of, issuedAt: at })
       const body = {
         access_token: accessToken,
         ...(successor === token ? {} : { refresh_token: successor.value }),

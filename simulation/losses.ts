@@ -8,8 +8,13 @@ import type { Presented } from './presentations.ts'
 import { fingerprintOf, type Slot } from './process-ports.ts'
 import type { Process } from './processes.ts'
 
-/** Why a sign-in is gone. The first four could have been avoided. */
-export const AVOIDABLE = ['in_store', 'in_slot', 'in_memory', 'on_its_way'] as const
+/**
+ * Why a sign-in is gone, where that could have been avoided: its living refresh token was here, or the server would have
+ * answered again and nobody who could asked.
+ */
+export const AVOIDABLE = ['in_store', 'in_slot', 'in_memory', 'on_its_way', 'not_listened_to'] as const
+/** Could be avoided, and is not yet: `docs/open.md` says how it comes about. */
+export const KNOWN = ['window_missed'] as const
 export const UNAVOIDABLE = [
   'answer_lost',
   'killed_with_answer',
@@ -21,9 +26,14 @@ export const UNAVOIDABLE = [
   'server_lied',
   'operator',
 ] as const
-export type Loss = (typeof AVOIDABLE)[number] | (typeof UNAVOIDABLE)[number]
+export type Loss = (typeof AVOIDABLE)[number] | (typeof KNOWN)[number] | (typeof UNAVOIDABLE)[number]
 
 export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => each === loss)
+
+export const isKnown = (loss: Loss): boolean => KNOWN.some((each) => each === loss)
+
+/** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
+const INTO_SLOT_MOST_MS = 5000
 
 export interface LossesOptions {
   readonly server: AuthorizationServer
@@ -37,6 +47,13 @@ export interface LossesOptions {
   /** Refresh tokens that the store had and forgot. */
   readonly forgotten: ReadonlySet<string>
   isOperators(attempt: Presented['attempt']): boolean
+  /** How long the provider says that it answers again; null: it does not say so. */
+  readonly graceMs: number | null
+  /** Whether the connection is held open until an answer can hardly come any more. */
+  readonly listensOn: boolean
+  readonly clockSlackMs: () => number
+  /** Whether the store was away, or forgot anything, since then. */
+  storeAwaySince(at: number): boolean
 }
 
 export interface Losses {
@@ -62,6 +79,8 @@ export function createLosses(options: LossesOptions): Losses {
   /** Where a refresh token is. */
   const placeOf = (token: Issued): Loss => {
     const fingerprint = fingerprintOf(token.value)
+    // Whoever remembers it may be bringing it back in this moment.
+    if (options.forgotten.has(fingerprint)) return 'store_forgot'
     for (const row of options.rowsOf()) {
       const held = [
         row.refreshToken,
@@ -73,7 +92,6 @@ export function createLosses(options: LossesOptions): Losses {
     const brings = presented.filter(({ carries }) => carries === token)
     if (brings.some(isOvertaken)) return 'late_request'
     const spilled = [...options.slots].filter(({ kept }) => kept.granted.refreshToken?.fingerprint === fingerprint)
-    if (options.forgotten.has(fingerprint)) return 'store_forgot'
     for (const { of } of spilled) {
       if (of.diedAt === null) return awayOrAt(of, 'in_slot')
       // Whoever lives on its host proves its death and replays its slots.
@@ -90,20 +108,53 @@ export function createLosses(options: LossesOptions): Losses {
       if (answer === 'arrived') return awayOrAt(by, 'in_memory')
       if (answer === 'on_its_way') return awayOrAt(by, 'on_its_way')
     }
-    return brings.some(({ answer, by }) => answer === 'arrived' && by.diedAt !== null)
-      ? 'killed_with_answer'
-      : 'answer_lost'
+    if (brings.some(wasNotListenedTo)) return 'not_listened_to'
+    const killed = brings.find(({ answer, by }) => answer === 'arrived' && by.diedAt !== null)
+    if (killed === undefined) return 'answer_lost'
+    return hadTimeToKeep(killed) ? 'in_memory' : 'killed_with_answer'
   }
+
+  /** It lived on with the answer in memory alone, for longer than it takes to write it into a slot. */
+  const hadTimeToKeep = ({ by, arrivedAt }: Presented): boolean => {
+    if (arrivedAt === null || by.diedAt === null || by.diskFullUntil > 0) return false
+    const stoodStill = by.frozenSince !== null || (by.awayFrom !== null && by.wellSince >= arrivedAt)
+    return !stoodStill && by.diedAt - arrivedAt > numbers.spillAfterMs + INTO_SLOT_MOST_MS
+  }
+
+  /** Where a second presentation can kill, an answer that comes late is waited for. */
+  const wasNotListenedTo = ({ fault, at, abandonedAt }: Presented): boolean =>
+    options.listensOn &&
+    fault === 'late' &&
+    abandonedAt !== null &&
+    abandonedAt - at < numbers.listeningLimitMs - numbers.leaseMs
 
   /** A later request for the same token came first: the network, or a dead machine's kernel, held this one back. */
   const isOvertaken = (one: Presented): boolean =>
     presented.some((other) => other.at > one.at && other.refreshToken === one.refreshToken && other.did === 'granted')
 
+  /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
-    if (process.frozenSince !== null) return 'frozen_too_long'
-    if (process.cutOffUntil > options.now()) return 'cut_off_too_long'
+    const { awayFrom, wellSince, frozenSince } = process
+    const isBack = frozenSince === null && process.cutOffUntil <= options.now()
     // It has just come back, and had no time to say what it has.
-    return isWell(process, numbers.commitDeadlineMs) ? place : 'frozen_too_long'
+    if (awayFrom === null || (isBack && options.now() - wellSince > numbers.commitDeadlineMs)) return place
+    // Counted from its last heartbeat, which may be half a lease before it stopped.
+    const patient = numbers.leaseMs / 2 + numbers.patienceMs - options.clockSlackMs()
+    if (options.now() - awayFrom < patient) return place
+    return process.cutOffUntil > awayFrom ? 'cut_off_too_long' : 'frozen_too_long'
+  }
+
+  /** Inside its grace the server would have answered again: somebody was there for all of it, and nobody asked. */
+  const isWindowMissed = (token: Issued): boolean => {
+    const { firstUsedAt } = token
+    if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
+    const closes = firstUsedAt + options.graceMs * 0.75
+    const asked = presented.filter((one) => one.refreshToken === token.value && one.at <= closes)
+    if (asked.length > 1 || options.storeAwaySince(firstUsedAt)) return false
+    return options.processes.some(
+      (each) =>
+        each.diedAt === null && each.frozenSince === null && Math.max(each.startedAt, each.wellSince) < firstUsedAt,
+    )
   }
 
   const newestLiving = (signIn: SignIn): Issued | undefined =>
@@ -116,6 +167,7 @@ export function createLosses(options: LossesOptions): Losses {
       const living = newestLiving(token.of)
       if (isOvertaken(one)) killedBecause.set(token.of, 'late_request')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
+      else if (isWindowMissed(token)) killedBecause.set(token.of, 'window_missed')
       else killedBecause.set(token.of, living === undefined ? 'answer_lost' : placeOf(living))
     },
     gaveUp(row) {

@@ -91,7 +91,7 @@ export type Happening =
   | ({ readonly kind: 'slow_call'; readonly forMs: number } & AtCall)
   | { readonly kind: 'store_away'; readonly forMs: number }
   | { readonly kind: 'cut_off'; readonly process: number; readonly forMs: number }
-  | { readonly kind: 'store_forgets'; readonly writes: number }
+  | ({ readonly kind: 'store_forgets'; readonly writes: number } & AtCall)
   | { readonly kind: 'wall_step'; readonly host: number; readonly byMs: number }
   | { readonly kind: 'mono_step'; readonly host: number; readonly byMs: number }
   | { readonly kind: 'store_clock_step'; readonly byMs: number }
@@ -165,7 +165,7 @@ const FAULTS: readonly (readonly [number, (draw: Draw) => Happening])[] = [
   [1, (draw) => ({ kind: 'slow_call', forMs: draw.pick([100, 400, 3 * S]), ...call(draw) })],
   [1, (draw) => ({ kind: 'store_away', forMs: draw.pick([200, 2 * S, 20 * S, 60 * S]) })],
   [1, (draw) => ({ kind: 'cut_off', process: draw.below(3), forMs: draw.pick([200, 2 * S, 20 * S, 60 * S]) })],
-  [0.5, (draw) => ({ kind: 'store_forgets', writes: draw.pick([1, 1, 2, 3]) })],
+  [1, (draw) => ({ kind: 'store_forgets', writes: draw.pick([1, 1, 2, 3]), ...call(draw) })],
   [0.5, (draw) => ({ kind: 'wall_step', host: draw.below(2), byMs: draw.pick(STEPS) })],
   [0.5, (draw) => ({ kind: 'mono_step', host: draw.below(2), byMs: draw.pick([2 * S, 10 * S, 60 * S]) })],
   [0.3, (draw) => ({ kind: 'store_clock_step', byMs: draw.pick(STEPS) })],

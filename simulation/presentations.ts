@@ -36,6 +36,8 @@ export interface Presented {
   /** What became of its answer. */
   answer: 'on_its_way' | 'arrived' | 'lost'
   arrivedAt: number | null
+  /** Reset by ourselves. */
+  abandonedAt: number | null
 }
 
 export interface PresentationsOptions {
@@ -88,6 +90,7 @@ export function createPresentations(options: PresentationsOptions) {
         carries: null,
         answer: 'on_its_way',
         arrivedAt: null,
+        abandonedAt: null,
       }
       all.push(presented)
       options.left(presented)
@@ -136,6 +139,7 @@ export function createPresentations(options: PresentationsOptions) {
       return {
         ever,
         abandon() {
+          if (open) presented.abandonedAt = timeline.now()
           if (open && presented.answer === 'on_its_way') lost()
           ends({ kind: 'no_answer', because: 'abandoned', sentAt })
         },

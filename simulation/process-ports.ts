@@ -55,6 +55,8 @@ export interface Surroundings {
   readonly slots: Set<Slot>
   readonly storeClock: { step: number }
   uuid(): string
+  /** An answer is durable in a slot. */
+  kept(kept: Kept): void
   told(event: TokenkeepEvent, by: Process): void
 }
 
@@ -220,6 +222,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
           if (process.diskFullUntil > timeline.now())
             throw new TokenError('store_unavailable', 'the modelled disk is full')
           slots.add({ of: process, kept })
+          around.kept(kept)
           return kept as Spilled
         }),
       clear: (entry) =>

@@ -33,6 +33,8 @@ export interface Process {
   frozenSince: number | null
   /** Since when it neither stood still nor was without its store. */
   wellSince: number
+  /** Since when it stood still or was cut off, the last time; null: never. */
+  awayFrom: number | null
   inbox: Inbox
   thawing: Alarm | null
   cutOffUntil: number
@@ -88,7 +90,15 @@ export interface ControlOptions {
   /** Whether the store is away for this process now. */
   isAway(process: Process): boolean
   died(process: Process, backAfterMs: number | null): void
+  /** The last writes are gone, whoever was told of them. */
+  forget(writes: number): void
 }
+
+/** Who has only just come back has been away all the time. */
+export function goesAway(process: Process, at: number): void {
+  if (process.awayFrom === null || at - process.wellSince > BACK_AGAIN_MS) process.awayFrom = at
+}
+const BACK_AGAIN_MS = 1000
 
 export function createProcessControl(options: ControlOptions): ProcessControl {
   const { timeline, draw, faults, callMsMost } = options
@@ -110,6 +120,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
   const freeze = (process: Process, forMs: number): void => {
     if (process.diedAt !== null || process.frozenSince !== null) return
     process.frozenSince = timeline.now()
+    goesAway(process, timeline.now())
     process.thawing = timeline.after(forMs, () => thaw(process))
   }
 
@@ -162,6 +173,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       const unheard = struck.some(({ happening }) => happening.kind === 'lost_acknowledgement')
       const { promise, resolve, reject } = Promise.withResolvers<Value>()
       const answer = (run: () => void): void => {
+        for (const { happening } of struck) if (happening.kind === 'store_forgets') options.forget(happening.writes)
         if (stops(of, struck, 'after') === 'goes_on') deliver(of, 'arrived', run)
       }
       const reached = (): void => {

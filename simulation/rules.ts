@@ -2,9 +2,9 @@
  * The invariants of the protocol that can be checked from outside, after every write, presentation and hand-out. None of
  * the rules of core is asked: what they promise is worked out anew.
  */
-import type { Attempt, AttemptId, ConnectionRow, Numbers, ReusePolicy, Uid } from '@tokenkeep/core'
+import type { Attempt, AttemptId, ConnectionRow, Kept, Numbers, ReusePolicy, Uid } from '@tokenkeep/core'
 import type { Presented } from './presentations.ts'
-import { worldMs } from './process-ports.ts'
+import { fingerprintOf, worldMs } from './process-ports.ts'
 
 export interface RulesOptions {
   readonly reuse: ReusePolicy
@@ -28,8 +28,11 @@ export interface Rules {
   /** The store forgot its last writes: what counted up may count less. */
   forgot(row: ConnectionRow | undefined, uid: Uid): void
   left(presented: Presented): void
+  /** An answer is durable in a slot. */
+  kept(kept: Kept): void
   /** An operator let this attempt present at once. */
   isOperators(attempt: AttemptId): boolean
+  /** Fingerprints of what was durable, in the store or in a slot. */
   readonly everStored: ReadonlySet<string>
   readonly violations: string[]
 }
@@ -71,6 +74,30 @@ export function createRules(options: RulesOptions): Rules {
       must(to.status === 'deleting' || to.status === 'erased', `deleting became ${to.status}`)
     if (to.status !== 'erased' && from.status !== 'erased' && after.grant === before.grant)
       must(after.refreshToken !== null || before.refreshToken === null, 'a refresh token was deleted')
+  }
+
+  /** Nobody is asked to sign in again for less than was said. */
+  const blamesWithCause = (before: ConnectionRow, after: ConnectionRow): void => {
+    const { state } = after
+    if (state.status !== 'needs_user' || before.state.status === 'needs_user') return
+    const heard = all.filter(
+      ({ uid, did, answer }) =>
+        uid === after.uid && answer === 'arrived' && (did === 'refused' || did === 'killed' || did === 'lied'),
+    )
+    const current = heard.filter(({ refreshToken }) => fingerprintOf(refreshToken) === after.refreshToken?.fingerprint)
+    switch (state.reason) {
+      case 'revoked':
+        return must(current.length >= 3, `revoked after ${current.length} refusals`)
+      case 'answer_lost':
+        return must(heard.length >= 1, 'an answer is said to be lost, and nothing was refused')
+      case 'signed_out':
+        return must(heard.length >= 1 && after.signedOutAt !== null, 'signed out, and nothing was refused')
+      case 'expired':
+      case 'reused':
+      case 'interaction_required':
+      case 'no_refresh_token':
+        return must(false, `needs_user: ${state.reason}, which no modelled server said`)
+    }
   }
 
   const attemptOf = ({ state }: ConnectionRow): Attempt | null =>
@@ -118,6 +145,7 @@ export function createRules(options: RulesOptions): Rules {
       if (before !== undefined) {
         keepsCounting(before, after)
         movesOnlyAsAllowed(before, after)
+        blamesWithCause(before, after)
       }
       const { status } = after.state
       must(
@@ -135,6 +163,10 @@ export function createRules(options: RulesOptions): Rules {
       const attempt = attemptOf(after)
       if (attempt !== null && !intents.has(attempt.id))
         intents.set(attempt.id, { before: before ?? null, row: after, storeAt: options.storeNow() })
+    },
+    kept({ granted }) {
+      for (const token of [granted.refreshToken, granted.accessToken])
+        if (token !== null) everStored.add(token.fingerprint)
     },
     forgot(row, uid) {
       const stands = row === undefined ? null : attemptOf(row)

@@ -8,7 +8,6 @@ export async function shrink(
   left: ReadonlySet<number>,
 ): Promise<{ readonly left: ReadonlySet<number>; readonly verdict: Verdict }> {
   let without = new Set(left)
-  let verdict = await play(plan, without)
   for (let smaller = true; smaller;) {
     smaller = false
     for (const index of plan.planned.keys()) {
@@ -17,15 +16,14 @@ export async function shrink(
       const told = await play(plan, fewer)
       if (told.broken.length === 0) continue
       without = fewer
-      verdict = told
       smaller = true
     }
   }
-  return { left: without, verdict }
+  return { left: without, verdict: await play(plan, without, true) }
 }
 
 /** The one line that plays a world again. */
-export function replayLine({ seed }: Plan, policy: string | null, left: ReadonlySet<number>): string {
+export function replayLine({ seed }: Pick<Plan, 'seed'>, policy: string | null, left: ReadonlySet<number>): string {
   const parts = [`npm run simulate -- --seed ${seed}`]
   if (policy !== null) parts.push(`--policy ${policy}`)
   if (left.size > 0) parts.push(`--without ${[...left].sort((a, b) => a - b).join(',')}`)

@@ -1,5 +1,5 @@
 /** What many worlds came to, counted. */
-import { isAvoidable, type Loss } from './losses.ts'
+import { isAvoidable, isKnown, type Loss } from './losses.ts'
 import { HAPPENING_KINDS, type HappeningKind, type Plan } from './plan.ts'
 import { POLICIES } from './policies.ts'
 import type { Verdict } from './world.ts'
@@ -20,6 +20,8 @@ export interface Tally {
   steps(): number
   broken(): number
   avoidable(): number
+  /** Avoidable, and not avoided yet. */
+  known(): number
   unavoidable(): number
   /** What never came about. */
   missing(): readonly HappeningKind[]
@@ -52,7 +54,8 @@ export function createTally(): Tally {
     steps: () => steps,
     broken: () => sum(({ broken }) => broken),
     avoidable: () => sum((row) => lost(row, isAvoidable)),
-    unavoidable: () => sum((row) => lost(row, (loss) => !isAvoidable(loss))),
+    known: () => sum((row) => lost(row, isKnown)),
+    unavoidable: () => sum((row) => lost(row, (loss) => !isAvoidable(loss) && !isKnown(loss))),
     missing,
     tables() {
       const lines = [line('policy', 'worlds', 'broken', 'presented', 'lost, and why')]

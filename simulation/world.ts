@@ -3,14 +3,10 @@ import {
   createConnections,
   createManager,
   fromSeconds,
-  ms,
-  NO_WORDS,
   NUMBERS,
-  STANDARD_ANSWER,
-  STANDARD_REQUEST,
+  policyOf,
   startScheduler,
   TokenError,
-  type Client,
   type ConnectionRow,
   type Custody,
   type HandOut,
@@ -24,6 +20,7 @@ import { createArmedFaults } from './armed-faults.ts'
 import { createAuthorizationServer, type SignIn } from './authorization-server.ts'
 import { createDraw } from './draw.ts'
 import { isAvoidable, createLosses, type Loss } from './losses.ts'
+import { CLIENT, NAMELESS } from './modelled-provider.ts'
 import { isServerFault, type Happening, type HappeningKind, type Plan } from './plan.ts'
 import { createPresentations } from './presentations.ts'
 import {
@@ -36,7 +33,7 @@ import {
   type Slot,
   type Surroundings,
 } from './process-ports.ts'
-import { createProcessControl, type Host, type Process } from './processes.ts'
+import { createProcessControl, goesAway, type Host, type Process } from './processes.ts'
 import { createRules } from './rules.ts'
 import { SHORT_NUMBERS } from './short-numbers.ts'
 import { createTimeline } from './timeline.ts'
@@ -55,6 +52,14 @@ export interface Verdict {
 const HAPPENINGS_MOST = 60_000
 /** After the last fault: nobody waits longer than a lease, patience, an access token and the longest back-off. */
 const PEACE_ROUNDS = 40
+/** Clocks are compared once a second, and a hand-out takes its time. */
+const HAND_OUT_LATE_MS = 200
+/** A process remembers for a second what others deleted or replaced, and two where its round takes long. */
+const REMEMBERED_MOST_MS = 8000
+/** A caller that read just before is told what was so then. */
+const LIVES_STILL_MS = 5000
+/** What is never said while an access token lives. */
+const BEATEN: readonly string[] = ['in_doubt', 'suspect', 'blocked', 'unavailable', 'needs_user']
 const CALLS_MOST_MS = 10_000
 const ROUND_EVERY_MOST_MS = 20_000
 
@@ -73,7 +78,11 @@ interface Asked {
   error: unknown
 }
 
-export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): Promise<Verdict> {
+/**
+ * @param left what of the plan is left out
+ * @param tells whether the verdict has a story
+ */
+export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), tells = false): Promise<Verdict> {
   const { policy } = plan
   const draw = createDraw(plan.seed ^ 0x5bd1e995)
   const numbers = plan.numbers === 'real' ? NUMBERS : SHORT_NUMBERS
@@ -89,14 +98,18 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
   const broken: string[] = []
   const asked: Asked[] = []
   const forgotten = new Set<string>()
-  const storeState = { awayUntil: 0, session: 0, clockSlackMs: 0 }
+  /** When a sign-in was replaced or deleted here, by its name. */
+  const endedSignIns = new Map<string, number>()
+  const storeState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1 }
   /** Writes, newest last, so that a store can forget them. */
   const writes: { readonly uid: Uid; readonly before: ConnectionRow | undefined }[] = []
   let ids = 0
   let owners = 0
 
   const count = (kind: HappeningKind): void => void happened.push(kind)
-  const tell = (line: string): void => void story.push(`${(timeline.now() / 1000).toFixed(3).padStart(9)}  ${line}`)
+  const tell = (line: string): void => {
+    if (tells) story.push(`${(timeline.now() / 1000).toFixed(3).padStart(9)}  ${line}`)
+  }
   const news = (): void => {
     for (const process of processes) process.hasNews = true
   }
@@ -128,6 +141,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
     faults,
     callMsMost: plan.callMsMost,
     isAway: (process) => storeState.awayUntil > timeline.now() || process.cutOffUntil > timeline.now(),
+    forget: (many) => forget(many),
     died(process, backAfterMs) {
       tell(`${process.owner} is killed`)
       process.lockMissingSince = timeline.now()
@@ -163,7 +177,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
   })
   const losses = createLosses({
     server,
-    numbers,
+    numbers: policyOf({ reuse: policy.reuse }, 'refresh_token', numbers),
     now: timeline.now,
     presented: presentations.all,
     slots,
@@ -172,6 +186,10 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
     everStored: rules.everStored,
     forgotten,
     isOperators: rules.isOperators,
+    graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
+    listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
+    clockSlackMs: () => storeState.clockSlackMs,
+    storeAwaySince: (at) => storeState.troubleAt >= at,
   })
   const set = memory.rows.set.bind(memory.rows)
   memory.rows.set = (uid, row) => {
@@ -179,6 +197,10 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
     writes.push({ uid, before })
     rules.wrote(before, row)
     news()
+    if (before !== undefined && (row.grant !== before.grant || row.state.status === 'deleting')) {
+      const ended = signInOf(before)?.name
+      if (ended !== undefined && !endedSignIns.has(ended)) endedSignIns.set(ended, timeline.now())
+    }
     if (before?.state.status !== row.state.status) {
       const reason = row.state.status === 'needs_user' ? `: ${row.state.reason}` : ''
       tell(`the row of ${row.id} is ${row.state.status}${reason} (fence ${row.fence}, generation ${row.generation})`)
@@ -212,6 +234,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       const mixed = Math.floor(draw.fraction() * 2 ** 16).toString(16)
       return `${number.slice(4)}-0000-4000-8000-${mixed.padStart(4, '0')}${number.slice(4)}`
     },
+    kept: rules.kept,
     told(event, by) {
       if (event.type === 'in_doubt' || event.type === 'replayed' || event.type === 'needs_user')
         tell(`${by.owner} tells ${event.type}`)
@@ -226,6 +249,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       diedAt: null,
       frozenSince: null,
       wellSince: timeline.now(),
+      awayFrom: null,
       inbox: { timers: [], arrived: [], ticks: [] },
       thawing: null,
       cutOffUntil: 0,
@@ -296,16 +320,50 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
   const handedOut = (one: Asked, { accessToken }: HandOut): void => {
     const known = server.accessTokens.get(accessToken)
     if (known === undefined) return void broken.push(`a caller got ${accessToken}, which no server made`)
-    const { scope } = known
+    const { scope, of, issuedAt } = known
+    const now = timeline.now()
+    // One that stood still meanwhile answers by what it had read before.
+    const stoodStill = one.by.wellSince > one.at
+    if (!stoodStill && now >= issuedAt + plan.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
+      broken.push(`${accessToken} was handed out after its end`)
+    const endedAt = endedSignIns.get(of.name)
+    const since = Math.max(endedAt ?? now, one.by.wellSince, storeState.troubleAt)
+    if (
+      endedAt !== undefined &&
+      one.by.frozenSince === null &&
+      now - since > REMEMBERED_MOST_MS + storeState.clockSlackMs
+    )
+      broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
     if (scope !== one.scope) broken.push(`a caller that asked for ${one.scope} got a token for ${scope}`)
-    const isKept = [...slots].some(({ kept }) => kept.granted.accessToken?.fingerprint === fingerprintOf(accessToken))
-    if (!rules.everStored.has(fingerprintOf(accessToken)) && !isKept)
+    if (!rules.everStored.has(fingerprintOf(accessToken)))
       broken.push(`${accessToken} was handed out before it was durable`)
   }
   const refused = (one: Asked, error: unknown): void => {
     if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
+    const row = rowNow()
+    const stoodStill = one.by.wellSince > one.at
+    const living =
+      !stoodStill && one.scope === null && BEATEN.includes(error.code) && row !== undefined && row.signedOutAt === null
+    const until = START + timeline.now() + storeState.clockSlackMs + LIVES_STILL_MS
+    const better = row?.accessTokens.find(
+      (each) => each.variant === '' && each.refusedAt === null && each.expiresAt > until,
+    )
+    // Whoever waits for the refresh of a sign-in that was replaced meanwhile is not woken (docs/open.md).
+    const isReplaced = row !== undefined && worldMs(row.signedInAt) - storeClock.step >= one.at
+    if (
+      living &&
+      !isReplaced &&
+      row.state.status !== 'deleting' &&
+      better !== undefined &&
+      storedFor(row) > LIVES_STILL_MS
+    )
+      broken.push(`a caller of ${one.by.owner} is told ${error.code} although an access token lives`)
     tell(`a caller of ${one.by.owner} is told ${error.code}${error.reason === null ? '' : `: ${error.reason}`}`)
   }
+
+  /** How long the access tokens of the row have been there for everybody to read. */
+  const storedFor = (row: ConnectionRow): number =>
+    timeline.now() - worldMs(row.lastGrant?.at ?? row.signedInAt) - storeClock.step
 
   const happen = (happening: Happening): void => {
     if (isServerFault(happening)) return faults.armServer(happening)
@@ -366,6 +424,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       case 'store_error':
       case 'lost_acknowledgement':
       case 'slow_call':
+      case 'store_forgets':
         faults.arm(happening)
         return
       case 'kill_at_once':
@@ -392,10 +451,6 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
         tell(`the store is away for ${happening.forMs} ms`)
         storeState.awayUntil = timeline.now() + happening.forMs
         newSessions()
-        return
-      case 'store_forgets':
-        count(kind)
-        forget(happening.writes)
         return
       case 'wall_step':
       case 'mono_step': {
@@ -434,6 +489,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       case 'cut_off':
         process.cutOffUntil = timeline.now() + happening.forMs
         process.lockMissingSince ??= timeline.now()
+        goesAway(process, timeline.now())
         timeline.after(happening.forMs, () => comesBack(process))
     }
   }
@@ -446,6 +502,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
   }
   const newSessions = (): void => {
     storeState.session += 1
+    storeState.troubleAt = Math.max(timeline.now(), storeState.awayUntil)
     for (const process of processes) process.session = `${process.owner}.${storeState.session}`
     news()
   }
@@ -459,13 +516,16 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       else set(uid, before)
       rules.forgot(before, uid)
     }
+    endedSignIns.clear()
     newSessions()
   }
   const rowNow = (): ConnectionRow | undefined =>
     [...memory.rows.values()].find((row) => row.id === 'x' && row.state.status !== 'erased')
   const currentSignIn = (): SignIn | null => {
     const row = rowNow()
-    if (row === undefined) return null
+    return row === undefined ? null : signInOf(row)
+  }
+  function signInOf(row: ConnectionRow): SignIn | null {
     const fingerprint = row.refreshToken?.fingerprint ?? ''
     return server.find(fingerprint.slice(fingerprintOf('').length))?.of ?? null
   }
@@ -492,6 +552,15 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
   const loss = row === undefined || signIn === null ? null : losses.lossOf(row, signIn)
   if (loss !== null && isAvoidable(loss))
     broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
+  for (const { carries, by, answer, refreshToken } of presentations.all) {
+    if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
+    // An answer to an older ancestor is history.
+    const answers = fingerprintOf(refreshToken)
+    if (answers !== row?.refreshToken?.fingerprint && answers !== row?.parent) continue
+    const isKept = rules.everStored.has(fingerprintOf(carries.value))
+    if (!isKept && row.state.status !== 'deleting' && server.lives(carries, timeline.now()))
+      broken.push(`${carries.value} was granted, heard by ${by.owner}, and is kept nowhere`)
+  }
   for (const process of processes) process.diedAt ??= timeline.now()
   return {
     broken,
@@ -549,34 +618,4 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set()): P
       )
     )
   }
-}
-
-const CLIENT: Client = {
-  id: 'c' as Client['id'],
-  revision: 1 as Client['revision'],
-  provider: 'p' as Client['provider'],
-  clientId: 'c',
-  tokenEndpointAuthMethod: 'none',
-}
-const NAMELESS: Omit<Provider, 'id' | 'reuse'> = {
-  revision: 1 as Provider['revision'],
-  preset: null,
-  issuer: null,
-  tokenEndpoint: 'https://modelled.example/token',
-  refreshEndpoint: null,
-  revocationEndpoint: 'https://modelled.example/revoke',
-  introspectionEndpoint: null,
-  tokenEndpointAuthMethod: 'none',
-  narrowing: 'token_only',
-  refreshKillsAccessToken: false,
-  accessTokenLifetimeMs: ms(60_000),
-  refreshTokenIdleMs: null,
-  refreshTokenAbsoluteMs: null,
-  requestsPerMinute: null,
-  concurrency: null,
-  words: NO_WORDS,
-  request: STANDARD_REQUEST,
-  answer: STANDARD_ANSWER,
-  apiBaseUrls: [],
-  allowPrivateNetwork: false,
 }
