@@ -25,6 +25,8 @@ export interface ArmedFaults {
   /** What becomes of the next presentation; null: nothing special. */
   strikePresentation(): { readonly kind: ServerFault; readonly forMs: number } | null
   disarm(): void
+  /** Nothing strikes any more, also where it was to strike later. */
+  isOver(): boolean
 }
 
 const NONE: readonly Armed[] = []
@@ -35,6 +37,7 @@ const OF_FAILING: readonly HappeningKind[] = ['store_error', 'lost_acknowledgeme
 export function createArmedFaults(happened: (kind: HappeningKind) => void): ArmedFaults {
   let armed: Armed[] = []
   let atServer: ArmedAtServer[] = []
+  let over = false
   return {
     arm(happening) {
       armed.push({ happening, left: happening.nth - 1, times: happening.kind === 'store_error' ? happening.times : 1 })
@@ -64,7 +67,9 @@ export function createArmedFaults(happened: (kind: HappeningKind) => void): Arme
       happened(first.kind)
       return first
     },
+    isOver: () => over,
     disarm() {
+      over = true
       armed = []
       atServer = []
     },

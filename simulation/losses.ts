@@ -47,6 +47,7 @@ export interface LossesOptions {
   /** Refresh tokens that the store had and forgot. */
   readonly forgotten: ReadonlySet<string>
   isOperators(attempt: Presented['attempt']): boolean
+  isIntended(attempt: Presented['attempt']): boolean
   /** How long the provider says that it answers again; null: it does not say so. */
   readonly graceMs: number | null
   /** Whether the connection is held open until an answer can hardly come any more. */
@@ -91,6 +92,7 @@ export function createLosses(options: LossesOptions): Losses {
     }
     const brings = presented.filter(({ carries }) => carries === token)
     if (brings.some(isOvertaken)) return 'late_request'
+    if (brings.some(({ attempt }) => !options.isIntended(attempt))) return 'store_forgot'
     const spilled = [...options.slots].filter(({ kept }) => kept.granted.refreshToken?.fingerprint === fingerprint)
     for (const { of } of spilled) {
       if (of.diedAt === null) return awayOrAt(of, 'in_slot')

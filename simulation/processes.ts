@@ -144,6 +144,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
   }
 
   const stops = (process: Process, struck: readonly Armed[], side: 'before' | 'after'): 'killed' | 'goes_on' => {
+    if (faults.isOver()) return 'goes_on'
     for (const { happening } of struck) {
       if (happening.kind === 'kill' && happening.side === side) {
         kill(process, happening.backAfterMs)

@@ -30,6 +30,8 @@ export interface Rules {
   left(presented: Presented): void
   /** An answer is durable in a slot. */
   kept(kept: Kept): void
+  /** The store has, or had, the intent of this attempt, and did not forget it. */
+  isIntended(attempt: AttemptId): boolean
   /** An operator let this attempt present at once. */
   isOperators(attempt: AttemptId): boolean
   /** Fingerprints of what was durable, in the store or in a slot. */
@@ -140,6 +142,7 @@ export function createRules(options: RulesOptions): Rules {
   return {
     violations,
     everStored,
+    isIntended: (attempt) => intents.has(attempt),
     isOperators: (attempt) => intents.get(attempt)?.before?.presentNow != null,
     wrote(before, after) {
       if (before !== undefined) {

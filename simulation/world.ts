@@ -186,6 +186,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     everStored: rules.everStored,
     forgotten,
     isOperators: rules.isOperators,
+    isIntended: rules.isIntended,
     graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
     listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
     clockSlackMs: () => storeState.clockSlackMs,
