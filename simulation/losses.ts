@@ -53,11 +53,15 @@ export interface LossesOptions {
   /** Whether the connection is held open until an answer can hardly come any more. */
   readonly listensOn: boolean
   readonly clockSlackMs: () => number
+  /** When the store forgot anything the last time; -1: never. */
+  forgotAt(): number
   /** Whether the store was away, or forgot anything, since then. */
   storeAwaySince(at: number): boolean
 }
 
 export interface Losses {
+  /** A request leaves: where the living refresh token is now, its sender could have known. */
+  leaves(presented: Presented): void
   /** Before the server judges a request: if it ends the sign-in, this is why. */
   reaches(presented: Presented): void
   /** The row says that only a person can help. */
@@ -70,6 +74,7 @@ export function createLosses(options: LossesOptions): Losses {
   const { server, numbers, presented } = options
   const killedBecause = new Map<SignIn, Loss>()
   const givenUpBecause = new Map<Uid, Loss>()
+  const placeWhenLeft = new Map<Presented, Loss>()
 
   const isWell = (process: Process, forMs: number): boolean =>
     process.diedAt === null &&
@@ -92,7 +97,9 @@ export function createLosses(options: LossesOptions): Losses {
     }
     const brings = presented.filter(({ carries }) => carries === token)
     if (brings.some(isOvertaken)) return 'late_request'
-    if (brings.some(({ attempt }) => !options.isIntended(attempt))) return 'store_forgot'
+    // Its intent, or what was written since: a sign-in that was forgotten made its answer history.
+    if (brings.some(({ attempt, at }) => !options.isIntended(attempt) || at <= options.forgotAt()))
+      return 'store_forgot'
     const spilled = [...options.slots].filter(({ kept }) => kept.granted.refreshToken?.fingerprint === fingerprint)
     for (const { of } of spilled) {
       if (of.diedAt === null) return awayOrAt(of, 'in_slot')
@@ -163,6 +170,12 @@ export function createLosses(options: LossesOptions): Losses {
     signIn.tokens.findLast((token) => server.lives(token, options.now()))
 
   return {
+    leaves(one) {
+      const token = server.find(one.refreshToken)
+      if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
+      const living = newestLiving(token.of)
+      if (living !== undefined) placeWhenLeft.set(one, placeOf(living))
+    },
     reaches(one) {
       const token = server.find(one.refreshToken)
       if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
@@ -170,7 +183,8 @@ export function createLosses(options: LossesOptions): Losses {
       if (isOvertaken(one)) killedBecause.set(token.of, 'late_request')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
       else if (isWindowMissed(token)) killedBecause.set(token.of, 'window_missed')
-      else killedBecause.set(token.of, living === undefined ? 'answer_lost' : placeOf(living))
+      else
+        killedBecause.set(token.of, placeWhenLeft.get(one) ?? (living === undefined ? 'answer_lost' : placeOf(living)))
     },
     gaveUp(row) {
       const token = row.refreshToken === null ? undefined : tokenOf(row.refreshToken.fingerprint)

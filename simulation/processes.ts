@@ -96,6 +96,7 @@ export interface ControlOptions {
 
 /** Who has only just come back has been away all the time. */
 export function goesAway(process: Process, at: number): void {
+  if (process.frozenSince !== null || process.cutOffUntil > at) return
   if (process.awayFrom === null || at - process.wellSince > BACK_AGAIN_MS) process.awayFrom = at
 }
 const BACK_AGAIN_MS = 1000
@@ -119,8 +120,8 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
 
   const freeze = (process: Process, forMs: number): void => {
     if (process.diedAt !== null || process.frozenSince !== null) return
-    process.frozenSince = timeline.now()
     goesAway(process, timeline.now())
+    process.frozenSince = timeline.now()
     process.thawing = timeline.after(forMs, () => thaw(process))
   }
 

@@ -100,7 +100,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
   const forgotten = new Set<string>()
   /** When a sign-in was replaced or deleted here, by its name. */
   const endedSignIns = new Map<string, number>()
-  const storeState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1 }
+  const storeState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1, forgotAt: -1 }
   /** Writes, newest last, so that a store can forget them. */
   const writes: { readonly uid: Uid; readonly before: ConnectionRow | undefined }[] = []
   let ids = 0
@@ -165,6 +165,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     left(one) {
       tell(`${one.by.owner} presents ${one.refreshToken}${one.fault === null ? '' : ` (${one.fault})`}`)
       rules.left(one)
+      losses.leaves(one)
     },
     reaches: (one) => losses.reaches(one),
   })
@@ -190,6 +191,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
     listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
     clockSlackMs: () => storeState.clockSlackMs,
+    forgotAt: () => storeState.forgotAt,
     storeAwaySince: (at) => storeState.troubleAt >= at,
   })
   const set = memory.rows.set.bind(memory.rows)
@@ -488,9 +490,9 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
         process.diskFullUntil = timeline.now() + happening.forMs
         return
       case 'cut_off':
+        goesAway(process, timeline.now())
         process.cutOffUntil = timeline.now() + happening.forMs
         process.lockMissingSince ??= timeline.now()
-        goesAway(process, timeline.now())
         timeline.after(happening.forMs, () => comesBack(process))
     }
   }
@@ -518,6 +520,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       rules.forgot(before, uid)
     }
     endedSignIns.clear()
+    storeState.forgotAt = timeline.now()
     newSessions()
   }
   const rowNow = (): ConnectionRow | undefined =>
