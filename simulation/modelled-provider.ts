@@ -1,5 +1,6 @@
 /** The provider and the client of every world, as they are registered. */
-import { ms, NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type Client, type Provider } from '@tokenkeep/core'
+import { ms, type Client, type Provider } from '@tokenkeep/core'
+import { providerOf } from '../packages/node/test/fixtures/provider.ts'
 
 /** A public client: nothing of it can be lost. */
 export const CLIENT: Client = {
@@ -10,25 +11,10 @@ export const CLIENT: Client = {
   tokenEndpointAuthMethod: 'none',
 }
 /** What the modelled providers have in common. */
-export const NAMELESS: Omit<Provider, 'id' | 'reuse'> = {
-  revision: 1 as Provider['revision'],
-  preset: null,
-  issuer: null,
+export const NAMELESS: Omit<Provider, 'id' | 'reuse'> = providerOf({
   tokenEndpoint: 'https://modelled.example/token',
-  refreshEndpoint: null,
   revocationEndpoint: 'https://modelled.example/revoke',
-  introspectionEndpoint: null,
   tokenEndpointAuthMethod: 'none',
   narrowing: 'token_only',
-  refreshKillsAccessToken: false,
   accessTokenLifetimeMs: ms(60_000),
-  refreshTokenIdleMs: null,
-  refreshTokenAbsoluteMs: null,
-  requestsPerMinute: null,
-  concurrency: null,
-  words: NO_WORDS,
-  request: STANDARD_REQUEST,
-  answer: STANDARD_ANSWER,
-  apiBaseUrls: [],
-  allowPrivateNetwork: false,
-}
+})

@@ -8,9 +8,12 @@ import { play } from '../world.ts'
 
 const FROM_SEED = 1
 const WORLDS_MOST = 20_000
+/** With fewer of them nothing was shown: a slow machine with other work plays fifty a second. */
+const WORLDS_LEAST = 300
 /** A machine that is slow, or has other work, plays fewer. */
 const FOR_MS = 30_000
 const HARMLESS_FOR_MS = 5000
+const HARMLESS_LEAST = 30
 
 test('in thousands of random worlds every invariant holds, everybody settles, and no sign-in is lost that could have been kept', async (t) => {
   const tally = createTally()
@@ -24,6 +27,7 @@ test('in thousands of random worlds every invariant holds, everybody settles, an
     const story = [...shorter.verdict.broken, ...shorter.verdict.story].join('\n  ')
     assert.fail(`${story}\nagain: ${replayLine(plan, null, shorter.left)}`)
   }
+  assert.ok(tally.worlds() >= WORLDS_LEAST, `${tally.worlds()} worlds are too few to show anything`)
   const seconds = (performance.now() - begun) / 1000
   t.diagnostic(
     `${tally.worlds()} worlds, ${(tally.worlds() / seconds).toFixed(0)} a second; ${tally.unavoidable()} lost unavoidably`,
@@ -45,10 +49,13 @@ test('with every answer delivered nothing is lost, whatever else happens', async
     'down',
   ])
   const begun = performance.now()
+  let played = 0
   for (let seed = 1; seed <= 200 && performance.now() - begun < HARMLESS_FOR_MS; seed += 1) {
     const plan = drawPlan(seed, null)
     const left = plan.planned.flatMap(({ happening }, index) => (harmless.has(happening.kind) ? [] : [index]))
     const { broken, losses } = await play(plan, new Set(left))
     assert.deepEqual({ seed, broken, losses }, { seed, broken: [], losses: [] })
+    played += 1
   }
+  assert.ok(played >= HARMLESS_LEAST, `${played} worlds are too few to show anything`)
 })

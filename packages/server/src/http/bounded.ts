@@ -1,5 +1,5 @@
 /** Memory that cannot be filled by whoever asks for many different things. */
-import { NUMBERS, TokenError, type MonoMs } from '@tokenkeep/core'
+import { NUMBERS, since, TokenError, type MonoMs } from '@tokenkeep/core'
 
 /** Makes room for one more: the entry that was put first goes. */
 export function forgetOldest(entries: Map<string, unknown>, most: number): void {
@@ -21,33 +21,39 @@ export interface Believed<Value> {
    * @throws unknown `error`, where it is another one, or nothing was said lately
    */
   instead(key: string, error: unknown, now: MonoMs): Value
-  /** @param since when the database was asked */
-  put(key: string, value: Value, since: MonoMs): void
+  /** @param saidAt when the database was asked */
+  put(key: string, value: Value, saidAt: MonoMs): void
   forget(key: string): void
   forgetAll(): void
 }
 
 export const BELIEVED_MS = 1_000
-/** From when the database said so last. */
-export const BELIEVED_WITHOUT_STORE_MS = NUMBERS.cacheWithoutStoreMs
+
+/**
+ * Whether what the database said last is believed on.
+ *
+ * @param error what came instead of its answer
+ * @param saidAt when it said so
+ */
+export const isBelievedWithout = (error: unknown, saidAt: MonoMs, now: MonoMs): boolean =>
+  error instanceof TokenError && error.code === 'store_unavailable' && since(saidAt, now) < NUMBERS.cacheWithoutStoreMs
 
 export function createBelieved<Value>(most: number): Believed<Value> {
-  const entries = new Map<string, { readonly value: Value; readonly since: MonoMs }>()
+  const entries = new Map<string, { readonly value: Value; readonly saidAt: MonoMs }>()
   return {
     get(key, now) {
       const entry = entries.get(key)
-      return entry === undefined || now - entry.since >= BELIEVED_MS ? undefined : entry.value
+      return entry === undefined || since(entry.saidAt, now) >= BELIEVED_MS ? undefined : entry.value
     },
     instead(key, error, now) {
       const entry = entries.get(key)
-      const away = error instanceof TokenError && error.code === 'store_unavailable'
-      if (!away || entry === undefined || now - entry.since >= BELIEVED_WITHOUT_STORE_MS) throw error
+      if (entry === undefined || !isBelievedWithout(error, entry.saidAt, now)) throw error
       return entry.value
     },
-    put(key, value, since) {
+    put(key, value, saidAt) {
       entries.delete(key)
       forgetOldest(entries, most)
-      entries.set(key, { value, since })
+      entries.set(key, { value, saidAt })
     },
     forget: (key) => void entries.delete(key),
     forgetAll: () => entries.clear(),

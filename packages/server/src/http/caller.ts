@@ -6,9 +6,9 @@
  * believed for as long as remembered tokens are handed out without it: a living access token beats an error.
  */
 import { isIPv6 } from 'node:net'
-import { later, ms, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
-import { BELIEVED_MS, BELIEVED_WITHOUT_STORE_MS, createBelieved } from './bounded.ts'
+import { BELIEVED_MS, createBelieved, isBelievedWithout } from './bounded.ts'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
 import type { HttpSettings } from './settings.ts'
@@ -89,10 +89,10 @@ export function createCallerDesk(of: {
       return { apiKey: await callers.byKey(key), readAt: clock.now().mono }
     } catch (error) {
       const entry = known.get(key)
-      if (entry === undefined || !(error instanceof TokenError) || error.code !== 'store_unavailable') throw error
-      const { apiKey } = entry.caller
       const { mono: now, wall } = clock.now()
-      if (since(entry.readAt, now) >= BELIEVED_WITHOUT_STORE_MS || (apiKey.expiresAt ?? Infinity) <= wall) throw error
+      if (entry === undefined || !isBelievedWithout(error, entry.readAt, now)) throw error
+      const { apiKey } = entry.caller
+      if ((apiKey.expiresAt ?? Infinity) <= wall) throw error
       return { apiKey, readAt: entry.readAt }
     }
   }
