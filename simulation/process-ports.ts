@@ -54,7 +54,7 @@ export interface Surroundings {
   readonly buried: Set<Process>
   readonly slots: Set<Slot>
   readonly storeClock: { step: number }
-  uuid(): string
+  uuid(process: Process): string
   /** An answer is durable in a slot. */
   kept(kept: Kept): void
   told(event: TokenkeepEvent, by: Process): void
@@ -125,7 +125,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
   const { owner } = process
   const clock = clockOf(process, around)
   const call = <Value>(verb: Verb, effect: () => Promise<Value>): Promise<Value> => control.call(process, verb, effect)
-  const random = { uuid: around.uuid, fraction: () => draw.fraction() }
+  const random = { uuid: () => around.uuid(process), fraction: () => draw.fraction() }
   const cipher: Cipher = {
     sealer: () => call('sealer', async () => sealer),
     open(kind, sealed, place) {

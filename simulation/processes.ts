@@ -27,6 +27,10 @@ interface Inbox {
 
 export interface Process {
   readonly owner: OwnerId
+  /** Which of all that were started. */
+  readonly number: number
+  /** So many ids it has made. */
+  uuids: number
   readonly host: Host
   readonly startedAt: number
   diedAt: number | null
@@ -51,6 +55,8 @@ export interface ProcessControl {
   call<Value>(of: Process, verb: Verb, effect: () => Promise<Value>): Promise<Value>
   /** What reaches a process reaches it when it runs, or never. */
   deliver(to: Process, way: keyof Inbox, run: () => void): void
+  /** What is on its way to a server or back, for about so long. */
+  travel(of: Process, ms: number, arrives: () => void): void
   /** The answer of a server, the one arrival that is no call. */
   arrive(to: Process, run: () => void, dropped: () => void): void
   kill(process: Process): void
@@ -192,6 +198,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       deliver(of, 'arrived', go)
       return promise
     },
+    travel: (_of, ms, arrives) => void timeline.after(ms, arrives),
     arrive(to, run, dropped) {
       const struck = faults.strike('answer', false)
       if (to.diedAt !== null || stops(to, struck, 'before') === 'killed') return void dropped()

@@ -10,7 +10,7 @@ import { drawPlan } from './plan.ts'
 import { POLICIES } from './policies.ts'
 import { replayLine, shrink } from './shrink.ts'
 import { createTally, LONG_RUN } from './tally.ts'
-import { play } from './world.ts'
+import { play } from './play.ts'
 
 const RUNS_UNSAID = 1000
 const PROGRESS_EVERY_MS = 10_000

@@ -1,6 +1,6 @@
 /** Tells the story of a world that broke as short as it can be told: without every act and fault that it does not need. */
 import type { Plan } from './plan.ts'
-import { play, type Verdict } from './world.ts'
+import { play, type Verdict } from './play.ts'
 
 /** @returns what can be left out, and how the world breaks without it */
 export async function shrink(

@@ -2,7 +2,7 @@
 import { isAvoidable, isKnown, type Loss } from './losses.ts'
 import { HAPPENING_KINDS, type HappeningKind, type Plan } from './plan.ts'
 import { POLICIES } from './policies.ts'
-import type { Verdict } from './world.ts'
+import type { Verdict } from './play.ts'
 
 /** In so many worlds everything that can happen does. */
 export const LONG_RUN = 5000

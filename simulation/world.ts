@@ -1,4 +1,7 @@
-/** One world: it plays a plan, then peace, and says what was broken and what was lost. */
+/**
+ * A world: processes that run the real core on hosts, one store, one modelled authorization server, and whoever watches
+ * over what they do. What happens in it is up to a story ([a random one](play.ts), or every one).
+ */
 import {
   createConnections,
   createManager,
@@ -9,20 +12,20 @@ import {
   TokenError,
   type ConnectionRow,
   type Custody,
-  type HandOut,
   type Manager,
+  type Numbers,
   type OwnerId,
   type Provider,
   type Uid,
 } from '@tokenkeep/core'
-import { createMemory } from '../packages/node/src/store-memory.ts'
-import { createArmedFaults } from './armed-faults.ts'
-import { createAuthorizationServer, type SignIn } from './authorization-server.ts'
-import { createDraw } from './draw.ts'
+import { createMemory, type Memory } from '../packages/node/src/store-memory.ts'
+import type { ArmedFaults } from './armed-faults.ts'
+import { createAuthorizationServer, type AuthorizationServer, type SignIn } from './authorization-server.ts'
+import type { Draw } from './draw.ts'
 import { isAvoidable, createLosses, type Loss } from './losses.ts'
 import { CLIENT, NAMELESS } from './modelled-provider.ts'
-import { isServerFault, type Happening, type HappeningKind, type Plan } from './plan.ts'
-import { createPresentations } from './presentations.ts'
+import type { Behaviour, ModelledPolicy } from './policies.ts'
+import { createPresentations, type Presentations } from './presentations.ts'
 import {
   backgroundClockOf,
   fingerprintOf,
@@ -33,59 +36,100 @@ import {
   type Slot,
   type Surroundings,
 } from './process-ports.ts'
-import { createProcessControl, goesAway, type Host, type Process } from './processes.ts'
-import { createRules } from './rules.ts'
+import type { ControlOptions, Host, Process, ProcessControl } from './processes.ts'
+import { createRules, type Rules } from './rules.ts'
 import { SHORT_NUMBERS } from './short-numbers.ts'
-import { createTimeline } from './timeline.ts'
+import { createTimeline, type Timeline } from './timeline.ts'
 
-export interface Verdict {
-  /** Sentences; empty: everything held. */
-  readonly broken: readonly string[]
-  readonly losses: readonly Loss[]
-  readonly happened: readonly HappeningKind[]
-  readonly presentations: number
-  readonly steps: number
-  /** What happened, in order, for whoever reads the story. */
-  readonly story: readonly string[]
+/** What a world is like before anything happens in it. */
+export interface Setting {
+  readonly policy: ModelledPolicy
+  readonly behaviour: Behaviour
+  readonly lifetimeSeconds: number
+  /** On which host each process runs. */
+  readonly hosts: readonly number[]
+  readonly showsLocks: boolean
+  /** The numbers that users have, or the same ones in a fifth of the time. */
+  readonly numbers: 'real' | 'short'
 }
 
-const HAPPENINGS_MOST = 60_000
-/** After the last fault: nobody waits longer than a lease, patience, an access token and the longest back-off. */
-const PEACE_ROUNDS = 40
-/** Clocks are compared once a second, and a hand-out takes its time. */
-const HAND_OUT_LATE_MS = 200
-/** A process remembers for a second what others deleted or replaced, and two where its round takes long. */
-const REMEMBERED_MOST_MS = 8000
-/** A caller that read just before is told what was so then. */
-const LIVES_STILL_MS = 5000
-/** What is never said while an access token lives. */
-const BEATEN: readonly string[] = ['in_doubt', 'suspect', 'blocked', 'unavailable', 'needs_user']
-const CALLS_MOST_MS = 10_000
-const ROUND_EVERY_MOST_MS = 20_000
+export interface WorldOptions {
+  readonly setting: Setting
+  readonly draw: Draw
+  readonly faults: ArmedFaults
+  /** Who decides when a call takes effect, and where a process stops. */
+  control(given: Pick<ControlOptions, 'timeline' | 'isAway' | 'forget' | 'died'>): ProcessControl
+  /** Whether what happens is told. */
+  readonly tells: boolean
+}
 
-interface Life {
+/** One process, and what runs in it. */
+export interface Life {
   readonly process: Process
   readonly manager: Manager
   readonly custody: Custody
 }
 
-/** What became of one request for a token. */
-interface Asked {
-  readonly by: Process
-  readonly scope: string | null
-  readonly at: number
-  token: HandOut | null
-  error: unknown
+export interface World {
+  readonly setting: Setting
+  readonly numbers: Numbers
+  readonly timeline: Timeline
+  readonly control: ProcessControl
+  readonly server: AuthorizationServer
+  readonly presentations: Presentations
+  readonly rules: Rules
+  readonly memory: Memory
+  readonly hosts: readonly Host[]
+  /** Everybody who was ever started, and is not buried. */
+  readonly processes: readonly Process[]
+  /** Who runs now, by its number; null: it is dead and not back yet. */
+  readonly lives: readonly (Life | null)[]
+  /** By how much the clock of the store was set. */
+  readonly storeClock: { step: number }
+  readonly storeState: StoreState
+  /** When a sign-in was replaced or deleted here, by its name. */
+  readonly endedSignIns: ReadonlyMap<string, number>
+  /** Sentences; empty: everything held. */
+  readonly broken: string[]
+  readonly story: readonly string[]
+  tell(line: string): void
+  /** Everybody's next background round finds something. */
+  news(): void
+  lifeOf(index: number): Life | null
+  /** A new sign-in at the server, as what is imported. */
+  signInInput(): { readonly signIn: SignIn; readonly input: SignInInput }
+  /** Tells how it ends; a defect breaks the world. */
+  act(what: string, done: Promise<unknown>): void
+  newSessions(): void
+  comesBack(process: Process): void
+  /** The connection of this world; undefined: it was deleted, or is not there yet. */
+  rowNow(): ConnectionRow | undefined
+  currentSignIn(): SignIn | null
+  /** Looks for what was lost, and ends every process. */
+  end(): { readonly loss: Loss | null }
 }
 
-/**
- * @param left what of the plan is left out
- * @param tells whether the verdict has a story
- */
-export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), tells = false): Promise<Verdict> {
-  const { policy } = plan
-  const draw = createDraw(plan.seed ^ 0x5bd1e995)
-  const numbers = plan.numbers === 'real' ? NUMBERS : SHORT_NUMBERS
+export interface StoreState {
+  awayUntil: number
+  session: number
+  clockSlackMs: number
+  /** When it was away, or forgot something, the last time; -1: never. */
+  troubleAt: number
+  forgotAt: number
+}
+
+type SignInInput = Pick<
+  Parameters<Custody['import']>[0],
+  'refreshToken' | 'accessToken' | 'expiresAt' | 'scope' | 'sessionId'
+>
+
+const HAPPENINGS_MOST = 60_000
+const ROUND_EVERY_MOST_MS = 20_000
+
+/** Starts every process of the setting. */
+export function createWorld({ setting, draw, faults, tells, ...options }: WorldOptions): World {
+  const { policy } = setting
+  const numbers = setting.numbers === 'real' ? NUMBERS : SHORT_NUMBERS
   const memory = createMemory()
   const hosts: Host[] = [0, 1].map((index) => ({ index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
   const lives: (Life | null)[] = []
@@ -93,20 +137,16 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
   const buried = new Set<Process>()
   const slots = new Set<Slot>()
   const storeClock = { step: 0 }
-  const happened: HappeningKind[] = []
   const story: string[] = []
   const broken: string[] = []
-  const asked: Asked[] = []
   const forgotten = new Set<string>()
   /** When a sign-in was replaced or deleted here, by its name. */
   const endedSignIns = new Map<string, number>()
-  const storeState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1, forgotAt: -1 }
+  const storeState: StoreState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1, forgotAt: -1 }
   /** Writes, newest last, so that a store can forget them. */
   const writes: { readonly uid: Uid; readonly before: ConnectionRow | undefined }[] = []
-  let ids = 0
   let owners = 0
 
-  const count = (kind: HappeningKind): void => void happened.push(kind)
   const tell = (line: string): void => {
     if (tells) story.push(`${(timeline.now() / 1000).toFixed(3).padStart(9)}  ${line}`)
   }
@@ -134,12 +174,8 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       }
     },
   })
-  const faults = createArmedFaults(count)
-  const control = createProcessControl({
+  const control = options.control({
     timeline,
-    draw,
-    faults,
-    callMsMost: plan.callMsMost,
     isAway: (process) => storeState.awayUntil > timeline.now() || process.cutOffUntil > timeline.now(),
     forget: (many) => forget(many),
     died(process, backAfterMs) {
@@ -154,7 +190,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       timeline.after(backMs, () => start(index, process.host))
     },
   })
-  const server = createAuthorizationServer(plan.behaviour, plan.lifetimeSeconds)
+  const server = createAuthorizationServer(setting.behaviour, setting.lifetimeSeconds)
   const presentations = createPresentations({
     timeline,
     draw,
@@ -215,7 +251,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     ...NAMELESS,
     id: 'p' as Provider['id'],
     reuse: policy.reuse,
-    accessTokenLifetimeMs: fromSeconds(plan.lifetimeSeconds),
+    accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
   }
   memory.providers.set(provider.id, provider)
   memory.clients.set(CLIENT.id, { client: CLIENT, secret: null })
@@ -225,17 +261,18 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     control,
     memory,
     numbers,
-    showsLocks: plan.showsLocks,
+    showsLocks: setting.showsLocks,
     server,
     presentations,
     processes,
     buried,
     slots,
     storeClock,
-    uuid: () => {
-      const number = (ids += 1).toString(16).padStart(12, '0')
+    uuid(process) {
+      process.uuids += 1
+      const number = process.uuids.toString(16).padStart(8, '0')
       const mixed = Math.floor(draw.fraction() * 2 ** 16).toString(16)
-      return `${number.slice(4)}-0000-4000-8000-${mixed.padStart(4, '0')}${number.slice(4)}`
+      return `${process.number.toString(16).padStart(8, '0')}-0000-4000-8000-${mixed.padStart(4, '0')}${number}`
     },
     kept: rules.kept,
     told(event, by) {
@@ -245,8 +282,11 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
   }
 
   const start = (index: number, host: Host): void => {
+    const number = (owners += 1)
     const process: Process = {
-      owner: `${'ABC'[index] ?? 'X'}${(owners += 1)}` as OwnerId,
+      number,
+      uuids: 0,
+      owner: `${'ABC'[index] ?? 'X'}${number}` as OwnerId,
       host,
       startedAt: timeline.now(),
       diedAt: null,
@@ -258,7 +298,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       cutOffUntil: 0,
       lockMissingSince: null,
       diskFullUntil: 0,
-      session: `${owners}.${storeState.session}`,
+      session: `${number}.${storeState.session}`,
       hasNews: true,
     }
     processes.push(process)
@@ -276,12 +316,9 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
         startScheduler({ ...ports, clock: background }, manager, custody.finishDeletion)
       })
   }
-  const lifeOf = (index: number): Life | null => lives[index % plan.hosts.length] ?? null
+  const lifeOf = (index: number): Life | null => lives[index % setting.hosts.length] ?? null
 
-  // ---- acts ----
-
-  let reported = 0
-  const signInInput = () => {
+  const signInInput: World['signInInput'] = () => {
     const token = server.signIn()
     const first = server.present(token.value, null, timeline.now())
     const body = first.body as { access_token: string; refresh_token?: string }
@@ -290,13 +327,13 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       input: {
         refreshToken: body.refresh_token ?? token.value,
         accessToken: body.access_token,
-        expiresAt: START + timeline.now() + plan.lifetimeSeconds * 1000,
+        expiresAt: START + timeline.now() + setting.lifetimeSeconds * 1000,
         scope: 'a b',
         sessionId: token.of.name,
       },
     }
   }
-  const act = (what: string, done: Promise<unknown>): void => {
+  const act: World['act'] = (what, done) => {
     done.then(
       () => tell(`${what}: done`),
       (error: unknown) => {
@@ -304,197 +341,6 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
         if (!(error instanceof TokenError)) broken.push(`${what} met a defect: ${String(error)}`)
       },
     )
-  }
-  const ask = (life: Life, scope: string | null): Asked => {
-    const one: Asked = { by: life.process, scope, at: timeline.now(), token: null, error: null }
-    asked.push(one)
-    life.manager.token('x', scope === null ? {} : { scope }).then(
-      (token) => {
-        one.token = token
-        handedOut(one, token)
-      },
-      (error: unknown) => {
-        one.error = error
-        refused(one, error)
-      },
-    )
-    return one
-  }
-  const handedOut = (one: Asked, { accessToken }: HandOut): void => {
-    const known = server.accessTokens.get(accessToken)
-    if (known === undefined) return void broken.push(`a caller got ${accessToken}, which no server made`)
-    const { scope, of, issuedAt } = known
-    const now = timeline.now()
-    // One that stood still meanwhile answers by what it had read before.
-    const stoodStill = one.by.wellSince > one.at
-    if (!stoodStill && now >= issuedAt + plan.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
-      broken.push(`${accessToken} was handed out after its end`)
-    const endedAt = endedSignIns.get(of.name)
-    const since = Math.max(endedAt ?? now, one.by.wellSince, storeState.troubleAt)
-    if (
-      endedAt !== undefined &&
-      one.by.frozenSince === null &&
-      now - since > REMEMBERED_MOST_MS + storeState.clockSlackMs
-    )
-      broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
-    if (scope !== one.scope) broken.push(`a caller that asked for ${one.scope} got a token for ${scope}`)
-    if (!rules.everStored.has(fingerprintOf(accessToken)))
-      broken.push(`${accessToken} was handed out before it was durable`)
-  }
-  const refused = (one: Asked, error: unknown): void => {
-    if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
-    const row = rowNow()
-    const stoodStill = one.by.wellSince > one.at
-    const living =
-      !stoodStill && one.scope === null && BEATEN.includes(error.code) && row !== undefined && row.signedOutAt === null
-    const until = START + timeline.now() + storeState.clockSlackMs + LIVES_STILL_MS
-    const better = row?.accessTokens.find(
-      (each) => each.variant === '' && each.refusedAt === null && each.expiresAt > until,
-    )
-    // Whoever waits for the refresh of a sign-in that was replaced meanwhile is not woken (docs/open.md).
-    const isReplaced = row !== undefined && worldMs(row.signedInAt) - storeClock.step >= one.at
-    if (
-      living &&
-      !isReplaced &&
-      row.state.status !== 'deleting' &&
-      better !== undefined &&
-      storedFor(row) > LIVES_STILL_MS
-    )
-      broken.push(`a caller of ${one.by.owner} is told ${error.code} although an access token lives`)
-    tell(`a caller of ${one.by.owner} is told ${error.code}${error.reason === null ? '' : `: ${error.reason}`}`)
-  }
-
-  /** How long the access tokens of the row have been there for everybody to read. */
-  const storedFor = (row: ConnectionRow): number =>
-    timeline.now() - worldMs(row.lastGrant?.at ?? row.signedInAt) - storeClock.step
-
-  const happen = (happening: Happening): void => {
-    if (isServerFault(happening)) return faults.armServer(happening)
-    const { kind } = happening
-    switch (happening.kind) {
-      case 'ask': {
-        const life = lifeOf(happening.process)
-        if (life === null || life.process.frozenSince !== null) return
-        count(kind)
-        for (let callers = happening.callers; callers > 0; callers -= 1) ask(life, happening.scope)
-        return
-      }
-      case 'report_401': {
-        const life = lifeOf(happening.process)
-        const token = asked.findLast((each) => each.token !== null)?.token
-        if (life === null || token == null || life.process.frozenSince !== null) return
-        count(kind)
-        for (let reports = happening.reports; reports > 0; reports -= 1) {
-          reported += 1
-          act(`report ${reported} of a 401`, life.custody.rejected('x', token.accessToken))
-        }
-        return
-      }
-      case 'reconnect':
-      case 'import': {
-        const life = lifeOf(happening.process)
-        if (life === null || life.process.frozenSince !== null) return
-        count(kind)
-        const { signIn, input } = signInInput()
-        const begun =
-          happening.kind === 'reconnect'
-            ? life.custody.reconnect('x', input)
-            : life.custody.import({ id: 'x', client: 'c', ...input })
-        act(`${happening.kind} of sign-in ${signIn.name}`, begun)
-        return
-      }
-      case 'delete':
-      case 'logout':
-      case 'resolve': {
-        const life = lifeOf(happening.process)
-        if (life === null || life.process.frozenSince !== null) return
-        count(kind)
-        const { custody } = life
-        const issuedAt = START + timeline.now()
-        const sessionId = currentSignIn()?.name ?? '1'
-        act(
-          happening.kind,
-          happening.kind === 'delete'
-            ? custody.delete('x')
-            : happening.kind === 'logout'
-              ? custody.logout({ provider: 'p', sessionId, issuedAt })
-              : custody.resolve('x', 'present'),
-        )
-        return
-      }
-      case 'kill':
-      case 'freeze':
-      case 'store_error':
-      case 'lost_acknowledgement':
-      case 'slow_call':
-      case 'store_forgets':
-        faults.arm(happening)
-        return
-      case 'kill_at_once':
-      case 'freeze_at_once':
-      case 'cut_off':
-      case 'disk_full': {
-        const process = lifeOf(happening.process)?.process
-        if (process === undefined) return
-        count(kind)
-        strike(process, happening)
-        return
-      }
-      case 'host_lost': {
-        count(kind)
-        const host = hosts[happening.host]
-        if (host === undefined) return
-        tell(`host ${host.index} is lost`)
-        host.lostUntil = timeline.now() + happening.backAfterMs
-        for (const process of processes) if (process.host === host) control.kill(process)
-        return
-      }
-      case 'store_away':
-        count(kind)
-        tell(`the store is away for ${happening.forMs} ms`)
-        storeState.awayUntil = timeline.now() + happening.forMs
-        newSessions()
-        return
-      case 'wall_step':
-      case 'mono_step': {
-        const host = hosts[happening.host]
-        if (host === undefined) return
-        count(kind)
-        tell(`host ${host.index}: ${kind} by ${happening.byMs} ms`)
-        if (happening.kind === 'wall_step') host.wallStep += happening.byMs
-        else host.monoStep += happening.byMs
-        storeState.clockSlackMs += Math.abs(happening.byMs)
-        news()
-        return
-      }
-      case 'store_clock_step':
-        count(kind)
-        tell(`the clock of the store steps by ${happening.byMs} ms`)
-        storeClock.step += happening.byMs
-        storeState.clockSlackMs += Math.abs(happening.byMs)
-        news()
-        return
-    }
-  }
-  const strike = (
-    process: Process,
-    happening: Extract<Happening, { kind: 'kill_at_once' | 'freeze_at_once' | 'cut_off' | 'disk_full' }>,
-  ): void => {
-    tell(`${process.owner}: ${happening.kind}`)
-    switch (happening.kind) {
-      case 'kill_at_once':
-        return control.kill(process)
-      case 'freeze_at_once':
-        return control.freeze(process, happening.forMs)
-      case 'disk_full':
-        process.diskFullUntil = timeline.now() + happening.forMs
-        return
-      case 'cut_off':
-        goesAway(process, timeline.now())
-        process.cutOffUntil = timeline.now() + happening.forMs
-        process.lockMissingSince ??= timeline.now()
-        timeline.after(happening.forMs, () => comesBack(process))
-    }
   }
   const comesBack = (process: Process): void => {
     if (process.diedAt !== null || process.cutOffUntil > timeline.now()) return
@@ -534,92 +380,50 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     return server.find(fingerprint.slice(fingerprintOf('').length))?.of ?? null
   }
 
-  // ---- the story ----
-
-  plan.hosts.forEach((index, each) => start(each, hosts[index] ?? { index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
-  await timeline.advance(1)
-  const first = signInInput()
-  act('the first import', lifeOf(0)?.custody.import({ id: 'x', client: 'c', ...first.input }) ?? Promise.resolve())
-  await timeline.advance(200)
-  plan.planned.forEach(({ at, happening }, index) => {
-    if (!left.has(index)) timeline.after(Math.max(0, at - timeline.now()), () => happen(happening))
-  })
-  try {
-    await timeline.advance(plan.endsAt)
-    await peace()
-  } catch (error) {
-    broken.push(error instanceof Error ? error.message : 'something that is no error was thrown')
-  }
-  const steps = timeline.happened()
-  const row = rowNow()
-  const signIn = currentSignIn()
-  const loss = row === undefined || signIn === null ? null : losses.lossOf(row, signIn)
-  if (loss !== null && isAvoidable(loss))
-    broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
-  for (const { carries, by, answer, refreshToken } of presentations.all) {
-    if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
-    // An answer to an older ancestor is history.
-    const answers = fingerprintOf(refreshToken)
-    if (answers !== row?.refreshToken?.fingerprint && answers !== row?.parent) continue
-    const isKept = rules.everStored.has(fingerprintOf(carries.value))
-    if (!isKept && row.state.status !== 'deleting' && server.lives(carries, timeline.now()))
-      broken.push(`${carries.value} was granted, heard by ${by.owner}, and is kept nowhere`)
-  }
-  for (const process of processes) process.diedAt ??= timeline.now()
+  setting.hosts.forEach((index, each) => start(each, hosts[index] ?? { index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
   return {
+    setting,
+    numbers,
+    timeline,
+    control,
+    server,
+    presentations,
+    rules,
+    memory,
+    hosts,
+    processes,
+    lives,
+    storeClock,
+    storeState,
+    endedSignIns,
     broken,
-    losses: loss === null ? [] : [loss],
-    happened,
-    presentations: presentations.all.length,
-    steps,
     story,
-  }
-
-  /** No faults any more: everybody gets a token, or a plain word, and every connection settles. */
-  async function peace(): Promise<void> {
-    tell('peace')
-    faults.disarm()
-    storeState.awayUntil = 0
-    for (const host of hosts) host.lostUntil = 0
-    for (const process of processes) {
-      process.diskFullUntil = 0
-      if (process.cutOffUntil > timeline.now()) {
-        process.cutOffUntil = 0
-        comesBack(process)
+    tell,
+    news,
+    lifeOf,
+    signInInput,
+    act,
+    newSessions,
+    comesBack,
+    rowNow,
+    currentSignIn,
+    end() {
+      const row = rowNow()
+      const signIn = currentSignIn()
+      const loss = row === undefined || signIn === null ? null : losses.lossOf(row, signIn)
+      if (loss !== null && isAvoidable(loss))
+        broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
+      for (const { carries, by, answer, refreshToken } of presentations.all) {
+        if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
+        // An answer to an older ancestor is history.
+        const answers = fingerprintOf(refreshToken)
+        if (answers !== row?.refreshToken?.fingerprint && answers !== row?.parent) continue
+        const isKept = rules.everStored.has(fingerprintOf(carries.value))
+        if (!isKept && row.state.status !== 'deleting' && server.lives(carries, timeline.now()))
+          broken.push(`${carries.value} was granted, heard by ${by.owner}, and is kept nowhere`)
       }
-      control.thaw(process)
-    }
-    news()
-    let last: Asked[] = []
-    for (let round = 0; round < PEACE_ROUNDS; round += 1) {
-      const everybody = lives.filter((life) => life !== null)
-      last = everybody.map((life) => ask(life, null))
-      await timeline.advance(timeline.now() + numbers.callerDeadlineMs + 1000)
-      // A caller's deadline, and what a call of the store can take at its beginning and its end.
-      const toldBefore = timeline.now() - numbers.callerDeadlineMs - CALLS_MOST_MS
-      for (const one of asked)
-        if (one.by.diedAt === null && one.token === null && one.error === null && one.at < toldBefore)
-          broken.push(`a caller of ${one.by.owner} waits since ${(one.at / 1000).toFixed(1)} s and is told nothing`)
-      if (broken.length > 0) return
-      if (everybody.length === plan.hosts.length && isSettled(last)) return
-      await timeline.advance(timeline.now() + 5000)
-    }
-    const told = last.map(({ error }) => (error instanceof TokenError ? error.code : 'a token'))
-    broken.push(
-      `it did not settle: callers were told ${told.join(', ')}, the row is ${rowNow()?.state.status ?? 'gone'}`,
-    )
-  }
-
-  function isSettled(last: readonly Asked[]): boolean {
-    const status = rowNow()?.state.status
-    const settled = status === undefined || status === 'ready' || status === 'needs_user'
-    return (
-      settled &&
-      last.every(
-        ({ token, error }) =>
-          token !== null ||
-          (error instanceof TokenError && (error.code === 'needs_user' || error.code === 'unknown_connection')),
-      )
-    )
+      for (const process of processes) process.diedAt ??= timeline.now()
+      return { loss }
+    },
   }
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { drawPlan, type Planned } from '../plan.ts'
 import { replayLine, shrink } from '../shrink.ts'
 import { createTally } from '../tally.ts'
-import { play } from '../world.ts'
+import { play } from '../play.ts'
 
 const FROM_SEED = 1
 const WORLDS_MOST = 20_000
