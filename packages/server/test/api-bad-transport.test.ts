@@ -6,10 +6,11 @@ import { connect, type Socket } from 'node:net'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
+import type { MonoMs } from '@tokenkeep/core'
 import { networkOf } from '../src/http/caller.ts'
-import { watchPressure } from '../src/http/pressure.ts'
+import { createLateness, watchPressure } from '../src/http/pressure.ts'
 import { answersIn, speak } from './any-request.ts'
-import { askUntil, busyLoop, openApiWorld, type ApiServer } from './api-world.ts'
+import { askUntil, busyLoop, openApiWorld, systemClock, type ApiServer } from './api-world.ts'
 import { codeOf, readAnswer, sameForAll } from './contract.ts'
 
 /** Stands where a secret could stand in a request; in no answer. */
@@ -328,19 +329,51 @@ test('a server that cannot keep up refuses new work, still says how it is, and r
   assert.equal(codeOf(await askUntil(200, ask)), '200')
 })
 
-test('one long turn is not hidden by many short ones', async () => {
-  const pressure = watchPressure(50)
-  await sleep(150)
-  const until = performance.now() + 200
-  while (performance.now() < until);
-  const deadline = Date.now() + 1500
+/** Each window half a second long unless it is longer than that: the delay that it met, milliseconds. */
+const verdictsOn = (...delays: readonly number[]): readonly boolean[] => {
+  const lateness = createLateness(1_000)
+  let from = 0
+  return delays.map((delay) => {
+    const to = from + Math.max(500, delay)
+    const verdict = lateness.isLoad(delay, { from: from as MonoMs, to: to as MonoMs })
+    from = to
+    return verdict
+  })
+}
+
+const QUIET_5_S = Array<number>(10).fill(3)
+for (const [what, delays, last] of [
+  ['a process that was stopped for a minute, once', [3, 60_000], false],
+  ['what follows it', [60_000, 3], false],
+  ['one that was stopped twice, with quiet between', [60_000, ...QUIET_5_S, 3, 60_000], false],
+  ['the most that is allowed, again and again', [1_000, 1_000, 1_000], false],
+  ['a long turn after a long one', [1_001, 1_001], true],
+  ['very long turns one after another', [20_000, 20_000], true],
+  ['long turns with short ones between', [2_000, 3, 3, 2_000], true],
+  ['the same as far apart as counts', [2_000, ...QUIET_5_S, 2_000], true],
+  ['a quiet half second after that', [2_000, 2_000, 3], false],
+  ['nothing measured at all', [2_000, Number.NaN], false],
+] as const) {
+  test(`${what}: ${last ? 'more than can be done' : 'no load'}`, () => {
+    assert.equal(verdictsOn(...delays).at(-1), last)
+  })
+}
+
+test('long turns are not hidden by many short ones', async () => {
+  const pressure = watchPressure(50, systemClock)
+  const deadline = Date.now() + 5_000
   let shed = false
   while (!shed && Date.now() < deadline) {
-    await sleep(20)
-    try {
-      pressure.check()
-    } catch {
-      shed = true
+    const until = performance.now() + 200
+    while (performance.now() < until);
+    const quietUntil = performance.now() + 300
+    while (!shed && performance.now() < quietUntil) {
+      await sleep(20)
+      try {
+        pressure.check()
+      } catch {
+        shed = true
+      }
     }
   }
   pressure.stop()

@@ -179,6 +179,24 @@ suite('tokenkeep serve', { concurrency: 2 }, () => {
     await assert.rejects(waiting)
   })
 
+  test('calls that waited while the server was frozen are answered when it goes on, and so are the next ones', async () => {
+    await importSignIn('frozen')
+    const { url, kill, ended } = await serve()
+    const call = async (): Promise<number> => (await ask(url, '/v1/connections/frozen/token')).status
+    assert.equal(await call(), 200)
+    kill('SIGSTOP')
+    const waiting = Array.from({ length: 20 }, call)
+    // Twice the delay of the event loop that is too much.
+    await new Promise((r) => setTimeout(r, 2_000))
+    kill('SIGCONT')
+    const statuses = new Set(await Promise.all(waiting))
+    const until = Date.now() + 1_000
+    while (Date.now() < until) statuses.add(await call())
+    assert.deepEqual([...statuses], [200])
+    kill('SIGTERM')
+    assert.equal((await ended).code, 0)
+  })
+
   test('an empty folder becomes a database, and the first key is explained', async () => {
     const data = join(desk.folder, 'made here')
     const environment = { TOKENKEEP_DATA: data, TOKENKEEP_PORT: '0' }

@@ -166,7 +166,7 @@ function build(
     if (caller.limited && !(await desk.admits(caller, parsed.id))) throw unknownConnection(parsed.id)
     return parsed.id
   }
-  const pressure = watchPressure(settings.eventLoopDelayMsMax)
+  const pressure = watchPressure(settings.eventLoopDelayMsMax, clock)
   app.addHook('onClose', () => pressure.stop())
   registerTokenRoute(app, { keep, desk, metrics, clock, visible, pressure })
   const shares = createShares({ callers: keep.callers, clock })
