@@ -52,7 +52,7 @@ export const PEERS: readonly Peer[] = [
   tokenkeep(
     'Tokenkeep, drop-in',
     'tokenkeep-drop-in.ts',
-    'openid-client with a local refresh token at the token endpoint of `tokenkeep serve`, which is the one that is killed and frozen. It waits for 10 s.',
+    'openid-client with a local refresh token at the token endpoint of `tokenkeep serve`, which is the one that is killed and frozen. It waits for 25 s.',
   ),
   peer(
     'openid-client',

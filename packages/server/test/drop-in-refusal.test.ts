@@ -19,6 +19,8 @@ import { HttpProblem } from '../src/http/problem.ts'
 import { HTTP_SETTINGS } from '../src/http/settings.ts'
 import { asClient, openServedWorld } from './served-world.ts'
 
+/** Another than the default. */
+const WAIT_MS = 4_321
 const NOW = Date.UTC(2026, 10, 23) as UnixMs
 
 function answerTo(error: unknown): RefusalAnswer {
@@ -150,7 +152,7 @@ test('a question to the provider that fails costs no token; a mistake of ours th
   }
 })
 
-test('a client is kept waiting for 10 s at most', async () => {
+test('a client is kept waiting for as long as the settings say', async () => {
   await using world = await openServedWorld()
   await world.connect('dealer-42')
   const key = await world.makeKey()
@@ -166,7 +168,7 @@ test('a client is kept waiting for 10 s at most', async () => {
   const { post } = openBare(keep, { check: () => undefined, stop: () => undefined })
   const own = { grant_type: 'refresh_token', refresh_token: refreshToken, ...asClient(key) }
   for (const form of [own, { ...own, scope: 'dealer-api' }]) assert.equal((await post(form)).statusCode, 200)
-  assert.deepEqual(waits, [10_000, 10_000])
+  assert.deepEqual(waits, [WAIT_MS, WAIT_MS])
 })
 
 test('a server that cannot keep up says 503 to a client before it looks who that is', async () => {
@@ -197,6 +199,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
     addressed: createAddressed(HTTP_SETTINGS),
     desk: createCallerDesk({ callers: keep.callers, clock, settings: HTTP_SETTINGS }),
     shares: createShares({ callers: keep.callers, clock }),
+    waitMs: WAIT_MS,
     log: { error: note, warn: note, info: note, debug: note },
     metrics: {
       handOut: () => undefined,

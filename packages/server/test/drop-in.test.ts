@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { suite, test } from 'node:test'
 import { ms, type Numbers } from '@tokenkeep/core'
 import type { Fault } from '@tokenkeep/devserver'
+import { HTTP_SETTINGS } from '../src/http/settings.ts'
 import {
   asBasic,
   asClient,
@@ -39,6 +40,25 @@ test("the origin page's request is answered with its five members, in its order"
     scope: session.scope,
   })
   assert.ok(Number.isInteger(expiresIn) && Number(expiresIn) > 200 && Number(expiresIn) < 300, String(expiresIn))
+})
+
+test('a client waits for a slow provider as long as the operator says; the refresh goes on, and the next one has its token', async () => {
+  await using world = await openServedWorld({ settings: { dropInWaitMs: 300 } })
+  const { sessionId } = await world.connectExpired('dealer-42')
+  const key = await world.makeKey()
+  const refreshToken = await world.share('dealer-42', key)
+  await world.upstream.control.addFault({ fault: { kind: 'delay', ms: 1_000 }, when: 'after', times: 1, sessionId })
+  const early = await world.refresh(key, refreshToken)
+  assert.equal(errorOf(early), '503 temporarily_unavailable')
+  let later = early
+  for (let call = 0; call < 20 && later.status !== 200; call += 1) later = await world.refresh(key, refreshToken)
+  assert.equal(later.status, 200)
+  assert.equal(await refreshesOf(world, sessionId), 1)
+})
+
+test('where nobody says, it waits longer than a provider of 20 s takes, and less than openid-client does', () => {
+  assert.ok(HTTP_SETTINGS.dropInWaitMs > 20_000)
+  assert.ok(HTTP_SETTINGS.dropInWaitMs < 30_000)
 })
 
 test('no answer with a token is kept by a cache, and each says that it is JSON (RFC 6749 section 5.1)', async () => {

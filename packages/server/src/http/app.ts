@@ -175,7 +175,17 @@ function build(
     shares.forgetAll()
   }
   registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
-  registerDropIn(app, { keep, desk, addressed, metrics, pressure, clock, log, shares })
+  registerDropIn(app, {
+    keep,
+    desk,
+    addressed,
+    metrics,
+    pressure,
+    clock,
+    log,
+    shares,
+    waitMs: settings.dropInWaitMs,
+  })
   return app
 }
 

@@ -15,6 +15,8 @@ export interface HttpSettings {
   readonly wrongKeysPerMinute: number
   /** An event loop that is later than this sheds load; 0: never. */
   readonly eventLoopDelayMsMax: number
+  /** How long a client of the drop-in is kept waiting for a refresh. */
+  readonly dropInWaitMs: number
 }
 
 export const HTTP_SETTINGS: HttpSettings = {
@@ -26,4 +28,7 @@ export const HTTP_SETTINGS: HttpSettings = {
   callerRequestsPer10s: 20_000,
   wrongKeysPerMinute: 60,
   eventLoopDelayMsMax: 1_000,
+  // openid-client gives up after 30 s, most others later or never, proxies after 60: each hears from us before that, and
+  // no earlier than it must, because a slow provider may still answer.
+  dropInWaitMs: 25_000,
 }

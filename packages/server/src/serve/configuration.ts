@@ -67,6 +67,7 @@ export async function readConfiguration(
         callerRequestsPer10s: number('callerRequestsPer10s'),
         wrongKeysPerMinute: number('wrongKeysPerMinute'),
         eventLoopDelayMsMax: number('eventLoopDelayMsMax'),
+        dropInWaitMs: number('dropInWaitSeconds') * 1000,
       },
       place: placeOf(said, around),
       cacheBytes: number('cacheBytes'),

@@ -111,6 +111,12 @@ export const SETTINGS = [
     help: 'a process that is later than this refuses requests until it has caught up; 0: never',
   },
   {
+    name: 'dropInWaitSeconds',
+    kind: { of: 'seconds', min: 1, max: 120 },
+    default: HTTP_SETTINGS.dropInWaitMs / 1000,
+    help: 'how long an OAuth client is kept waiting for a refresh; less than the client itself waits',
+  },
+  {
     name: 'cacheBytes',
     kind: { of: 'whole', min: 1024 * 1024, max: 64 * 1024 * 1024 * 1024 },
     default: 32 * 1024 * 1024,

@@ -2,7 +2,7 @@
  * Whether a hand-out is of the connection that was meant.
  *
  * Tokens are asked for by the id of a connection, and an id that was deleted can be given to somebody else's sign-in:
- * between the look at what a client may use and the token there may be a second of belief, or ten of waiting.
+ * between the look at what a client may use and the token there may be a second of belief, or half a minute of waiting.
  */
 import type { HandOut } from '@tokenkeep/core'
 

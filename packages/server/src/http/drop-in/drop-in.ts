@@ -28,6 +28,8 @@ export interface DropInSetup {
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
   readonly shares: Shares
+  /** How long a client is kept waiting for a refresh. */
+  readonly waitMs: number
 }
 
 export function registerDropIn(app: FastifyInstance, setup: DropInSetup): void {

@@ -16,6 +16,8 @@ import { createSources, type Source } from './sources.ts'
 
 export interface TokenEndpointSetup extends FormEndpointSetup, Omit<HandingOutSetup, 'operation'> {
   readonly shares: Shares
+  /** How long a client is kept waiting for a refresh. */
+  readonly waitMs: number
 }
 
 /** Each grant type that is served (RFC 6749 section 3.2), for discovery too. */
@@ -27,10 +29,11 @@ const OPERATION = 'dropInToken'
  * At least half of its life left: more is never granted, so asking for all of it asks for that. A client with a wide
  * margin would come back at once for less.
  */
-const HALF_OF_ITS_LIFE: TokenOptions = { minTtlMs: Number.MAX_SAFE_INTEGER, waitMs: 10_000 }
+const HALF_OF_ITS_LIFE_MS = Number.MAX_SAFE_INTEGER
 
 export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
-  const { keep, shares, metrics, clock } = setup
+  const { keep, shares, metrics, clock, waitMs } = setup
+  const plain: TokenOptions = { minTtlMs: HALF_OF_ITS_LIFE_MS, waitMs }
   const sources = createSources(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
 
@@ -59,7 +62,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
       if (token === undefined) throw missing('refresh_token')
       const askedAt = clock.now().mono
       const wantedOf = ({ connection, scope: granted, provider, renewable, confirm }: Share): Wanted => {
-        const options = optionsOf(form, granted)
+        const options = optionsOf(form, granted, plain)
         const holder = holderOf(token, options)
         const refusal = unknownLocalRefreshToken
         const refreshToken = renewable ? token : null
@@ -83,7 +86,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
     client_credentials({ caller, form, realm }, reply) {
       const askedAt = clock.now().mono
       const wantedOf = ({ connection, scope: granted, confirm }: Source): Wanted => {
-        const options = optionsOf(form, granted)
+        const options = optionsOf(form, granted, plain)
         const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
         return { connection, options, askedAt, holder, confirm, refusal: noSource, refreshToken: null, loopsAt: null }
       }
@@ -129,11 +132,11 @@ function grantTypeOf(form: Form): GrantType {
  * What is asked of the library. To ask for just the scope that was granted is to ask for nothing narrower: all clients
  * that do so share one token.
  */
-function optionsOf(form: Form, granted: string | null): TokenOptions {
+function optionsOf(form: Form, granted: string | null, plain: TokenOptions): TokenOptions {
   const scope = form.get('scope')
   const resource = form.resources
-  if (resource.length === 0 && (scope === undefined || isSameScope(scope, granted))) return HALF_OF_ITS_LIFE
-  return { ...HALF_OF_ITS_LIFE, scope, ...(resource.length === 0 ? {} : { resource }) }
+  if (resource.length === 0 && (scope === undefined || isSameScope(scope, granted))) return plain
+  return { ...plain, scope, ...(resource.length === 0 ? {} : { resource }) }
 }
 
 function isSameScope(asked: string, granted: string | null): boolean {
