@@ -12,6 +12,7 @@ import {
   type Step,
 } from '../src/http/drop-in/asked-again.ts'
 import { createUpstreamChecks } from '../src/http/drop-in/upstream-checks.ts'
+import { openRawConnection } from './raw-http.ts'
 import { openServedWorld, REALM, type ServedKey, type ServedWorld, type ServedWorldOptions } from './served-world.ts'
 
 // ---- deciding ------------------------------------------------------------------------------------------------------
@@ -23,11 +24,22 @@ function handedOutAt(first: number, ...again: readonly number[]): HandedOut {
   return again.reduce((handed, seconds) => againAt(handed, at(seconds)), firstTime('T', at(first)))
 }
 
-test('whoever asked before the token was handed out at all did not ask again', () => {
-  const handed = firstTime('T', at(100))
-  assert.equal(isAskedAgain(handed, at(99.999)), false)
-  assert.equal(isAskedAgain(handed, at(100)), true)
-})
+const ASKINGS: readonly (readonly [name: string, askedAt: number, freeSince: number, again: boolean])[] = [
+  ['that was read before the token was handed out at all', 99.999, 99.999, false],
+  ['on a connection that was opened when it was handed out', 100, 100, true],
+  ['on one that was opened before, and read afterwards', 109.999, 99.999, false],
+  ['on one that brought it since', 109.999, 100, true],
+  ['on one that was free for a long time, and read soon', 100.001, 1, false],
+  ['on the same, later than anybody is on the way', 110, 1, true],
+]
+for (const [name, askedAt, freeSince, again] of ASKINGS) {
+  test(`a request ${name}: ${again ? 'asked again' : 'did not ask again'}`, () => {
+    const asking = { askedAt: at(askedAt), freeSince: at(freeSince) }
+    assert.equal(isAskedAgain(firstTime('T', at(100)), asking), again)
+  })
+}
+
+const everyHalfSecond = (times: number): readonly number[] => Array.from({ length: times }, (_, each) => (each + 1) / 2)
 
 const LOOPS: readonly { readonly name: string; readonly handed: HandedOut; readonly step: Step }[] = [
   { name: 'twice', handed: handedOutAt(0, 1), step: 'hand_out' },
@@ -37,7 +49,9 @@ const LOOPS: readonly { readonly name: string; readonly handed: HandedOut; reado
   { name: 'ever since, every 16 s', handed: handedOutAt(0, 16, 32, 48, 64), step: 'hand_out' },
   { name: 'three times, the last two in one second', handed: handedOutAt(0, 5, 5.999), step: 'hand_out' },
   { name: 'a hundred times in one second', handed: handedOutAt(0, ...Array<number>(100).fill(0.5)), step: 'hand_out' },
-  { name: 'three times, each a second after the last', handed: handedOutAt(0, 1, 1.5, 2), step: 'report' },
+  { name: 'three times, one of them within a second of another', handed: handedOutAt(0, 1, 1.5, 2), step: 'hand_out' },
+  { name: 'without a pause, for less than 10 s', handed: handedOutAt(0, ...everyHalfSecond(19)), step: 'hand_out' },
+  { name: 'without a pause, for 10 s', handed: handedOutAt(0, ...everyHalfSecond(20)), step: 'report' },
   {
     name: 'twice after a loop that was reported',
     handed: againAt(acted(handedOutAt(0, 1, 2)), at(3)),
@@ -73,9 +87,9 @@ test('a loop of one token says nothing about another', () => {
   assert.equal(stepFor(undefined, 'T', 'unsupported'), 'hand_out')
 })
 
-test('nothing new is remembered for askers within a second, so that a thousand of them cost nothing', () => {
+test('nothing new is remembered for askers in the same moment, so that a thousand of them cost nothing', () => {
   const handed = handedOutAt(0, 5)
-  assert.equal(againAt(handed, at(5.9)), handed)
+  assert.equal(againAt(handed, at(5.1)), handed)
 })
 
 // ---- asking the provider -------------------------------------------------------------------------------------------
@@ -297,6 +311,68 @@ test('where the provider cannot be asked, processes that ask in the same moment 
   world.forward(31_000)
   await Promise.all(Array.from({ length: 50 }, () => desk.ask()))
   assert.equal(await desk.refreshes(), 0)
+})
+
+/** So many connections to the server, open and idle, on each of which the desk's token can be asked for. */
+async function openConnections({ world, key, refreshToken }: Desk, count: number) {
+  const port = Number(new URL(world.url).port)
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    refresh_token: refreshToken,
+    client_id: key.id,
+    client_secret: key.key,
+  }).toString()
+  const host = `host: 127.0.0.1:${port}`
+  const asking = [
+    `POST ${new URL(world.tokenEndpoint()).pathname} HTTP/1.1`,
+    host,
+    'content-type: application/x-www-form-urlencoded',
+    `content-length: ${form.length}`,
+    '',
+    form,
+  ].join('\r\n')
+  const connections = Array.from({ length: count }, () => openRawConnection(port))
+  for (const each of connections) await each.exchange(Buffer.from(`GET /healthz HTTP/1.1\r\n${host}\r\n\r\n`))
+  return {
+    async ask(at: number): Promise<string> {
+      const answer = await connections[at]?.exchange(Buffer.from(asking))
+      assert.equal(answer?.status, 200)
+      return String((JSON.parse(answer.body) as Record<string, unknown>)['access_token'])
+    },
+    [Symbol.dispose]: () => connections.forEach((each) => each.close()),
+  }
+}
+
+test('requests that were on their way when the token was first handed out are no loop, however slowly they are read', async () => {
+  const desk = await openAskingDesk({ unaskable: true })
+  await using world = desk.world
+  using connections = await openConnections(desk, 6)
+  const tokens = new Set<string>()
+  for (let each = 0; each < 6; each += 1) {
+    tokens.add(await connections.ask(each))
+    world.forward(1_500)
+  }
+  assert.equal(tokens.size, 1)
+  assert.equal(await desk.refreshes(), 0)
+  // Whoever asks again on a connection that brought it has it, and wants another.
+  for (const each of [0, 0, 1]) {
+    tokens.add(await connections.ask(each))
+    world.forward(1_500)
+  }
+  assert.equal(tokens.size, 2)
+})
+
+test('nobody is on the way for ever: on connections that were open all the time a loop counts, too', async () => {
+  const desk = await openAskingDesk({ unaskable: true })
+  await using world = desk.world
+  using connections = await openConnections(desk, 6)
+  const tokens = new Set([await connections.ask(0)])
+  world.forward(10_000)
+  for (let each = 1; each < 6; each += 1) {
+    world.forward(1_500)
+    tokens.add(await connections.ask(each))
+  }
+  assert.equal(tokens.size, 2)
 })
 
 test('where the provider cannot be asked, to ask three times in more than 30 s is no loop', async () => {

@@ -15,6 +15,7 @@ import {
   type RefusalAnswer,
 } from '../src/http/drop-in/refusal.ts'
 import type { Pressure } from '../src/http/pressure.ts'
+import { createFreeSince } from '../src/http/free-since.ts'
 import { HttpProblem } from '../src/http/problem.ts'
 import { HTTP_SETTINGS } from '../src/http/settings.ts'
 import { asClient, openServedWorld } from './served-world.ts'
@@ -199,6 +200,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
     addressed: createAddressed(HTTP_SETTINGS),
     desk: createCallerDesk({ callers: keep.callers, clock, settings: HTTP_SETTINGS }),
     shares: createShares({ callers: keep.callers, clock }),
+    freeSince: createFreeSince(app.server, { of: 'connection', clock }),
     waitMs: WAIT_MS,
     log: { error: note, warn: note, info: note, debug: note },
     metrics: {

@@ -9,6 +9,7 @@ import { createCallerDesk, type Caller } from './caller.ts'
 import { watchConnections, type Connections } from './connections.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import { createShares } from './drop-in/shares.ts'
+import { createFreeSince } from './free-since.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
@@ -184,6 +185,7 @@ function build(
     clock,
     log,
     shares,
+    freeSince: createFreeSince(app.server, { of: of.tls === undefined ? 'connection' : 'secureConnection', clock }),
     waitMs: settings.dropInWaitMs,
   })
   return app

@@ -12,6 +12,16 @@ export interface HandedOut {
   readonly since: MonoMs
   /** The moments that count for a loop, oldest first. */
   readonly at: readonly MonoMs[]
+  /** When it was asked for last, or a little before that. */
+  readonly last: MonoMs
+}
+
+/** When a request was made, as far as it can be told. */
+export interface Asking {
+  /** When it was read. */
+  readonly askedAt: MonoMs
+  /** When its connection was free for it, so that it can have been sent. */
+  readonly freeSince: MonoMs
 }
 
 /** What the provider said of the access token; `unknown`: it did not say, or its word would be about another token. */
@@ -24,20 +34,33 @@ export type Step = 'hand_out' | 'replace' | 'report'
 const LOOP_TIMES = 3
 /** ...within this. */
 const LOOP_WITHIN_MS = 30_000
-/** Many processes ask in the same moment, when the token that they share ends. All of them together are one time. */
+/** Many processes ask in the same moment, when the token that they share ends. All until a pause of this are one time... */
 const LOOP_APART_MS = 1_000
+/**
+ * ...in each so long. A herd with few connections asks one after another, on a busy machine for some seconds; who still
+ * asks without a pause after twice this is no herd.
+ */
+const WITHOUT_PAUSE_MS = 5_000
+/** So often at most the last moment is written down, so that a thousand askers cost little. */
+const LAST_EVERY_MS = 200
+/** On a busy machine a request can wait for seconds before it is read; nobody is on the way for longer than this. */
+const ON_THE_WAY_MS_MAX = 10_000
 
 /** Whoever asked before it was handed out to the first one did not ask again: all of them waited for one refresh. */
-export const isAskedAgain = (before: HandedOut, askedAt: MonoMs): boolean => askedAt >= before.since
+export const isAskedAgain = (before: HandedOut, { askedAt, freeSince }: Asking): boolean =>
+  Math.max(freeSince, askedAt - ON_THE_WAY_MS_MAX) >= before.since
 
 /** What is remembered once `token` is handed out for the first time. */
-export const firstTime = (token: string, now: MonoMs): HandedOut => ({ token, since: now, at: [now] })
+export const firstTime = (token: string, now: MonoMs): HandedOut => ({ token, since: now, at: [now], last: now })
 
 /** What is remembered once it is asked for again; the same object where nothing changes. */
 export function againAt(before: HandedOut, askedAt: MonoMs): HandedOut {
-  const last = before.at.at(-1)
-  if (last !== undefined && askedAt - last < LOOP_APART_MS) return before
-  return { ...before, at: [...before.at, askedAt].filter((at) => askedAt - at <= LOOP_WITHIN_MS).slice(-LOOP_TIMES) }
+  const { at, last } = before
+  const counted = at.at(-1)
+  const isSameTime = counted !== undefined && askedAt - last < LOOP_APART_MS && askedAt - counted < WITHOUT_PAUSE_MS
+  if (isSameTime) return askedAt - last < LAST_EVERY_MS ? before : { ...before, last: askedAt }
+  const counting = [...at, askedAt].filter((each) => askedAt - each <= LOOP_WITHIN_MS).slice(-LOOP_TIMES)
+  return { ...before, at: counting, last: askedAt }
 }
 
 /** What is remembered after a loop was acted upon: the next one has to begin from nothing. */

@@ -7,6 +7,7 @@ import type { Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Addressed } from '../addressed.ts'
 import type { CallerDesk } from '../caller.ts'
+import type { FreeSince } from '../free-since.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
@@ -28,6 +29,7 @@ export interface DropInSetup {
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
   readonly shares: Shares
+  readonly freeSince: FreeSince
   /** How long a client is kept waiting for a refresh. */
   readonly waitMs: number
 }

@@ -3,11 +3,21 @@
  * already. A token that is remembered and need not be checked passes without an async layer of its own.
  */
 import type { FastifyReply } from 'fastify'
-import { TokenError, type Clock, type HandOut, type MonoMs, type TokenOptions } from '@tokenkeep/core'
+import { TokenError, type Clock, type HandOut, type TokenOptions } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { acted, againAt, firstTime, isAskedAgain, stepFor, type HandedOut, type Said } from './asked-again.ts'
+import type { FreeSince } from '../free-since.ts'
+import {
+  acted,
+  againAt,
+  firstTime,
+  isAskedAgain,
+  stepFor,
+  type Asking,
+  type HandedOut,
+  type Said,
+} from './asked-again.ts'
 import { forgetOldest } from '../bounded.ts'
 import type { Confirm } from './confirmation.ts'
 import { createTokenAnswers } from './token-answer.ts'
@@ -17,7 +27,7 @@ import { createUpstreamChecks } from './upstream-checks.ts'
 export interface Wanted {
   readonly connection: string
   readonly options: TokenOptions
-  readonly askedAt: MonoMs
+  readonly asking: Asking
   /** Whoever would be asking again, and through what. */
   readonly holder: string
   /** Whether a hand-out is of the connection that the client may use... */
@@ -34,6 +44,7 @@ export interface HandingOutSetup {
   readonly keep: Tokenkeep
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
+  readonly freeSince: FreeSince
   readonly log: Log
   /** For metrics. */
   readonly operation: string
@@ -43,7 +54,7 @@ const HOLDERS_MAX = 10_000
 
 /** @returns answers a client; rejects where there is no token for it */
 export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, wanted: Wanted) => Promise<void> {
-  const { keep, metrics, clock, log, operation } = setup
+  const { keep, metrics, clock, log, operation, freeSince } = setup
   const answers = createTokenAnswers()
   const handedOut = new Map<string, HandedOut>()
   const checks = createUpstreamChecks(async (connection): Promise<Said> => {
@@ -66,12 +77,13 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
   const send = (reply: FastifyReply, { refreshToken }: Wanted, given: HandOut): void => {
     metrics.handOut('drop_in', 'ok')
     metrics.answered(operation, 200)
+    freeSince.answered(reply.request.raw.socket)
     answers.send(reply, given, refreshToken, clock.now().wall)
   }
 
   /** Sends it, unless somebody has to be asked about it. */
   const handOut = (reply: FastifyReply, wanted: Wanted, given: HandOut): void | Promise<void> => {
-    const { holder, askedAt } = wanted
+    const { holder, asking } = wanted
     const confirmed = wanted.confirm(given)
     if (confirmed !== true) return afterConfirming(reply, wanted, given, confirmed)
     const token = answers.nameOf(given)
@@ -80,11 +92,11 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
       remember(holder, firstTime(token, clock.now().mono))
       return send(reply, wanted, given)
     }
-    if (!isAskedAgain(before, askedAt)) return send(reply, wanted, given)
-    const handed = againAt(before, askedAt)
+    if (!isAskedAgain(before, asking)) return send(reply, wanted, given)
+    const handed = againAt(before, asking.askedAt)
     if (handed !== before) remember(holder, handed)
     // The provider is asked about the token with the full scope: its word says nothing about a narrower one.
-    const said = isNarrowed(wanted.options) ? 'unsupported' : checks.look(wanted.connection, askedAt)
+    const said = isNarrowed(wanted.options) ? 'unsupported' : checks.look(wanted.connection, asking.askedAt)
     return typeof said === 'string'
       ? act(reply, wanted, given, said)
       : said.then((word) => act(reply, wanted, given, word))

@@ -7,6 +7,7 @@ import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { parseVariant, TokenError, type FailureCode, type TokenOptions } from '@tokenkeep/core'
 import { may } from '../caller.ts'
+import type { Asking } from './asked-again.ts'
 import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
 import type { Form } from './form.ts'
 import { createHandingOut, type HandingOutSetup, type Wanted } from './handing-out.ts'
@@ -32,7 +33,11 @@ const OPERATION = 'dropInToken'
 const HALF_OF_ITS_LIFE_MS = Number.MAX_SAFE_INTEGER
 
 export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
-  const { keep, shares, metrics, clock, waitMs } = setup
+  const { keep, shares, metrics, clock, waitMs, freeSince } = setup
+  const askingOf = ({ request }: AskedByForm): Asking => {
+    const askedAt = clock.now().mono
+    return { askedAt, freeSince: freeSince.of(request.raw.socket, askedAt) }
+  }
   const plain: TokenOptions = { minTtlMs: HALF_OF_ITS_LIFE_MS, waitMs }
   const sources = createSources(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
@@ -57,19 +62,20 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
   }
 
   const grants: Readonly<Record<GrantType, (asked: AskedByForm, reply: FastifyReply) => void>> = {
-    refresh_token({ caller, form, realm }, reply) {
+    refresh_token(asked, reply) {
+      const { caller, form, realm } = asked
       const token = form.get('refresh_token')
       if (token === undefined) throw missing('refresh_token')
-      const askedAt = clock.now().mono
+      const asking = askingOf(asked)
       const wantedOf = ({ connection, scope: granted, provider, renewable, confirm }: Share): Wanted => {
         const options = optionsOf(form, granted, plain)
         const holder = holderOf(token, options)
         const refusal = unknownLocalRefreshToken
         const refreshToken = renewable ? token : null
-        return { connection, options, askedAt, holder, confirm, refusal, refreshToken, loopsAt: provider }
+        return { connection, options, asking, holder, confirm, refusal, refreshToken, loopsAt: provider }
       }
       const presented = { token, caller, realm }
-      const believed = shares.believed(presented, askedAt)
+      const believed = shares.believed(presented, asking.askedAt)
       if (believed !== undefined) {
         serve(reply, form, wantedOf(believed))
         return
@@ -83,14 +89,15 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
         .catch((error: unknown) => fail(reply, form, error))
     },
 
-    client_credentials({ caller, form, realm }, reply) {
-      const askedAt = clock.now().mono
+    client_credentials(asked, reply) {
+      const { caller, form, realm } = asked
+      const asking = askingOf(asked)
       const wantedOf = ({ connection, scope: granted, confirm }: Source): Wanted => {
         const options = optionsOf(form, granted, plain)
         const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
-        return { connection, options, askedAt, holder, confirm, refusal: noSource, refreshToken: null, loopsAt: null }
+        return { connection, options, asking, holder, confirm, refusal: noSource, refreshToken: null, loopsAt: null }
       }
-      const believed = sources.believed(caller, realm, askedAt)
+      const believed = sources.believed(caller, realm, asking.askedAt)
       if (believed !== undefined) {
         serve(reply, form, wantedOf(believed))
         return
