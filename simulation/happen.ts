@@ -3,7 +3,7 @@ import { goesAway, type Process } from './processes.ts'
 import type { ArmedFaults } from './armed-faults.ts'
 import type { Callers } from './callers.ts'
 import { isServerFault, type Happening, type HappeningKind } from './plan.ts'
-import { START } from './process-ports.ts'
+import { LOCK_MISSING_AFTER_MS, START } from './process-ports.ts'
 import type { World } from './world.ts'
 
 export interface HappenOptions {
@@ -34,6 +34,7 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         goesAway(process, timeline.now())
         process.cutOffUntil = timeline.now() + happening.forMs
         process.lockMissingSince ??= timeline.now()
+        if (world.setting.showsLocks) timeline.after(LOCK_MISSING_AFTER_MS, news)
         timeline.after(happening.forMs, () => world.comesBack(process))
     }
   }
@@ -133,7 +134,7 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         if (happening.kind === 'wall_step') host.wallStep += happening.byMs
         else host.monoStep += happening.byMs
         storeState.clockSlackMs += Math.abs(happening.byMs)
-        news()
+        for (const process of processes) if (process.host === host) process.hasNews = true
         return
       }
       case 'store_clock_step':

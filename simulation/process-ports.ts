@@ -33,7 +33,7 @@ import type { Timeline } from './timeline.ts'
 export const START = 1_790_000_000_000
 const SLOTS_MOST = 8
 /** As `LOCK_MISSING_MS` of core: a lock that others do not see for so long is a hint. */
-const LOCK_MISSING_AFTER_MS = 2000
+export const LOCK_MISSING_AFTER_MS = 2000
 
 export interface Slot {
   readonly of: Process
@@ -111,6 +111,7 @@ export function backgroundClockOf(process: Process, around: Surroundings): Clock
       const { promise: rung, resolve } = Promise.withResolvers<void>()
       const ring = (): void => {
         process.hasNews = false
+        process.mayFind = false
         control.deliver(process, 'timers', resolve)
       }
       const round = { dueAt: timeline.now() + Math.max(0, afterMs), ring: ring as (() => void) | null }
@@ -119,6 +120,16 @@ export function backgroundClockOf(process: Process, around: Surroundings): Clock
     },
   }
 }
+
+/** Others in the database see that its lock is gone. */
+export const lacksLock = (
+  { lockMissingSince }: Process,
+  { showsLocks, timeline }: Pick<Surroundings, 'showsLocks' | 'timeline'>,
+): boolean => showsLocks && lockMissingSince !== null && timeline.now() - lockMissingSince >= LOCK_MISSING_AFTER_MS
+
+/** It has an attempt on its way, as the store has it. */
+export const hasOpen = ({ owner }: Process, { memory }: Pick<Surroundings, 'memory'>): boolean =>
+  [...memory.rows.values()].some(({ state }) => 'attempt' in state && state.attempt?.owner === owner)
 
 export function portsOf(process: Process, around: Surroundings): Ports {
   const { timeline, draw, control, memory, numbers, processes, buried, slots } = around
@@ -149,12 +160,6 @@ export function portsOf(process: Process, around: Surroundings): Ports {
   })
 
   const isHere = (other: Process): boolean => other.host === process.host && !buried.has(other)
-  const lacksLock = (other: Process): boolean =>
-    around.showsLocks &&
-    other.lockMissingSince !== null &&
-    timeline.now() - other.lockMissingSince >= LOCK_MISSING_AFTER_MS
-  const hasOpen = (other: Process): boolean =>
-    [...memory.rows.values()].some(({ state }) => 'attempt' in state && state.attempt?.owner === other.owner)
 
   let roomsTaken = 0
   return {
@@ -240,12 +245,14 @@ export function portsOf(process: Process, around: Surroundings): Ports {
           const other = processes.find((each) => each.owner === of)
           if (other === undefined || buried.has(other)) return 'unknown'
           if (other.host === process.host) return other.diedAt === null ? 'alive' : proofOf(of, other)
-          return lacksLock(other) ? { kind: 'lock_missing', owner: of } : 'unknown'
+          return lacksLock(other, around) ? { kind: 'lock_missing', owner: of } : 'unknown'
         }),
       others: () =>
         call('others', async () =>
           processes
-            .filter((other) => other !== process && (isHere(other) || (lacksLock(other) && hasOpen(other))))
+            .filter(
+              (other) => other !== process && (isHere(other) || (lacksLock(other, around) && hasOpen(other, around))),
+            )
             .map((other) => other.owner),
         ),
     },

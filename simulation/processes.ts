@@ -46,8 +46,10 @@ export interface Process {
   lockMissingSince: number | null
   diskFullUntil: number
   session: string
-  /** Something was written, or somebody died, since its last background round. */
+  /** A call failed, or a clock was set, since its last background round: the next one is not left out. */
   hasNews: boolean
+  /** Something was written, or somebody died, since then: the next one may find something. */
+  mayFind: boolean
 }
 
 export interface ProcessControl {
@@ -136,7 +138,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
     process.thawing?.cancel()
     process.frozenSince = null
     process.wellSince = timeline.now()
-    process.hasNews = true
+    process.mayFind = true
     const { timers, arrived, ticks } = process.inbox
     process.inbox = { timers: [], arrived: [], ticks: [] }
     for (const run of timers) run()
@@ -180,6 +182,11 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       const fails = struck.some(({ happening }) => happening.kind === 'store_error')
       const unheard = struck.some(({ happening }) => happening.kind === 'lost_acknowledgement')
       const { promise, resolve, reject } = Promise.withResolvers<Value>()
+      // What failed is tried again, or looked for, by a round.
+      const failed = (error: unknown): void => {
+        of.hasNews = true
+        reject(error)
+      }
       const answer = (run: () => void): void => {
         for (const { happening } of struck) if (happening.kind === 'store_forgets') options.forget(happening.writes)
         if (stops(of, struck, 'after') === 'goes_on') deliver(of, 'arrived', run)
@@ -187,10 +194,10 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       const reached = (): void => {
         // Of what a process had on its way when it was killed, some reaches the store.
         if (of.diedAt !== null && draw.chance(0.5)) return
-        if (fails || (STORE_VERBS.has(verb) && options.isAway(of))) return answer(() => void reject(storeAway(verb)))
+        if (fails || (STORE_VERBS.has(verb) && options.isAway(of))) return answer(() => failed(storeAway(verb)))
         effect().then(
-          (value) => answer(() => void (unheard ? reject(storeAway(verb)) : resolve(value))),
-          (error: unknown) => answer(() => reject(error)),
+          (value) => answer(() => void (unheard ? failed(storeAway(verb)) : resolve(value))),
+          (error: unknown) => answer(() => failed(error)),
         )
       }
       const takesMs = slowMs + (callMsMost === 0 ? 0 : draw.fraction() * callMsMost)

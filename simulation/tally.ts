@@ -1,8 +1,8 @@
 /** What many worlds came to, counted. */
 import { isAvoidable, isKnown, type Loss } from './losses.ts'
-import { HAPPENING_KINDS, type HappeningKind, type Plan } from './plan.ts'
+import { HAPPENING_KINDS, type HappeningKind } from './plan.ts'
 import { POLICIES } from './policies.ts'
-import type { Verdict } from './play.ts'
+import type { Counted } from './play-many.ts'
 
 /** In so many worlds everything that can happen does. */
 export const LONG_RUN = 5000
@@ -15,7 +15,7 @@ interface Row {
 }
 
 export interface Tally {
-  add(plan: Plan, verdict: Verdict): void
+  add(one: Counted): void
   worlds(): number
   steps(): number
   broken(): number
@@ -40,15 +40,15 @@ export function createTally(): Tally {
   const missing = (): readonly HappeningKind[] => HAPPENING_KINDS.filter((kind) => !happened.has(kind))
 
   return {
-    add({ policy }, verdict) {
-      const row = rows.get(policy.name)
-      if (row === undefined) throw new Error(`no policy is called ${policy.name}`)
+    add(one) {
+      const row = rows.get(one.policy)
+      if (row === undefined) throw new Error(`no policy is called ${one.policy}`)
       row.worlds += 1
-      row.presentations += verdict.presentations
-      if (verdict.broken.length > 0) row.broken += 1
-      for (const loss of verdict.losses) row.losses.set(loss, (row.losses.get(loss) ?? 0) + 1)
-      for (const kind of verdict.happened) happened.set(kind, (happened.get(kind) ?? 0) + 1)
-      steps += verdict.steps
+      row.presentations += one.presentations
+      if (one.broken) row.broken += 1
+      for (const loss of one.losses) row.losses.set(loss, (row.losses.get(loss) ?? 0) + 1)
+      for (const kind of one.happened) happened.set(kind, (happened.get(kind) ?? 0) + 1)
+      steps += one.steps
     },
     worlds: () => sum(({ worlds }) => worlds),
     steps: () => steps,

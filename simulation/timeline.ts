@@ -29,6 +29,8 @@ export interface Timeline {
 export interface TimelineOptions {
   /** The moment at which the background round of `of` has something to do; at most `dueAt` plus a pause. */
   wakesAt(of: object, dueAt: number): number
+  /** Asked when the round of `of` is about to be rung: it would find nothing, and `wakesAt` has a later moment for it. */
+  findsNothing(of: object): boolean
   look(): void
   /** A world that never comes to rest is ended with an error. */
   readonly happeningsMost: number
@@ -40,7 +42,7 @@ interface Entry extends Alarm {
   happen: (() => void) | null
 }
 
-export function createTimeline({ wakesAt, look, happeningsMost }: TimelineOptions): Timeline {
+export function createTimeline({ wakesAt, findsNothing, look, happeningsMost }: TimelineOptions): Timeline {
   const heap: Entry[] = []
   const rounds = new Map<object, Round>()
   let at = 0
@@ -90,23 +92,26 @@ export function createTimeline({ wakesAt, look, happeningsMost }: TimelineOption
     }
   }
 
-  const nextRound = (before: number): { readonly at: number; readonly ring: () => void } | null => {
-    let found: { at: number; ring: () => void } | null = null
-    for (const [of, round] of rounds) {
-      const { ring } = round
-      if (ring === null || round.dueAt >= before) continue
-      const wakes = Math.max(at, wakesAt(of, round.dueAt))
-      if (wakes < before && (found === null || wakes < found.at)) {
-        found = {
-          at: wakes,
-          ring: () => {
-            round.ring = null
-            ring()
-          },
-        }
+  /** Lets the next round ring that begins before then. */
+  const ringBefore = (before: number): boolean => {
+    for (;;) {
+      let next: { readonly of: object; readonly round: Round; readonly ring: () => void } | null = null
+      let nextAt = before
+      for (const [of, round] of rounds) {
+        const { ring } = round
+        if (ring === null || round.dueAt >= nextAt) continue
+        const wakes = Math.max(at, wakesAt(of, round.dueAt))
+        if (wakes >= nextAt) continue
+        next = { of, round, ring }
+        nextAt = wakes
       }
+      if (next === null) return false
+      at = nextAt
+      if (findsNothing(next.of)) continue
+      next.round.ring = null
+      next.ring()
+      return true
     }
-    return found
   }
 
   return {
@@ -132,15 +137,12 @@ export function createTimeline({ wakesAt, look, happeningsMost }: TimelineOption
       for (;;) {
         const entry = nextEntry()
         const entryAt = entry === null ? Number.POSITIVE_INFINITY : entry.at
-        const round = nextRound(Math.min(entryAt, until))
-        if (round !== null) {
-          at = round.at
-          round.ring()
-        } else if (entry !== null && entryAt <= until) {
+        if (!ringBefore(Math.min(entryAt, until))) {
+          if (entry === null || entryAt > until) break
           pop()
           at = entryAt
           entry.happen?.()
-        } else break
+        }
         if ((happened += 1) > happeningsMost) throw new Error('it never comes to rest')
         await settled()
         look()

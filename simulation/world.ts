@@ -29,6 +29,9 @@ import { createPresentations, type Presentations } from './presentations.ts'
 import {
   backgroundClockOf,
   fingerprintOf,
+  hasOpen,
+  lacksLock,
+  LOCK_MISSING_AFTER_MS,
   portsOf,
   START,
   storeNow,
@@ -93,7 +96,7 @@ export interface World {
   readonly broken: string[]
   readonly story: readonly string[]
   tell(line: string): void
-  /** Everybody's next background round finds something. */
+  /** Everybody's next background round may find something. */
   news(): void
   lifeOf(index: number): Life | null
   /** A new sign-in at the server, as what is imported. */
@@ -124,7 +127,8 @@ type SignInInput = Pick<
 >
 
 const HAPPENINGS_MOST = 60_000
-const ROUND_EVERY_MOST_MS = 20_000
+/** Also where nothing is to be found. */
+const ROUND_EVERY_MOST_MS = 60_000
 
 /** Starts every process of the setting. */
 export function createWorld({ setting, draw, faults, tells, ...options }: WorldOptions): World {
@@ -151,8 +155,23 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     if (tells) story.push(`${(timeline.now() / 1000).toFixed(3).padStart(9)}  ${line}`)
   }
   const news = (): void => {
-    for (const process of processes) process.hasNews = true
+    for (const process of processes) process.mayFind = true
   }
+
+  const isDue = (): boolean => {
+    const now = storeNow({ timeline, storeClock }).wall
+    for (const { dueAt } of memory.rows.values()) if (dueAt !== null && dueAt <= now) return true
+    return false
+  }
+  /** What others wrote has not reached what it remembers, by whatever way. */
+  const remembersOlder = (process: Process): boolean => {
+    const remembered = lives.find((life) => life?.process === process)?.manager.cache.usedAmong('unknown') ?? []
+    return remembered.some(([uid, revision]) => (memory.rows.get(uid)?.revision ?? 0) > revision)
+  }
+  /** Somebody is gone who is not buried, as far as it can see. */
+  const mourns = (process: Process): boolean =>
+    processes.some((other) => !buried.has(other) && other.host === process.host && other.diedAt !== null) ||
+    processes.some((other) => other !== process && lacksLock(other, around) && hasOpen(other, around))
 
   // ---- the parts ----
 
@@ -160,11 +179,18 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     happeningsMost: HAPPENINGS_MOST,
     wakesAt(of, dueAt) {
       const process = of as Process
-      if (process.hasNews || storeState.awayUntil > timeline.now()) return dueAt
+      if (process.hasNews || process.mayFind || storeState.awayUntil > timeline.now()) return dueAt
       let due = dueAt + ROUND_EVERY_MOST_MS
       for (const row of memory.rows.values())
         if (row.dueAt !== null) due = Math.min(due, worldMs(row.dueAt) - storeClock.step + 1)
       return Math.max(dueAt, due)
+    },
+    findsNothing(of) {
+      const process = of as Process
+      if (!process.mayFind || process.hasNews || storeState.awayUntil > timeline.now()) return false
+      if (isDue() || remembersOlder(process) || mourns(process)) return false
+      process.mayFind = false
+      return true
     },
     look() {
       if (rules.violations.length === 0) return
@@ -183,6 +209,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       process.lockMissingSince = timeline.now()
       timeline.rounds.delete(process)
       news()
+      if (setting.showsLocks) timeline.after(LOCK_MISSING_AFTER_MS, news)
       const index = lives.findIndex((life) => life?.process === process)
       if (index === -1) return
       lives[index] = null
@@ -300,6 +327,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       diskFullUntil: 0,
       session: `${number}.${storeState.session}`,
       hasNews: true,
+      mayFind: true,
     }
     processes.push(process)
     const ports = portsOf(process, around)

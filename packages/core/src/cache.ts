@@ -131,7 +131,14 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     entry.used = true
   }
 
-  const entriesOf = (uid: Uid): Entry[] => [...(keysOf.get(uid) ?? [])].flatMap((key) => entries.get(key) ?? [])
+  const entriesOf = (uid: Uid): Entry[] => {
+    const found: Entry[] = []
+    for (const key of keysOf.get(uid) ?? []) {
+      const entry = entries.get(key)
+      if (entry !== undefined) found.push(entry)
+    }
+    return found
+  }
 
   const recentOf = (among: Iterable<Entry>): readonly (readonly [Uid, Revision])[] => {
     const used = new Map<Uid, Revision>()

@@ -294,7 +294,7 @@ export function knownEndWithMargin(facts: Facts, policy: Policy): UnixMs | null 
 }
 
 /** Stable for a uid, from 0 to 1: spreads the refreshes of tokens that were granted together. */
-export const jitterOf = (uid: Uid): number => Number.parseInt(uid.replaceAll('-', '').slice(-8), 16) / 2 ** 32
+export const jitterOf = (uid: Uid): number => Number.parseInt(uid.slice(-8), 16) / 2 ** 32
 
 /** When an access token enters its refresh-ahead window. */
 export function aheadAt(uid: Uid, token: { expiresAt: UnixMs; lifetimeMs: DurationMs }, policy: Policy): UnixMs {
