@@ -50,7 +50,12 @@ export interface IssuedAccessToken {
 
 const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
 
-export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds: number): AuthorizationServer {
+/** @param prefix makes its names differ from those of another server */
+export function createAuthorizationServer(
+  behaviour: Behaviour,
+  lifetimeSeconds: number,
+  prefix = '',
+): AuthorizationServer {
   const tokens = new Map<string, Issued>()
   const accessTokens = new Map<string, IssuedAccessToken>()
   let signIns = 0
@@ -97,7 +102,7 @@ export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds:
 
   return {
     accessTokens,
-    signIn: () => issue({ name: String((signIns += 1)), tokens: [], end: null }, null),
+    signIn: () => issue({ name: `${prefix}${(signIns += 1)}`, tokens: [], end: null }, null),
     find: (value) => tokens.get(value),
     lives: (token, at) => token.of.end === null && !token.replaced && isAnsweredAgain(token, at),
     present(value, scope, at) {
@@ -110,7 +115,7 @@ export function createAuthorizationServer(behaviour: Behaviour, lifetimeSeconds:
       const successor = successorOf(token)
       token.firstUsedAt ??= at
       token.uses += 1
-      const accessToken = `at-${accessTokens.size}`
+      const accessToken = `at-${prefix}${accessTokens.size}`
       accessTokens.set(accessToken, { scope, of: token.of, issuedAt: at })
       const body = {
         access_token: accessToken,

@@ -7,6 +7,7 @@ import type { Life, World } from './world.ts'
 /** What became of one request for a token. */
 export interface Asked {
   readonly by: Process
+  readonly id: string
   readonly scope: string | null
   readonly at: number
   token: HandOut | null
@@ -15,7 +16,8 @@ export interface Asked {
 
 export interface Callers {
   readonly asked: readonly Asked[]
-  ask(life: Life, scope: string | null): Asked
+  /** @param id of the connection; `x` where absent */
+  ask(life: Life, scope: string | null, id?: string): Asked
 }
 
 /** Clocks are compared once a second, and a hand-out takes its time. */
@@ -28,13 +30,14 @@ const LIVES_STILL_MS = 5000
 const BEATEN: readonly string[] = ['in_doubt', 'suspect', 'blocked', 'unavailable', 'needs_user']
 
 export function createCallers(world: World): Callers {
-  const { timeline, server, rules, storeClock, storeState, endedSignIns, broken, tell } = world
+  const { timeline, rules, storeClock, storeState, endedSignIns, broken, tell } = world
   const asked: Asked[] = []
 
   const handedOut = (one: Asked, { accessToken }: HandOut): void => {
-    const known = server.accessTokens.get(accessToken)
+    const known = world.issuedAccessToken(accessToken)
     if (known === undefined) return void broken.push(`a caller got ${accessToken}, which no server made`)
     const { scope, of, issuedAt } = known
+    if (world.idOf(of) !== one.id) broken.push(`a caller of ${one.id} got ${accessToken}, which is not of it`)
     const now = timeline.now()
     // One that stood still meanwhile answers by what it had read before.
     const stoodStill = one.by.wellSince > one.at
@@ -57,7 +60,7 @@ export function createCallers(world: World): Callers {
   }
   const refused = (one: Asked, error: unknown): void => {
     if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
-    const row = world.rowNow()
+    const row = world.rowNow(one.id)
     const stoodStill = one.by.wellSince > one.at
     const living =
       !stoodStill && one.scope === null && BEATEN.includes(error.code) && row !== undefined && row.signedOutAt === null
@@ -84,10 +87,10 @@ export function createCallers(world: World): Callers {
 
   return {
     asked,
-    ask(life, scope) {
-      const one: Asked = { by: life.process, scope, at: timeline.now(), token: null, error: null }
+    ask(life, scope, id = 'x') {
+      const one: Asked = { by: life.process, id, scope, at: timeline.now(), token: null, error: null }
       asked.push(one)
-      life.manager.token('x', scope === null ? {} : { scope }).then(
+      life.manager.token(id, scope === null ? {} : { scope }).then(
         (token) => {
           one.token = token
           handedOut(one, token)

@@ -38,6 +38,8 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         timeline.after(happening.forMs, () => world.comesBack(process))
     }
   }
+  const idOf = (happening: { readonly connection?: number }): string =>
+    world.connections[happening.connection ?? 0] ?? 'x'
   return (happening) => {
     if (isServerFault(happening)) return faults.armServer(happening)
     const { kind } = happening
@@ -46,17 +48,18 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         const life = lifeOf(happening.process)
         if (life === null || life.process.frozenSince !== null) return
         count(kind)
-        for (let left = happening.callers; left > 0; left -= 1) callers.ask(life, happening.scope)
+        for (let left = happening.callers; left > 0; left -= 1) callers.ask(life, happening.scope, idOf(happening))
         return
       }
       case 'report_401': {
         const life = lifeOf(happening.process)
-        const token = callers.asked.findLast((each) => each.token !== null)?.token
+        const id = idOf(happening)
+        const token = callers.asked.findLast((each) => each.id === id && each.token !== null)?.token
         if (life === null || token == null || life.process.frozenSince !== null) return
         count(kind)
         for (let reports = happening.reports; reports > 0; reports -= 1) {
           reported += 1
-          act(`report ${reported} of a 401`, life.custody.rejected('x', token.accessToken))
+          act(`report ${reported} of a 401`, life.custody.rejected(id, token.accessToken))
         }
         return
       }
@@ -65,11 +68,12 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         const life = lifeOf(happening.process)
         if (life === null || life.process.frozenSince !== null) return
         count(kind)
-        const { signIn, input } = world.signInInput()
+        const id = idOf(happening)
+        const { signIn, input } = world.signInInput(id)
         const begun =
           happening.kind === 'reconnect'
-            ? life.custody.reconnect('x', input)
-            : life.custody.import({ id: 'x', client: 'c', ...input })
+            ? life.custody.reconnect(id, input)
+            : life.custody.import({ id, client: world.clientOf(id), ...input })
         act(`${happening.kind} of sign-in ${signIn.name}`, begun)
         return
       }
@@ -80,15 +84,16 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         if (life === null || life.process.frozenSince !== null) return
         count(kind)
         const { custody } = life
+        const id = idOf(happening)
         const issuedAt = START + timeline.now()
-        const sessionId = world.currentSignIn()?.name ?? '1'
+        const sessionId = world.currentSignIn(id)?.name ?? '1'
         act(
           happening.kind,
           happening.kind === 'delete'
-            ? custody.delete('x')
+            ? custody.delete(id)
             : happening.kind === 'logout'
-              ? custody.logout({ provider: 'p', sessionId, issuedAt })
-              : custody.resolve('x', 'present'),
+              ? custody.logout({ provider: world.providerOf(id), sessionId, issuedAt })
+              : custody.resolve(id, 'present'),
         )
         return
       }
@@ -119,6 +124,11 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         for (const process of processes) if (process.host === host) control.kill(process)
         return
       }
+      case 'outage':
+        count(kind)
+        tell(`the server of "p" is out for ${happening.forMs} ms`)
+        world.outage.until = timeline.now() + happening.forMs
+        return
       case 'store_away':
         count(kind)
         tell(`the store is away for ${happening.forMs} ms`)

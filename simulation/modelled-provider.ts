@@ -3,13 +3,13 @@ import { ms, type Client, type Provider } from '@tokenkeep/core'
 import { providerOf } from '../packages/node/test/fixtures/provider.ts'
 
 /** A public client: nothing of it can be lost. */
-export const CLIENT: Client = {
-  id: 'c' as Client['id'],
+export const clientAt = (id: string, provider: string): Client => ({
+  id: id as Client['id'],
   revision: 1 as Client['revision'],
-  provider: 'p' as Client['provider'],
-  clientId: 'c',
+  provider: provider as Client['provider'],
+  clientId: id,
   tokenEndpointAuthMethod: 'none',
-}
+})
 /** What the modelled providers have in common. */
 export const NAMELESS: Omit<Provider, 'id' | 'reuse'> = providerOf({
   tokenEndpoint: 'https://modelled.example/token',

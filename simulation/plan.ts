@@ -3,6 +3,7 @@
  * that fails can be told shorter, and told again.
  */
 import { createDraw, type Draw } from './draw.ts'
+import type { Beside } from './world.ts'
 import { POLICIES, type Behaviour, type ModelledPolicy } from './policies.ts'
 
 /** Every await of core that a process can be stopped at: the verbs of its ports. */
@@ -72,14 +73,22 @@ export interface PlannedServerFault {
 export const isServerFault = (happening: Happening): happening is PlannedServerFault =>
   SERVER_FAULTS.some((kind) => kind === happening.kind)
 
+/** What somebody does to a connection, by a process. */
+interface OfOne {
+  readonly process: number
+  /** Which one; the first where absent. */
+  readonly connection?: number
+}
+
 export type Happening =
-  | { readonly kind: 'ask'; readonly process: number; readonly scope: string | null; readonly callers: number }
-  | { readonly kind: 'report_401'; readonly process: number; readonly reports: number }
-  | { readonly kind: 'reconnect'; readonly process: number }
-  | { readonly kind: 'delete'; readonly process: number }
-  | { readonly kind: 'import'; readonly process: number }
-  | { readonly kind: 'logout'; readonly process: number }
-  | { readonly kind: 'resolve'; readonly process: number }
+  | ({ readonly kind: 'ask'; readonly scope: string | null; readonly callers: number } & OfOne)
+  | ({ readonly kind: 'report_401'; readonly reports: number } & OfOne)
+  | ({ readonly kind: 'reconnect' } & OfOne)
+  | ({ readonly kind: 'delete' } & OfOne)
+  | ({ readonly kind: 'import' } & OfOne)
+  | ({ readonly kind: 'logout' } & OfOne)
+  | ({ readonly kind: 'resolve' } & OfOne)
+  | { readonly kind: 'outage'; readonly forMs: number }
   | PlannedServerFault
   | ({ readonly kind: 'kill'; readonly side: Side; readonly backAfterMs: number } & AtCall)
   | ({ readonly kind: 'freeze'; readonly side: Side; readonly forMs: number } & AtCall)
@@ -98,8 +107,11 @@ export type Happening =
   | { readonly kind: 'disk_full'; readonly process: number; readonly forMs: number }
 export type HappeningKind = Happening['kind']
 
+/** What came about: planned, or because of what was. */
+export type CameAbout = HappeningKind | 'circuit_opened' | 'rate_limited'
+
 /** Each of these comes about in a long run, or the run shows less than it says. */
-export const HAPPENING_KINDS: readonly HappeningKind[] = [
+export const HAPPENING_KINDS: readonly CameAbout[] = [
   ...SERVER_FAULTS,
   'ask',
   'report_401',
@@ -123,6 +135,9 @@ export const HAPPENING_KINDS: readonly HappeningKind[] = [
   'mono_step',
   'store_clock_step',
   'disk_full',
+  'outage',
+  'circuit_opened',
+  'rate_limited',
 ]
 
 export interface Planned {
@@ -142,6 +157,7 @@ export interface Plan {
   readonly showsLocks: boolean
   /** The numbers that users have, or the same ones in a fifth of the time. */
   readonly numbers: 'real' | 'short'
+  readonly beside: Beside | null
   readonly planned: readonly Planned[]
   /** When it is over and peace begins. */
   readonly endsAt: number
@@ -202,6 +218,44 @@ function weighted(draw: Draw, from: readonly (readonly [number, (draw: Draw) => 
   throw new Error('weights do not add up')
 }
 
+/** In every fourth world a connection is not alone. */
+function drawBeside(draw: Draw, numbers: Plan['numbers']): Beside | null {
+  if (!draw.chance(0.25)) return null
+  const policy = draw.pick(POLICIES)
+  return {
+    neighbours: draw.below(3),
+    second: draw.chance(0.5) ? { policy, behaviour: draw.pick(policy.behaviours) } : null,
+    limits: {
+      // A minute is a minute for every number: who waits for a fifth of the time waits for a turn all the same.
+      requestsPerMinute: draw.pick(numbers === 'real' ? [null, null, 6, 20] : [null, null, 20, 30]),
+      concurrency: draw.pick([null, null, 1, 2]),
+    },
+  }
+}
+
+/** Acts of other connections, more of them, and in some worlds a server that is out. */
+function shared(draw: Draw, alone: readonly Planned[], beside: Beside, moment: () => number): readonly Planned[] {
+  const others = beside.neighbours + (beside.second === null ? 0 : 1)
+  const planned = alone.map(({ at, happening }): Planned => {
+    if (!('process' in happening) || !OF_ONE.includes(happening.kind)) return { at, happening }
+    return { at, happening: { ...happening, connection: draw.below(1 + others) } as Happening }
+  })
+  for (let left = others * (2 + draw.below(4)); left > 0; left -= 1) {
+    const connection = 1 + draw.below(others)
+    planned.push({ at: moment(), happening: { ...weighted(draw, ACTS), connection } as Happening })
+  }
+  if (draw.chance(0.3)) {
+    const at = moment()
+    planned.push({ at, happening: { kind: 'outage', forMs: draw.pick([2 * S, 10 * S, 30 * S]) } })
+    // All of them find it out, at one process.
+    const process = draw.below(3)
+    for (let connection = 0; connection <= others; connection += 1)
+      planned.push({ at: at + 50, happening: { kind: 'ask', process, scope: null, callers: 1, connection } })
+  }
+  return planned
+}
+const OF_ONE: readonly HappeningKind[] = ['ask', 'report_401', 'reconnect', 'delete', 'import', 'logout', 'resolve']
+
 /** @param policy the name of one, or null: drawn as well */
 export function drawPlan(seed: number, policy: string | null): Plan {
   const draw = createDraw(seed)
@@ -227,21 +281,30 @@ export function drawPlan(seed: number, policy: string | null): Plan {
       planned.push({ at: at + draw.below(400), happening })
     }
   }
+  const behaviour = draw.pick(modelled.behaviours)
+  const callMsMost = draw.pick([0, 2, 2, 20])
+  const hosts = draw.pick([
+    [0, 1],
+    [0, 0],
+    [0, 0, 1],
+    [0, 1, 1],
+  ])
+  const showsLocks = draw.chance(0.5)
+  const numbers = draw.chance(0.1) ? 'real' : 'short'
+  const more = createDraw(seed ^ 0x2545f491)
+  const beside = drawBeside(more, numbers)
+  const happenings = beside === null ? planned : shared(more, planned, beside, moment)
   return {
     seed,
     policy: modelled,
-    behaviour: draw.pick(modelled.behaviours),
+    behaviour,
+    beside,
     lifetimeSeconds,
-    callMsMost: draw.pick([0, 2, 2, 20]),
-    hosts: draw.pick([
-      [0, 1],
-      [0, 0],
-      [0, 0, 1],
-      [0, 1, 1],
-    ]),
-    showsLocks: draw.chance(0.5),
-    numbers: draw.chance(0.1) ? 'real' : 'short',
-    planned: planned.toSorted((one, other) => one.at - other.at),
+    callMsMost,
+    hosts,
+    showsLocks,
+    numbers,
+    planned: happenings.toSorted((one, other) => one.at - other.at),
     endsAt,
   }
 }

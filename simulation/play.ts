@@ -5,7 +5,7 @@ import { createCallers, type Asked } from './callers.ts'
 import { createDraw } from './draw.ts'
 import { createHappen } from './happen.ts'
 import type { Loss } from './losses.ts'
-import type { HappeningKind, Plan } from './plan.ts'
+import type { CameAbout, Plan } from './plan.ts'
 import { createProcessControl } from './processes.ts'
 import { createWorld } from './world.ts'
 
@@ -13,7 +13,7 @@ export interface Verdict {
   /** Sentences; empty: everything held. */
   readonly broken: readonly string[]
   readonly losses: readonly Loss[]
-  readonly happened: readonly HappeningKind[]
+  readonly happened: readonly CameAbout[]
   readonly presentations: number
   readonly steps: number
   /** What happened, in order, for whoever reads the story. */
@@ -30,8 +30,8 @@ const CALLS_MOST_MS = 10_000
  */
 export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), tells = false): Promise<Verdict> {
   const draw = createDraw(plan.seed ^ 0x5bd1e995)
-  const happened: HappeningKind[] = []
-  const count = (kind: HappeningKind): void => void happened.push(kind)
+  const happened: CameAbout[] = []
+  const count = (kind: CameAbout): void => void happened.push(kind)
   const faults = createArmedFaults(count)
   const world = createWorld({
     setting: plan,
@@ -39,17 +39,19 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     faults,
     control: (given) => createProcessControl({ ...given, draw, faults, callMsMost: plan.callMsMost }),
     tells,
+    cameAbout: count,
   })
   const { timeline, control, presentations, hosts, processes, lives, numbers, storeState, broken, tell } = world
   const callers = createCallers(world)
   const happen = createHappen({ world, callers, faults, count })
 
+  let peaceAt = 0
   await timeline.advance(1)
-  const first = world.signInInput()
-  world.act(
-    'the first import',
-    world.lifeOf(0)?.custody.import({ id: 'x', client: 'c', ...first.input }) ?? Promise.resolve(),
-  )
+  for (const id of world.connections) {
+    const { input } = world.signInInput(id)
+    const first = world.lifeOf(0)?.custody.import({ id, client: world.clientOf(id), ...input })
+    world.act(`the first import of ${id}`, first ?? Promise.resolve())
+  }
   await timeline.advance(200)
   plan.planned.forEach(({ at, happening }, index) => {
     if (!left.has(index)) timeline.after(Math.max(0, at - timeline.now()), () => happen(happening))
@@ -61,10 +63,10 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     broken.push(error instanceof Error ? error.message : 'something that is no error was thrown')
   }
   const steps = timeline.happened()
-  const { loss } = world.end()
+  const { losses } = world.end()
   return {
     broken,
-    losses: loss === null ? [] : [loss],
+    losses,
     happened,
     presentations: presentations.all.length,
     steps,
@@ -74,8 +76,10 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
   /** No faults any more: everybody gets a token, or a plain word, and every connection settles. */
   async function peace(): Promise<void> {
     tell('peace')
+    peaceAt = timeline.now()
     faults.disarm()
     storeState.awayUntil = 0
+    world.outage.until = 0
     for (const host of hosts) host.lostUntil = 0
     for (const process of processes) {
       process.diskFullUntil = 0
@@ -89,7 +93,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     let last: Asked[] = []
     for (let round = 0; round < PEACE_ROUNDS; round += 1) {
       const everybody = lives.filter((life) => life !== null)
-      last = everybody.map((life) => callers.ask(life, null))
+      last = everybody.flatMap((life) => world.connections.map((id) => callers.ask(life, null, id)))
       await timeline.advance(timeline.now() + numbers.callerDeadlineMs + 1000)
       // A caller's deadline, and what a call of the store can take at its beginning and its end.
       const toldBefore = timeline.now() - numbers.callerDeadlineMs - CALLS_MOST_MS
@@ -101,20 +105,31 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
       await timeline.advance(timeline.now() + 5000)
     }
     const told = last.map(({ error }) => (error instanceof TokenError ? error.code : 'a token'))
-    broken.push(
-      `it did not settle: callers were told ${told.join(', ')}, the row is ${world.rowNow()?.state.status ?? 'gone'}`,
+    broken.push(`it did not settle: callers were told ${told.join(', ')}, the rows are ${statuses().join(', ')}`)
+  }
+
+  function statuses(): string[] {
+    return world.connections.map((id) => world.rowNow(id)?.state.status ?? 'gone')
+  }
+
+  /** Where a provider takes fewer requests than its tokens need, one after another gets its turn. */
+  function isOneTooMany({ code }: TokenError, id: string): boolean {
+    const isLimited = plan.beside?.limits.requestsPerMinute != null && world.providerOf(id) === 'p'
+    return (
+      code === 'unavailable' &&
+      isLimited &&
+      callers.asked.some((one) => one.id === id && one.at >= peaceAt && one.token !== null)
     )
   }
 
   function isSettled(last: readonly Asked[]): boolean {
-    const status = world.rowNow()?.state.status
-    const settled = status === undefined || status === 'ready' || status === 'needs_user'
     return (
-      settled &&
+      statuses().every((status) => status === 'gone' || status === 'ready' || status === 'needs_user') &&
       last.every(
-        ({ token, error }) =>
+        ({ token, error, id }) =>
           token !== null ||
-          (error instanceof TokenError && (error.code === 'needs_user' || error.code === 'unknown_connection')),
+          (error instanceof TokenError &&
+            (error.code === 'needs_user' || error.code === 'unknown_connection' || isOneTooMany(error, id))),
       )
     )
   }

@@ -9,6 +9,7 @@ import {
   type Now,
   type Ports,
   type Presentation,
+  type ProviderId,
   type Uid,
 } from '@tokenkeep/core'
 import type { ArmedFaults } from './armed-faults.ts'
@@ -22,6 +23,9 @@ import type { Timeline } from './timeline.ts'
 export interface Presented {
   readonly at: number
   readonly by: Process
+  /** By the monotonic clock of its process. */
+  readonly monoAt: number
+  readonly provider: ProviderId
   readonly uid: Uid
   readonly attempt: AttemptId
   readonly fence: Fence
@@ -38,6 +42,10 @@ export interface Presented {
   arrivedAt: number | null
   /** Reset by ourselves. */
   abandonedAt: number | null
+  /** When its process knew what became of it; null: not yet. */
+  endedAt: number | null
+  /** The seconds that its answer asked for, where it did. */
+  toldToWaitMs: number | null
 }
 
 export interface PresentationsOptions {
@@ -45,7 +53,10 @@ export interface PresentationsOptions {
   readonly draw: Draw
   readonly faults: ArmedFaults
   readonly control: ProcessControl
-  readonly server: AuthorizationServer
+  /** Where its provider's requests arrive. */
+  serverAt(provider: ProviderId): AuthorizationServer
+  /** The next presentations are not judged: the server is out. */
+  isOut(provider: ProviderId): boolean
   readonly rowOf: (uid: Uid) => ConnectionRow | null
   /** Called when it leaves, before the server has it. */
   left(presented: Presented): void
@@ -63,22 +74,26 @@ interface Wire {
 }
 
 export function createPresentations(options: PresentationsOptions) {
-  const { timeline, draw, faults, control, server } = options
+  const { timeline, draw, faults, control } = options
   const all: Presented[] = []
 
   const present =
     (by: Process, now: () => Now): Ports['endpoint']['present'] =>
-    (_line, lease, ticket, form): Presentation => {
+    (line, lease, ticket, form): Presentation => {
       const lent = ticket.take(lease, now())
       const { promise: ever, resolve } = Promise.withResolvers<Answer | NotSent>()
       if (lent === 'over' || lent.kind !== 'refresh_token') {
         resolve({ kind: 'not_sent', because: 'send_limit' })
         return { ever, abandon: () => undefined }
       }
-      const fault = faults.strikePresentation()
+      const { provider } = line as unknown as ModelledLine
+      const isOut = options.isOut(provider)
+      const fault = isOut ? OUT : faults.strikePresentation()
       const presented: Presented = {
         at: timeline.now(),
         by,
+        monoAt: now().mono,
+        provider,
         uid: lease.uid,
         attempt: lease.attempt,
         fence: lease.fence,
@@ -91,6 +106,8 @@ export function createPresentations(options: PresentationsOptions) {
         answer: 'on_its_way',
         arrivedAt: null,
         abandonedAt: null,
+        endedAt: null,
+        toldToWaitMs: null,
       }
       all.push(presented)
       options.left(presented)
@@ -99,6 +116,7 @@ export function createPresentations(options: PresentationsOptions) {
       const ends = (answer: Answer): void => {
         if (!open) return
         open = false
+        presented.endedAt = timeline.now()
         resolve(answer)
       }
       const breaks = (): void =>
@@ -129,6 +147,7 @@ export function createPresentations(options: PresentationsOptions) {
               presented.answer = wire.readable ? 'arrived' : 'lost'
               presented.arrivedAt = timeline.now()
               const { status, retryAfter, complete } = wire
+              if (status === 429 && retryAfter !== null) presented.toldToWaitMs = Number(retryAfter) * 1000
               const body = new Secret('answer_body', wire.text)
               ends({ kind: 'response', status, retryAfter, date: null, body, complete, sentAt })
             },
@@ -154,7 +173,9 @@ export function createPresentations(options: PresentationsOptions) {
       return { ...instead, complete: true, readable: true }
     }
     options.reaches(presented)
-    const { verdict, status, body, carries } = server.present(presented.refreshToken, scope, timeline.now())
+    const { verdict, status, body, carries } = options
+      .serverAt(presented.provider)
+      .present(presented.refreshToken, scope, timeline.now())
     presented.did = verdict
     presented.carries = carries
     const text = JSON.stringify(body)
@@ -168,6 +189,12 @@ export function createPresentations(options: PresentationsOptions) {
 
   return { all, present }
 }
+/** What `connect` of the ports gives. */
+export interface ModelledLine {
+  readonly provider: ProviderId
+  close(): void
+}
+const OUT = { kind: 'down', forMs: 0 } as const
 export type Presentations = ReturnType<typeof createPresentations>
 
 /** What takes the place of an answer, after the server judged the request. */

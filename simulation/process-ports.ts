@@ -15,6 +15,7 @@ import {
   type Place,
   type Ports,
   type ProofOfDeath,
+  type ProviderId,
   type Room,
   type Sealed,
   type Sealer,
@@ -26,7 +27,7 @@ import { createMemoryStore, type Memory } from '../packages/node/src/store-memor
 import type { AuthorizationServer } from './authorization-server.ts'
 import type { Draw } from './draw.ts'
 import type { Verb } from './plan.ts'
-import type { Presentations } from './presentations.ts'
+import type { ModelledLine, Presentations } from './presentations.ts'
 import type { Process, ProcessControl } from './processes.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -47,7 +48,7 @@ export interface Surroundings {
   readonly memory: Memory
   readonly numbers: Numbers
   readonly showsLocks: boolean
-  readonly server: AuthorizationServer
+  serverAt(provider: ProviderId): AuthorizationServer
   readonly presentations: Presentations
   /** Everybody who was ever started and is not buried. */
   readonly processes: Process[]
@@ -191,8 +192,9 @@ export function portsOf(process: Process, around: Surroundings): Ports {
       clients: () => call('client', () => registry.clients()),
     },
     endpoint: {
-      async connect(_provider, _client, _grantType, withinMs) {
-        const line = call('connect', async () => ({ close: () => undefined }) as unknown as Line)
+      async connect({ id }, _client, _grantType, withinMs) {
+        const modelled: ModelledLine = { provider: id, close: () => undefined }
+        const line = call('connect', async () => modelled as unknown as Line)
         const alarm = clock.alarm(withinMs)
         const late = alarm.rung.then(() => ({ kind: 'not_sent', because: 'timeout' }) as const)
         const connected = await Promise.race([line, late])
@@ -200,9 +202,9 @@ export function portsOf(process: Process, around: Surroundings): Ports {
         return connected
       },
       present: around.presentations.present(process, clock.now),
-      revoke: (_provider, _client, token) =>
+      revoke: ({ id }, _client, token) =>
         call('revoke', async () => {
-          around.server.revoke(token.reveal(), timeline.now())
+          around.serverAt(id).revoke(token.reveal(), timeline.now())
           return 'revoked' as const
         }),
       introspect: async () => 'unsupported',

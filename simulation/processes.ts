@@ -48,6 +48,8 @@ export interface Process {
   session: string
   /** A call failed, or a clock was set, since its last background round: the next one is not left out. */
   hasNews: boolean
+  /** A call of it took longer than calls take. */
+  wasSlowed: boolean
   /** Something was written, or somebody died, since then: the next one may find something. */
   mayFind: boolean
 }
@@ -179,6 +181,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
         (sum, { happening }) => sum + (happening.kind === 'slow_call' ? happening.forMs : 0),
         0,
       )
+      if (slowMs > 0) of.wasSlowed = true
       const fails = struck.some(({ happening }) => happening.kind === 'store_error')
       const unheard = struck.some(({ happening }) => happening.kind === 'lost_acknowledgement')
       const { promise, resolve, reject } = Promise.withResolvers<Value>()

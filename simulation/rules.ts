@@ -2,12 +2,12 @@
  * The invariants of the protocol that can be checked from outside, after every write, presentation and hand-out. None of
  * the rules of core is asked: what they promise is worked out anew.
  */
-import type { Attempt, AttemptId, ConnectionRow, Kept, Numbers, ReusePolicy, Uid } from '@tokenkeep/core'
+import type { Attempt, AttemptId, ConnectionRow, Kept, Numbers, ProviderId, ReusePolicy, Uid } from '@tokenkeep/core'
 import type { Presented } from './presentations.ts'
 import { fingerprintOf, worldMs } from './process-ports.ts'
 
 export interface RulesOptions {
-  readonly reuse: ReusePolicy
+  reuseAt(provider: ProviderId): ReusePolicy
   readonly numbers: Numbers
   /** By the clock of the store. */
   readonly storeNow: () => number
@@ -44,7 +44,7 @@ const GENERATION_MOST = 1000
 const CLOCK_ROUNDING_MS = 5
 
 export function createRules(options: RulesOptions): Rules {
-  const { reuse, numbers, presented: all } = options
+  const { numbers, presented: all } = options
   const violations: string[] = []
   const intents = new Map<AttemptId, Intent>()
   const everStored = new Set<string>()
@@ -114,6 +114,7 @@ export function createRules(options: RulesOptions): Rules {
   /** Why the token may be presented although an earlier presentation of it is on the server's log; null: it may not. */
   const excuse = (intent: Intent, earlier: readonly Presented[]): string | null => {
     const { row, storeAt } = intent
+    const reuse = options.reuseAt(row.provider)
     if (reuse.kind === 'reusable') return 'reusable'
     if (row.state.status !== 'presenting') return null
     const { from, attempt } = row.state

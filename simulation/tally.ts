@@ -1,6 +1,6 @@
 /** What many worlds came to, counted. */
 import { isAvoidable, isKnown, type Loss } from './losses.ts'
-import { HAPPENING_KINDS, type HappeningKind } from './plan.ts'
+import { HAPPENING_KINDS, type CameAbout } from './plan.ts'
 import { POLICIES } from './policies.ts'
 import type { Counted } from './play-many.ts'
 
@@ -24,7 +24,7 @@ export interface Tally {
   known(): number
   unavoidable(): number
   /** What never came about. */
-  missing(): readonly HappeningKind[]
+  missing(): readonly CameAbout[]
   tables(): string
 }
 
@@ -32,12 +32,12 @@ export function createTally(): Tally {
   const rows = new Map<string, Row>(
     POLICIES.map(({ name }) => [name, { worlds: 0, broken: 0, presentations: 0, losses: new Map<Loss, number>() }]),
   )
-  const happened = new Map<HappeningKind, number>()
+  const happened = new Map<CameAbout, number>()
   let steps = 0
   const sum = (of: (row: Row) => number): number => [...rows.values()].reduce((total, row) => total + of(row), 0)
   const lost = (row: Row, counts: (loss: Loss) => boolean): number =>
     [...row.losses].reduce((total, [loss, times]) => total + (counts(loss) ? times : 0), 0)
-  const missing = (): readonly HappeningKind[] => HAPPENING_KINDS.filter((kind) => !happened.has(kind))
+  const missing = (): readonly CameAbout[] => HAPPENING_KINDS.filter((kind) => !happened.has(kind))
 
   return {
     add(one) {

@@ -16,14 +16,20 @@ import {
   type Numbers,
   type OwnerId,
   type Provider,
+  type ProviderId,
   type Uid,
 } from '@tokenkeep/core'
 import { createMemory, type Memory } from '../packages/node/src/store-memory.ts'
 import type { ArmedFaults } from './armed-faults.ts'
-import { createAuthorizationServer, type AuthorizationServer, type SignIn } from './authorization-server.ts'
+import {
+  createAuthorizationServer,
+  type AuthorizationServer,
+  type IssuedAccessToken,
+  type SignIn,
+} from './authorization-server.ts'
 import type { Draw } from './draw.ts'
-import { isAvoidable, createLosses, type Loss } from './losses.ts'
-import { CLIENT, NAMELESS } from './modelled-provider.ts'
+import { createLosses, isAvoidable, type Loss, type Losses } from './losses.ts'
+import { clientAt, NAMELESS } from './modelled-provider.ts'
 import type { Behaviour, ModelledPolicy } from './policies.ts'
 import { createPresentations, type Presentations } from './presentations.ts'
 import {
@@ -40,9 +46,20 @@ import {
   type Surroundings,
 } from './process-ports.ts'
 import type { ControlOptions, Host, Process, ProcessControl } from './processes.ts'
+import { createPaceRules } from './pace-rules.ts'
 import { createRules, type Rules } from './rules.ts'
 import { SHORT_NUMBERS } from './short-numbers.ts'
 import { createTimeline, type Timeline } from './timeline.ts'
+
+/** What shares a world with the connection `x` at the provider `p`. */
+export interface Beside {
+  /** Connections of the same client at the same provider. */
+  readonly neighbours: number
+  /** A second provider with a connection of its own; null: there is none. */
+  readonly second: { readonly policy: ModelledPolicy; readonly behaviour: Behaviour } | null
+  /** How many requests the first provider takes from a process. */
+  readonly limits: Pick<Provider, 'requestsPerMinute' | 'concurrency'>
+}
 
 /** What a world is like before anything happens in it. */
 export interface Setting {
@@ -54,6 +71,8 @@ export interface Setting {
   readonly showsLocks: boolean
   /** The numbers that users have, or the same ones in a fifth of the time. */
   readonly numbers: 'real' | 'short'
+  /** Null, or absent: one connection is alone. */
+  readonly beside?: Beside | null
 }
 
 export interface WorldOptions {
@@ -64,6 +83,8 @@ export interface WorldOptions {
   control(given: Pick<ControlOptions, 'timeline' | 'isAway' | 'forget' | 'died'>): ProcessControl
   /** Whether what happens is told. */
   readonly tells: boolean
+  /** Told of what came about without being planned. */
+  cameAbout?(kind: 'circuit_opened' | 'rate_limited'): void
 }
 
 /** One process, and what runs in it. */
@@ -78,6 +99,7 @@ export interface World {
   readonly numbers: Numbers
   readonly timeline: Timeline
   readonly control: ProcessControl
+  /** The one of the provider `p`. */
   readonly server: AuthorizationServer
   readonly presentations: Presentations
   readonly rules: Rules
@@ -99,17 +121,26 @@ export interface World {
   /** Everybody's next background round may find something. */
   news(): void
   lifeOf(index: number): Life | null
+  /** The ids of all connections; the first one is `x`. */
+  readonly connections: readonly string[]
+  providerOf(id: string): ProviderId
+  clientOf(id: string): string
+  /** Which connection the sign-in was made for. */
+  idOf(signIn: SignIn): string | undefined
+  issuedAccessToken(value: string): IssuedAccessToken | undefined
+  /** Until when the server of `p` answers 503. */
+  readonly outage: { until: number }
   /** A new sign-in at the server, as what is imported. */
-  signInInput(): { readonly signIn: SignIn; readonly input: SignInInput }
+  signInInput(id?: string): { readonly signIn: SignIn; readonly input: SignInInput }
   /** Tells how it ends; a defect breaks the world. */
   act(what: string, done: Promise<unknown>): void
   newSessions(): void
   comesBack(process: Process): void
-  /** The connection of this world; undefined: it was deleted, or is not there yet. */
-  rowNow(): ConnectionRow | undefined
-  currentSignIn(): SignIn | null
-  /** Looks for what was lost, and ends every process. */
-  end(): { readonly loss: Loss | null }
+  /** The connection, `x` where no id is given; undefined: it was deleted, or is not there yet. */
+  rowNow(id?: string): ConnectionRow | undefined
+  currentSignIn(id?: string): SignIn | null
+  /** Looks for what was lost, and ends every process. `loss`: of `x`. */
+  end(): { readonly loss: Loss | null; readonly losses: readonly Loss[] }
 }
 
 export interface StoreState {
@@ -126,13 +157,14 @@ type SignInInput = Pick<
   'refreshToken' | 'accessToken' | 'expiresAt' | 'scope' | 'sessionId'
 >
 
+const UNLIMITED: Beside['limits'] = { requestsPerMinute: null, concurrency: null }
 const HAPPENINGS_MOST = 60_000
 /** Also where nothing is to be found. */
 const ROUND_EVERY_MOST_MS = 60_000
 
 /** Starts every process of the setting. */
 export function createWorld({ setting, draw, faults, tells, ...options }: WorldOptions): World {
-  const { policy } = setting
+  const beside = setting.beside ?? null
   const numbers = setting.numbers === 'real' ? NUMBERS : SHORT_NUMBERS
   const memory = createMemory()
   const hosts: Host[] = [0, 1].map((index) => ({ index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
@@ -217,46 +249,79 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       timeline.after(backMs, () => start(index, process.host))
     },
   })
-  const server = createAuthorizationServer(setting.behaviour, setting.lifetimeSeconds)
+  const siteOf = (id: string, at: Pick<Setting, 'policy' | 'behaviour'>, prefix: string, limits: Beside['limits']) => ({
+    id: id as ProviderId,
+    policy: at.policy,
+    server: createAuthorizationServer(at.behaviour, setting.lifetimeSeconds, prefix),
+    limits,
+  })
+  const first = siteOf('p', setting, '', beside?.limits ?? UNLIMITED)
+  const sites = [first, ...(beside?.second == null ? [] : [siteOf('q', beside.second, 'q', UNLIMITED)])]
+  const siteAt = (provider: ProviderId): typeof first => sites.find(({ id }) => id === provider) ?? first
+  const serverAt = (provider: ProviderId): AuthorizationServer => siteAt(provider).server
+  const { server } = first
+  const outage = { until: 0 }
+  const connections = ['x', ...['y', 'w'].slice(0, beside?.neighbours ?? 0), ...(sites.length > 1 ? ['z'] : [])]
+  const providerOf = (id: string): ProviderId => (id === 'z' ? ('q' as ProviderId) : first.id)
+  const clientOf = (id: string): string => (id === 'z' ? 'd' : 'c')
+  /** For which connection each sign-in was made. */
+  const madeFor = new Map<SignIn, string>()
   const presentations = createPresentations({
     timeline,
     draw,
     faults,
     control,
-    server,
+    serverAt,
+    isOut: (id) => id === first.id && outage.until > timeline.now(),
     rowOf: (uid) => memory.rows.get(uid) ?? null,
     left(one) {
       tell(`${one.by.owner} presents ${one.refreshToken}${one.fault === null ? '' : ` (${one.fault})`}`)
       rules.left(one)
-      losses.leaves(one)
+      paceRules.left(one)
+      lossesAt(one.provider).leaves(one)
     },
-    reaches: (one) => losses.reaches(one),
+    reaches: (one) => lossesAt(one.provider).reaches(one),
   })
   const rules = createRules({
-    reuse: policy.reuse,
+    reuseAt: (id) => siteAt(id).policy.reuse,
     numbers,
     storeNow: () => storeNow({ timeline, storeClock }).at,
     clockSlackMs: () => storeState.clockSlackMs,
     presented: presentations.all,
   })
-  const losses = createLosses({
-    server,
-    numbers: policyOf({ reuse: policy.reuse }, 'refresh_token', numbers),
+  const paceRules = createPaceRules({
     now: timeline.now,
+    numbers,
     presented: presentations.all,
-    slots,
-    processes,
-    rowsOf: () => memory.rows.values(),
-    everStored: rules.everStored,
-    forgotten,
-    isOperators: rules.isOperators,
-    isIntended: rules.isIntended,
-    graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
-    listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
-    clockSlackMs: () => storeState.clockSlackMs,
-    forgotAt: () => storeState.forgotAt,
-    storeAwaySince: (at) => storeState.troubleAt >= at,
+    limitsAt: (id) => siteAt(id).limits,
+    connectionsAt: (id) => connections.filter((each) => providerOf(each) === id).length,
+    broken: (sentence) => void rules.violations.push(sentence),
   })
+  const lossesOf = ({ policy, server }: typeof first): Losses =>
+    createLosses({
+      server,
+      numbers: policyOf({ reuse: policy.reuse }, 'refresh_token', numbers),
+      now: timeline.now,
+      presented: presentations.all,
+      slots,
+      processes,
+      rowsOf: () => memory.rows.values(),
+      everStored: rules.everStored,
+      forgotten,
+      isOperators: rules.isOperators,
+      isIntended: rules.isIntended,
+      graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
+      listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
+      clockSlackMs: () => storeState.clockSlackMs,
+      forgotAt: () => storeState.forgotAt,
+      storeAwaySince: (at) => storeState.troubleAt >= at,
+    })
+  const lossesBySite = new Map(sites.map((site) => [site.id, lossesOf(site)]))
+  const lossesAt = (id: ProviderId): Losses => {
+    const losses = lossesBySite.get(id)
+    if (losses === undefined) throw new Error(`no provider is called ${id}`)
+    return losses
+  }
   const set = memory.rows.set.bind(memory.rows)
   memory.rows.set = (uid, row) => {
     const before = memory.rows.get(uid)
@@ -270,18 +335,21 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     if (before?.state.status !== row.state.status) {
       const reason = row.state.status === 'needs_user' ? `: ${row.state.reason}` : ''
       tell(`the row of ${row.id} is ${row.state.status}${reason} (fence ${row.fence}, generation ${row.generation})`)
-      if (row.state.status === 'needs_user') losses.gaveUp(row)
+      if (row.state.status === 'needs_user') lossesAt(row.provider).gaveUp(row)
     }
     return set(uid, row)
   }
-  const provider = {
-    ...NAMELESS,
-    id: 'p' as Provider['id'],
-    reuse: policy.reuse,
-    accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
+  for (const { id, policy, limits } of sites) {
+    memory.providers.set(id, {
+      ...NAMELESS,
+      ...limits,
+      id,
+      reuse: policy.reuse,
+      accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
+    })
+    const client = clientAt(id === first.id ? 'c' : 'd', id)
+    memory.clients.set(client.id, { client, secret: null })
   }
-  memory.providers.set(provider.id, provider)
-  memory.clients.set(CLIENT.id, { client: CLIENT, secret: null })
   const around: Surroundings = {
     timeline,
     draw,
@@ -289,7 +357,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     memory,
     numbers,
     showsLocks: setting.showsLocks,
-    server,
+    serverAt,
     presentations,
     processes,
     buried,
@@ -305,6 +373,10 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     told(event, by) {
       if (event.type === 'in_doubt' || event.type === 'replayed' || event.type === 'needs_user')
         tell(`${by.owner} tells ${event.type}`)
+      if (event.type === 'circuit_opened' || event.type === 'rate_limited') {
+        tell(`${by.owner} tells ${event.type}`)
+        options.cameAbout?.(event.type)
+      }
     },
   }
 
@@ -327,6 +399,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       diskFullUntil: 0,
       session: `${number}.${storeState.session}`,
       hasNews: true,
+      wasSlowed: false,
       mayFind: true,
     }
     processes.push(process)
@@ -346,8 +419,10 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   }
   const lifeOf = (index: number): Life | null => lives[index % setting.hosts.length] ?? null
 
-  const signInInput: World['signInInput'] = () => {
+  const signInInput: World['signInInput'] = (id = 'x') => {
+    const server = serverAt(providerOf(id))
     const token = server.signIn()
+    madeFor.set(token.of, id)
     const first = server.present(token.value, null, timeline.now())
     const body = first.body as { access_token: string; refresh_token?: string }
     return {
@@ -397,15 +472,15 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     storeState.forgotAt = timeline.now()
     newSessions()
   }
-  const rowNow = (): ConnectionRow | undefined =>
-    [...memory.rows.values()].find((row) => row.id === 'x' && row.state.status !== 'erased')
-  const currentSignIn = (): SignIn | null => {
-    const row = rowNow()
+  const rowNow = (id = 'x'): ConnectionRow | undefined =>
+    [...memory.rows.values()].find((row) => row.id === id && row.state.status !== 'erased')
+  const currentSignIn = (id = 'x'): SignIn | null => {
+    const row = rowNow(id)
     return row === undefined ? null : signInOf(row)
   }
   function signInOf(row: ConnectionRow): SignIn | null {
     const fingerprint = row.refreshToken?.fingerprint ?? ''
-    return server.find(fingerprint.slice(fingerprintOf('').length))?.of ?? null
+    return serverAt(row.provider).find(fingerprint.slice(fingerprintOf('').length))?.of ?? null
   }
 
   setting.hosts.forEach((index, each) => start(each, hosts[index] ?? { index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
@@ -435,23 +510,41 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     comesBack,
     rowNow,
     currentSignIn,
-    end() {
-      const row = rowNow()
-      const signIn = currentSignIn()
-      const loss = row === undefined || signIn === null ? null : losses.lossOf(row, signIn)
-      if (loss !== null && isAvoidable(loss))
-        broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
-      for (const { carries, by, answer, refreshToken } of presentations.all) {
-        if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
-        // An answer to an older ancestor is history.
-        const answers = fingerprintOf(refreshToken)
-        if (answers !== row?.refreshToken?.fingerprint && answers !== row?.parent) continue
-        const isKept = rules.everStored.has(fingerprintOf(carries.value))
-        if (!isKept && row.state.status !== 'deleting' && server.lives(carries, timeline.now()))
-          broken.push(`${carries.value} was granted, heard by ${by.owner}, and is kept nowhere`)
+    connections,
+    providerOf,
+    clientOf,
+    idOf: (signIn) => madeFor.get(signIn),
+    issuedAccessToken(value) {
+      for (const site of sites) {
+        const issued = site.server.accessTokens.get(value)
+        if (issued !== undefined) return issued
       }
-      for (const process of processes) process.diedAt ??= timeline.now()
-      return { loss }
+      return undefined
     },
+    outage,
+    end() {
+      const losses = connections.map(lostOf)
+      for (const process of processes) process.diedAt ??= timeline.now()
+      return { loss: losses[0] ?? null, losses: losses.filter((loss) => loss !== null) }
+    },
+  }
+
+  /** Why the sign-in of the connection is lost; null: it is not. */
+  function lostOf(id: string): Loss | null {
+    const row = rowNow(id)
+    const signIn = currentSignIn(id)
+    const loss = row === undefined || signIn === null ? null : lossesAt(row.provider).lossOf(row, signIn)
+    if (loss !== null && isAvoidable(loss))
+      broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
+    for (const { carries, by, answer, refreshToken } of presentations.all) {
+      if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
+      // An answer to an older ancestor is history.
+      const answers = fingerprintOf(refreshToken)
+      if (answers !== row?.refreshToken?.fingerprint && answers !== row?.parent) continue
+      const isKept = rules.everStored.has(fingerprintOf(carries.value))
+      if (!isKept && row.state.status !== 'deleting' && serverAt(row.provider).lives(carries, timeline.now()))
+        broken.push(`${carries.value} was granted, heard by ${by.owner}, and is kept nowhere`)
+    }
+    return loss
   }
 }

@@ -11,7 +11,7 @@ import type { TokenkeepEvent } from './events.ts'
 import type { Outcome } from './grant.ts'
 import type { ClientId, ProviderId, Revision, Uid } from './ids.ts'
 import type { Numbers } from './policy.ts'
-import { hasRoom, RESTED, whenPaced, withOneMore, type Limits, type Pace } from './pace.ts'
+import { hasRoom, isRested, RESTED, whenPaced, withOneMore, type Limits, type Pace } from './pace.ts'
 import type { Alarm, Ports } from './ports.ts'
 import { CONCURRENCY_UNSAID, type Client } from './provider.ts'
 import { later, longer, ms, since, type DurationMs, type MonoMs } from './time.ts'
@@ -260,7 +260,7 @@ export function createGate(ports: Pick<Ports, 'clock' | 'random' | 'events'>, nu
     }
     if (turnEnded) nextAt = Math.min(nextAt, nextTurn(provider, now))
     if (nextAt < Number.POSITIVE_INFINITY) ringAt(id, provider, nextAt as MonoMs, now)
-    else if (provider.onTheWay.size === 0 && whenPaced(provider.pace, provider.limits) <= now) providers.delete(id)
+    else if (provider.onTheWay.size === 0 && isRested(provider.pace, now)) providers.delete(id)
   }
 
   /** When whoever waits for its turn may have it, if nobody leaves: by the minute, or because somebody begins to hang. */

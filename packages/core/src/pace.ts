@@ -43,6 +43,9 @@ export function whenPaced({ evenly }: Pace, { requestsPerMinute }: Limits): Mono
 export const hasRoom = (onTheirWay: number, { concurrency }: Limits): boolean =>
   concurrency === null || onTheirWay < concurrency
 
+/** Nothing is counted any more: a whole burst may go. */
+export const isRested = ({ evenly }: Pace, now: MonoMs): boolean => evenly <= now
+
 /** One goes now. */
 export function withOneMore(pace: Pace, { requestsPerMinute }: Limits, now: MonoMs): Pace {
   if (requestsPerMinute === null) return pace

@@ -48,6 +48,19 @@ test('no more presentations go in a minute than the provider takes, and who wait
   )
 })
 
+test('those that come one after another, each when the one before is answered, are no more in a minute than the provider takes', async () => {
+  const world = createWorld({ requestsPerMinute: 20 })
+  const process = await withMany(world, 40)
+  for (let index = 0; index < 40; index += 1) {
+    ask(process, index, MIN)
+    await world.pass(2 * S)
+  }
+  const sent = sentAt(world)
+  const most = Math.max(...sent.map((from) => sent.filter((at) => at >= from && at < from + MIN).length))
+  assert.ok(sent.length > 20)
+  assert.ok(most <= 20, `${most} in a minute`)
+})
+
 test('what waits for its turn has acquired nothing', async () => {
   const world = createWorld({ concurrency: 1 })
   world.server.every = () => ({ afterMs: 5 * S })
