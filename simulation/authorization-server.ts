@@ -46,15 +46,20 @@ export interface IssuedAccessToken {
   readonly scope: string | null
   readonly of: SignIn
   readonly issuedAt: number
+  /** When a later answer ended it before its time; null: none did. */
+  killedAt: number | null
 }
 
 const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
 
-/** @param prefix makes its names differ from those of another server */
+/**
+ * @param prefix makes its names differ from those of another server
+ * @param kills whether each answer ends the access tokens of the sign-in that came before
+ */
 export function createAuthorizationServer(
   behaviour: Behaviour,
   lifetimeSeconds: number,
-  prefix = '',
+  { prefix = '', kills = false }: { readonly prefix?: string; readonly kills?: boolean } = {},
 ): AuthorizationServer {
   const tokens = new Map<string, Issued>()
   const accessTokens = new Map<string, IssuedAccessToken>()
@@ -115,8 +120,9 @@ export function createAuthorizationServer(
       const successor = successorOf(token)
       token.firstUsedAt ??= at
       token.uses += 1
+      if (kills) for (const each of accessTokens.values()) if (each.of === token.of) each.killedAt ??= at
       const accessToken = `at-${prefix}${accessTokens.size}`
-      accessTokens.set(accessToken, { scope, of: token.of, issuedAt: at })
+      accessTokens.set(accessToken, { scope, of: token.of, issuedAt: at, killedAt: null })
       const body = {
         access_token: accessToken,
         ...(successor === token ? {} : { refresh_token: successor.value }),

@@ -1,5 +1,7 @@
 /** Whoever asks for tokens: what they were told, and whether it was right. */
-import { TokenError, type ConnectionRow, type HandOut } from '@tokenkeep/core'
+import { TokenError, type ConnectionRow, type HandOut, type Uid } from '@tokenkeep/core'
+import type { IssuedAccessToken } from './authorization-server.ts'
+import type { Presented } from './presentations.ts'
 import { fingerprintOf, START, worldMs } from './process-ports.ts'
 import type { Process } from './processes.ts'
 import type { Life, World } from './world.ts'
@@ -24,6 +26,8 @@ export interface Callers {
 const HAND_OUT_LATE_MS = 200
 /** A process remembers for a second what others deleted or replaced, and two where its round takes long. */
 const REMEMBERED_MOST_MS = 8000
+/** A process hears of what others begin at once, or in its next round. */
+const HEARD_OF_MOST_MS = 2000
 /** A caller that read just before is told what was so then. */
 const LIVES_STILL_MS = 5000
 /** What is never said while an access token lives. */
@@ -54,6 +58,8 @@ export function createCallers(world: World): Callers {
       now - since > REMEMBERED_MOST_MS + storeState.clockSlackMs
     )
       broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
+    if (wasKilled(one, known))
+      broken.push(`${accessToken} was handed out by ${one.by.owner} although the refresh that ends it was on its way`)
     if (scope !== one.scope) broken.push(`a caller that asked for ${one.scope} got a token for ${scope}`)
     if (!rules.everStored.has(fingerprintOf(accessToken)))
       broken.push(`${accessToken} was handed out before it was durable`)
@@ -68,17 +74,41 @@ export function createCallers(world: World): Callers {
     const better = row?.accessTokens.find(
       (each) => each.variant === '' && each.refusedAt === null && each.expiresAt > until,
     )
+    // A refresh that ends the token is on its way, or was when the time of the caller ran out.
+    const isDying = world.killsAt(one.id) && openSince(one, row?.uid).length > 0
     // Whoever waits for the refresh of a sign-in that was replaced meanwhile is not woken (docs/open.md).
     const isReplaced = row !== undefined && worldMs(row.signedInAt) - storeClock.step >= one.at
     if (
       living &&
       !isReplaced &&
+      !isDying &&
       row.state.status !== 'deleting' &&
       better !== undefined &&
       storedFor(row) > LIVES_STILL_MS
     )
       broken.push(`a caller of ${one.by.owner} is told ${error.code} although an access token lives`)
     tell(`a caller of ${one.by.owner} is told ${error.code}${error.reason === null ? '' : `: ${error.reason}`}`)
+  }
+
+  /** Requests for the connection that had an answer outstanding at some time while the caller waited. */
+  const openSince = (one: Asked, uid: Uid | undefined): readonly Presented[] =>
+    world.presentations.all.filter((each) => each.uid === uid && (each.endedAt === null || each.endedAt >= one.at))
+
+  /**
+   * It was ended by a refresh of which whoever hands it out could have known: of the same process, or of another one a
+   * while ago. What nobody has an answer to is in doubt, and there the old token is served.
+   */
+  const wasKilled = (one: Asked, { of, killedAt, issuedAt }: IssuedAccessToken): boolean => {
+    if (killedAt === null || one.by.wellSince > one.at) return false
+    const killer = world.presentations.all.find(
+      ({ carries, reachedAt, did }) =>
+        did === 'granted' && carries?.of === of && reachedAt === killedAt && reachedAt >= issuedAt,
+    )
+    if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
+    const row = world.rowNow(one.id)
+    if (row?.state.status === 'in_doubt' || storeState.troubleAt >= killer.at) return false
+    if (killer.by === one.by) return one.at > killer.at
+    return one.at > killer.at + HEARD_OF_MOST_MS && killer.by.awayFrom === null && !one.by.hasNews && !one.by.wasSlowed
   }
 
   /** How long the access tokens of the row have been there for everybody to read. */
@@ -93,6 +123,8 @@ export function createCallers(world: World): Callers {
       life.manager.token(id, scope === null ? {} : { scope }).then(
         (token) => {
           one.token = token
+          if (world.killsAt(id) && openSince(one, world.rowNow(id)?.uid).some(({ at }) => at < one.at))
+            world.cameAbout('waited_for_killing_refresh')
           handedOut(one, token)
         },
         (error: unknown) => {

@@ -108,7 +108,8 @@ export type Happening =
 export type HappeningKind = Happening['kind']
 
 /** What came about: planned, or because of what was. */
-export type CameAbout = HappeningKind | 'circuit_opened' | 'rate_limited'
+export type Unplanned = 'circuit_opened' | 'rate_limited' | 'waited_for_killing_refresh'
+export type CameAbout = HappeningKind | Unplanned
 
 /** Each of these comes about in a long run, or the run shows less than it says. */
 export const HAPPENING_KINDS: readonly CameAbout[] = [
@@ -138,6 +139,7 @@ export const HAPPENING_KINDS: readonly CameAbout[] = [
   'outage',
   'circuit_opened',
   'rate_limited',
+  'waited_for_killing_refresh',
 ]
 
 export interface Planned {
@@ -157,6 +159,8 @@ export interface Plan {
   readonly showsLocks: boolean
   /** The numbers that users have, or the same ones in a fifth of the time. */
   readonly numbers: 'real' | 'short'
+  /** Whether each refresh ends the access tokens before it. */
+  readonly kills: boolean
   readonly beside: Beside | null
   readonly planned: readonly Planned[]
   /** When it is over and peace begins. */
@@ -298,6 +302,7 @@ export function drawPlan(seed: number, policy: string | null): Plan {
     seed,
     policy: modelled,
     behaviour,
+    kills: createDraw(seed ^ 0x6c078965).chance(0.1),
     beside,
     lifetimeSeconds,
     callMsMost,

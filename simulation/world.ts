@@ -30,6 +30,7 @@ import {
 import type { Draw } from './draw.ts'
 import { createLosses, isAvoidable, type Loss, type Losses } from './losses.ts'
 import { clientAt, NAMELESS } from './modelled-provider.ts'
+import type { Unplanned } from './plan.ts'
 import type { Behaviour, ModelledPolicy } from './policies.ts'
 import { createPresentations, type Presentations } from './presentations.ts'
 import {
@@ -71,6 +72,8 @@ export interface Setting {
   readonly showsLocks: boolean
   /** The numbers that users have, or the same ones in a fifth of the time. */
   readonly numbers: 'real' | 'short'
+  /** Whether the first provider ends access tokens by each refresh. */
+  readonly kills?: boolean
   /** Null, or absent: one connection is alone. */
   readonly beside?: Beside | null
 }
@@ -84,7 +87,7 @@ export interface WorldOptions {
   /** Whether what happens is told. */
   readonly tells: boolean
   /** Told of what came about without being planned. */
-  cameAbout?(kind: 'circuit_opened' | 'rate_limited'): void
+  cameAbout?(kind: Unplanned): void
 }
 
 /** One process, and what runs in it. */
@@ -125,6 +128,9 @@ export interface World {
   readonly connections: readonly string[]
   providerOf(id: string): ProviderId
   clientOf(id: string): string
+  /** Whether the provider of the connection ends access tokens by each refresh. */
+  killsAt(id: string): boolean
+  cameAbout(kind: Unplanned): void
   /** Which connection the sign-in was made for. */
   idOf(signIn: SignIn): string | undefined
   issuedAccessToken(value: string): IssuedAccessToken | undefined
@@ -249,10 +255,16 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       timeline.after(backMs, () => start(index, process.host))
     },
   })
-  const siteOf = (id: string, at: Pick<Setting, 'policy' | 'behaviour'>, prefix: string, limits: Beside['limits']) => ({
+  const siteOf = (
+    id: string,
+    at: Pick<Setting, 'policy' | 'behaviour' | 'kills'>,
+    prefix: string,
+    limits: Beside['limits'],
+  ) => ({
     id: id as ProviderId,
     policy: at.policy,
-    server: createAuthorizationServer(at.behaviour, setting.lifetimeSeconds, prefix),
+    server: createAuthorizationServer(at.behaviour, setting.lifetimeSeconds, { prefix, kills: at.kills ?? false }),
+    kills: at.kills ?? false,
     limits,
   })
   const first = siteOf('p', setting, '', beside?.limits ?? UNLIMITED)
@@ -339,12 +351,13 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     }
     return set(uid, row)
   }
-  for (const { id, policy, limits } of sites) {
+  for (const { id, policy, limits, kills } of sites) {
     memory.providers.set(id, {
       ...NAMELESS,
       ...limits,
       id,
       reuse: policy.reuse,
+      refreshKillsAccessToken: kills,
       accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
     })
     const client = clientAt(id === first.id ? 'c' : 'd', id)
@@ -511,6 +524,8 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     rowNow,
     currentSignIn,
     connections,
+    killsAt: (id) => siteAt(providerOf(id)).kills,
+    cameAbout: (kind) => options.cameAbout?.(kind),
     providerOf,
     clientOf,
     idOf: (signIn) => madeFor.get(signIn),
