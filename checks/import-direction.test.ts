@@ -25,6 +25,7 @@ const AWAITING: Readonly<Record<string, string>> = {
   flight: 'who shares a refresh',
   gate: 'the turn at a provider',
   wait: 'another process that presents',
+  sightings: 'what others have open, once a second',
   spill: 'a slot on disk, and its replay',
   'at-once': 'durable writes that wait together',
   'remembered-pairs': 'a store that shows less than it had',

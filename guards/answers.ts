@@ -137,9 +137,9 @@ export const ANSWERS: readonly Guard[] = [
         changes: [
           {
             file: 'packages/core/src/refresh.ts',
-            find: "  const room = await spill.reserve(sealer)\n  if ('kind' in room) return room\n",
+            find: "  const room = await reserved(ports)\n  if ('kind' in room) return room\n",
             replace:
-              "  const reserved = await spill.reserve(sealer)\n  const room: Room = 'kind' in reserved ? { sealer, release: () => undefined } : reserved\n",
+              "  const found = await reserved(ports)\n  const sealer = await ports.cipher.sealer()\n  const room: Room = 'kind' in found ? { sealer, release: () => undefined } : found\n",
           },
         ],
         caughtBy: {

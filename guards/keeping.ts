@@ -480,7 +480,11 @@ export const KEEPING: readonly Guard[] = [
             replace:
               '    await Promise.race([ever, clock.tick()])\n    if (givenUp.has(of.view.row.uid)) presentation.abandon()\n',
           },
-          { file: MANAGER, find: 'import { refresh, storeAway,', replace: 'import { givenUp, refresh, storeAway,' },
+          {
+            file: MANAGER,
+            find: 'import { refresh, reserved, storeAway,',
+            replace: 'import { givenUp, refresh, reserved, storeAway,',
+          },
           {
             file: MANAGER,
             find: '          if (decision.meanwhile === null) throw tooLate(view, urgency)\n',

@@ -12,9 +12,7 @@ import type { Process } from './processes.ts'
  * Why a sign-in is gone, where that could have been avoided: its living refresh token was here, or the server would have
  * answered again and nobody who could asked.
  */
-export const AVOIDABLE = ['in_store', 'in_slot', 'in_memory', 'on_its_way', 'not_listened_to'] as const
-/** Could be avoided, and is not yet: `docs/open.md` says how it comes about. */
-export const KNOWN = ['window_missed'] as const
+export const AVOIDABLE = ['in_store', 'in_slot', 'in_memory', 'on_its_way', 'not_listened_to', 'window_missed'] as const
 export const UNAVOIDABLE = [
   'answer_lost',
   'killed_with_answer',
@@ -26,11 +24,9 @@ export const UNAVOIDABLE = [
   'server_lied',
   'operator',
 ] as const
-export type Loss = (typeof AVOIDABLE)[number] | (typeof KNOWN)[number] | (typeof UNAVOIDABLE)[number]
+export type Loss = (typeof AVOIDABLE)[number] | (typeof UNAVOIDABLE)[number]
 
 export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => each === loss)
-
-export const isKnown = (loss: Loss): boolean => KNOWN.some((each) => each === loss)
 
 /** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
 const INTO_SLOT_MOST_MS = 5000
@@ -50,6 +46,8 @@ export interface LossesOptions {
   isIntended(attempt: Presented['attempt']): boolean
   /** How long the provider says that it answers again; null: it does not say so. */
   readonly graceMs: number | null
+  /** How far apart its limit keeps requests; 0: it has none. */
+  readonly paceMs: number
   /** Whether the connection is held open until an answer can hardly come any more. */
   readonly listensOn: boolean
   readonly clockSlackMs: () => number
@@ -159,12 +157,17 @@ export function createLosses(options: LossesOptions): Losses {
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
     const closes = firstUsedAt + options.graceMs * 0.75
     const asked = presented.filter((one) => one.refreshToken === token.value && one.at <= closes)
-    if (asked.length > 1 || options.storeAwaySince(firstUsedAt)) return false
+    if (asked.length > 1 || options.storeAwaySince(firstUsedAt) || isPacedUntil(closes, asked[0])) return false
     return options.processes.some(
       (each) =>
         each.diedAt === null && each.frozenSince === null && Math.max(each.startedAt, each.wellSince) < firstUsedAt,
     )
   }
+
+  /** One more would have been more than the provider takes. */
+  const isPacedUntil = (closes: number, asked: Presented | undefined): boolean =>
+    asked !== undefined &&
+    presented.some(({ provider, at }) => provider === asked.provider && at <= closes && at + options.paceMs > closes)
 
   const newestLiving = (signIn: SignIn): Issued | undefined =>
     signIn.tokens.findLast((token) => server.lives(token, options.now()))

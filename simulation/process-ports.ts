@@ -181,6 +181,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
       finishDelete: (...given) => call('finishDelete', () => store.finishDelete(...given)),
       due: (...given) => call('due', () => store.due(...given)),
       changes: (...given) => call('changes', () => store.changes(...given)),
+      openElsewhere: () => call('openAttempts', () => store.openElsewhere()),
       openAttempts: (...given) => call('openAttempts', () => store.openAttempts(...given)),
       history: (...given) => call('read', () => store.history(...given)),
       incarnation: () => call('incarnation', () => store.incarnation()),

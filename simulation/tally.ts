@@ -1,5 +1,5 @@
 /** What many worlds came to, counted. */
-import { isAvoidable, isKnown, type Loss } from './losses.ts'
+import { isAvoidable, type Loss } from './losses.ts'
 import { HAPPENING_KINDS, type CameAbout } from './plan.ts'
 import { POLICIES } from './policies.ts'
 import type { Counted } from './play-many.ts'
@@ -20,8 +20,6 @@ export interface Tally {
   steps(): number
   broken(): number
   avoidable(): number
-  /** Avoidable, and not avoided yet. */
-  known(): number
   unavoidable(): number
   /** What never came about. */
   missing(): readonly CameAbout[]
@@ -54,8 +52,7 @@ export function createTally(): Tally {
     steps: () => steps,
     broken: () => sum(({ broken }) => broken),
     avoidable: () => sum((row) => lost(row, isAvoidable)),
-    known: () => sum((row) => lost(row, isKnown)),
-    unavoidable: () => sum((row) => lost(row, (loss) => !isAvoidable(loss) && !isKnown(loss))),
+    unavoidable: () => sum((row) => lost(row, (loss) => !isAvoidable(loss))),
     missing,
     tables() {
       const lines = [line('policy', 'worlds', 'broken', 'presented', 'lost, and why')]

@@ -19,6 +19,7 @@ import {
   type ProviderId,
   type Uid,
 } from '@tokenkeep/core'
+import { spacingMs } from '../packages/core/src/pace.ts'
 import { createMemory, type Memory } from '../packages/node/src/store-memory.ts'
 import type { ArmedFaults } from './armed-faults.ts'
 import {
@@ -201,6 +202,12 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     for (const { dueAt } of memory.rows.values()) if (dueAt !== null && dueAt <= now) return true
     return false
   }
+  const isClosing = ({ reuse }: Pick<Setting['policy'], 'reuse'>): boolean =>
+    reuse.kind === 'grace' && 'seconds' in reuse
+  /** Each round looks at what others have open, and whether it was so before. */
+  const watchesOthers = ({ owner }: Process): boolean =>
+    sites.some(({ policy }) => isClosing(policy)) &&
+    [...memory.rows.values()].some(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner)
   /** What others wrote has not reached what it remembers, by whatever way. */
   const remembersOlder = (process: Process): boolean => {
     const remembered = lives.find((life) => life?.process === process)?.manager.cache.usedAmong('unknown') ?? []
@@ -218,6 +225,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     wakesAt(of, dueAt) {
       const process = of as Process
       if (process.hasNews || process.mayFind || storeState.awayUntil > timeline.now()) return dueAt
+      if (watchesOthers(process)) return dueAt
       let due = dueAt + ROUND_EVERY_MOST_MS
       for (const row of memory.rows.values())
         if (row.dueAt !== null) due = Math.min(due, worldMs(row.dueAt) - storeClock.step + 1)
@@ -226,7 +234,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     findsNothing(of) {
       const process = of as Process
       if (!process.mayFind || process.hasNews || storeState.awayUntil > timeline.now()) return false
-      if (isDue() || remembersOlder(process) || mourns(process)) return false
+      if (isDue() || watchesOthers(process) || remembersOlder(process) || mourns(process)) return false
       process.mayFind = false
       return true
     },
@@ -309,7 +317,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     connectionsAt: (id) => connections.filter((each) => providerOf(each) === id).length,
     broken: (sentence) => void rules.violations.push(sentence),
   })
-  const lossesOf = ({ policy, server }: typeof first): Losses =>
+  const lossesOf = ({ policy, server, limits }: typeof first): Losses =>
     createLosses({
       server,
       numbers: policyOf({ reuse: policy.reuse }, 'refresh_token', numbers),
@@ -323,6 +331,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       isOperators: rules.isOperators,
       isIntended: rules.isIntended,
       graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
+      paceMs: limits.requestsPerMinute === null ? 0 : spacingMs(limits.requestsPerMinute),
       listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
       clockSlackMs: () => storeState.clockSlackMs,
       forgotAt: () => storeState.forgotAt,

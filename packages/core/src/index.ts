@@ -54,7 +54,7 @@ export { LOCK_MISSING_MS, NUMBERS, policyOf, TICK_MS } from './policy.ts'
 export type { Numbers, Policy, Terms } from './policy.ts'
 export { HELD_BACK, URGENCIES } from './urgency.ts'
 export type { Urgency } from './urgency.ts'
-export { schedule, dueAt } from './schedule.ts'
+export { claimMs, dueAt, schedule } from './schedule.ts'
 export type { Facts, Schedule } from './schedule.ts'
 export { acquire, lend, maySend, openAttempt, renew } from './lease.ts'
 export type {

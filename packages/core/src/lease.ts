@@ -4,7 +4,7 @@
  * Everything here is pure: a store reads the row, calls one of these, and writes what comes back, all in one atomic
  * durable write. Who may present when stands in `schedule.ts`.
  */
-import type { At, Attempt, ConnectionRow, InDoubt, Presenting, State, Why } from './connection.ts'
+import type { At, Attempt, ConnectionRow, InDoubt, Presenting, Resting, State, Why } from './connection.ts'
 import {
   next,
   type AttemptId,
@@ -15,7 +15,7 @@ import {
   type OwnerId,
   type Uid,
 } from './ids.ts'
-import type { Terms } from './policy.ts'
+import { AFTER_A_LEASE_MS, type Policy, type Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
 import { counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
@@ -25,6 +25,7 @@ import {
   laterMoment,
   ms,
   perhapsElapsed,
+  shorter,
   since,
   surelyElapsed,
   type DurationMs,
@@ -169,6 +170,7 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
   if (allowed.why !== request.why) return { kind: 'moved' }
 
   const fence = next(row.fence)
+  const from = state.status === 'blocked' ? state.from : state
   const attempt: Attempt = {
     id: request.attempt,
     owner: request.owner,
@@ -179,11 +181,10 @@ export function acquire(row: ConnectionRow, terms: Terms, request: AcquireReques
     acquiredAt: now,
     heartbeat: 0,
     heartbeatAt: now,
-    leaseMs: terms.policy.leaseMs,
+    leaseMs: leaseOf(from, terms.policy, now),
     ...(request.showsLock ? { showsLock: true } : {}),
     blockedFailures: state.status === 'blocked' ? state.failures : 0,
   }
-  const from = state.status === 'blocked' ? state.from : state
   const presenting: Presenting = {
     status: 'presenting',
     // The one prompt retry of a doubt is this attempt or none, whatever becomes of it.
@@ -229,11 +230,33 @@ function leaseFor(row: ConnectionRow, state: Presenting, terms: Terms, request: 
     acquiredAt: ago(ran),
     heartbeat: state.attempt.heartbeat,
     leaseMs: state.attempt.leaseMs,
-    sendLimitMs: terms.policy.sendLimitMs,
+    // A shorter lease still has a margin between the last moment to send and its end.
+    sendLimitMs: shorter(terms.policy.sendLimitMs, ms(state.attempt.leaseMs * 0.75)),
     // A closed window does not forbid a try that strict rules allow afterwards: then it no longer counts.
     windowMs: window > 0 ? window : ms(Number.POSITIVE_INFINITY),
     session: request.session,
   } as Lease
+}
+
+/** A try in doubt leaves others time for one more inside the window, if they can come at all. */
+function leaseOf(from: Resting, policy: Policy, now: Moment): DurationMs {
+  if (from.status !== 'in_doubt' || policy.windowMs === null) return policy.leaseMs
+  const leftMs = windowLeftMs(from, policy, now)
+  const alone = leftMs < 2 * AFTER_A_LEASE_MS
+  return alone ? policy.leaseMs : shorter(policy.leaseMs, ms(leftMs - AFTER_A_LEASE_MS))
+}
+
+/**
+ * Whether others can still come inside the window after a renewal: it is watched anew from its heartbeat on. Where no window
+ * closes a lease can always be renewed.
+ *
+ * @param now this process's clocks
+ */
+export function mayRenew(lease: Lease, policy: Policy, now: Now): boolean {
+  if (policy.windowMs === null) return true
+  const passed = (from: Now): number => Math.max(since(from.mono, now.mono), since(from.wall, now.wall))
+  const leftMs = Math.min(policy.windowMs - passed(lease.acquiredAt), lease.windowMs - passed(lease.t0))
+  return leftMs > lease.leaseMs + AFTER_A_LEASE_MS
 }
 
 const busy = (attempt: Attempt, now: Moment): Busy => ({

@@ -12,9 +12,9 @@ import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
 import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unreadable, type HandOut } from './handout.ts'
 import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
-import type { Numbers } from './policy.ts'
+import { COMPARE_EVERY_MS, type Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
-import { refresh, storeAway, type Refreshed, type Refreshing } from './refresh.ts'
+import { refresh, reserved, storeAway, type Refreshed, type Refreshing } from './refresh.ts'
 import { rememberingPairs } from './remembered-pairs.ts'
 import { createRefusedScopes } from './refused-scopes.ts'
 import { schedule } from './schedule.ts'
@@ -44,6 +44,8 @@ export interface Manager {
   readonly watches: Watches
   readonly gate: Gate
   readonly numbers: Numbers
+  /** False: an answer could not be kept here, so what is due is left to others. Looked at only after a refresh found no room. */
+  hasRoom(): Promise<boolean>
   /** From now on no refresh begins here. What lives is handed out, and who waits for a refresh on its way gets its token. */
   stopRefreshing(): void
   /**
@@ -348,6 +350,42 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     }
   }
 
+  const tend = async (view: View): Promise<void> => {
+    if (closed || !refreshes || view.hold !== null) return
+    const { status } = view.row.state
+    if (status === 'presenting') {
+      const flight = flights.of(view.row.uid)
+      const doubt = flight === undefined ? await watches.watch(view, 'patiently') : (await flight.done, null)
+      if (doubt !== null) await goOn(doubt)
+      return
+    }
+    const at = schedule(factsOf(view), view.terms, owner, view.readAt.store, false)
+    if (at.kind !== 'now') return
+    const flight = flights.of(view.row.uid)
+    if (flight === undefined) {
+      await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
+      return
+    }
+    // The one before, whose end is in the store already: what was claimed would be left for a lease, and a window may close.
+    await flight.done
+    await tendAnew(view)
+  }
+
+  const tendAnew = async ({ row }: View): Promise<void> => {
+    const view = await store.read(row.id)
+    if (!('kind' in view)) await tend(view)
+  }
+
+  /** A doubt that this process has just made, and nobody waits for: the next round could be too late for its window. */
+  const goOn = async (doubt: View): Promise<void> => {
+    if (urgencyNow(doubt) !== URGENCIES.closing) return
+    const at = schedule(factsOf(doubt), doubt.terms, owner, doubt.readAt.store, false)
+    const afterMs = at.kind === 'later' ? ms(at.at - doubt.readAt.store.wall) : ms(0)
+    if (at.kind === 'never' || afterMs > COMPARE_EVERY_MS) return
+    await clock.alarm(afterMs).rung
+    await tendAnew(doubt)
+  }
+
   const left = (until: MonoMs): DurationMs => ms(Math.max(0, since(clock.now().mono, until)))
 
   const within = async <Value>(promise: Promise<Value>, limit: DurationMs): Promise<Value | 'deadline'> => {
@@ -364,15 +402,14 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     async token(id, asked) {
       return (asked === undefined ? plain(id) : hot(id, asked)) ?? together(id, asked ?? {})
     },
-    async tend(view) {
-      if (closed || !refreshes || view.hold !== null) return
-      const { status } = view.row.state
-      if (status === 'presenting') {
-        await (flights.of(view.row.uid)?.done ?? watches.watch(view))
-        return
-      }
-      const at = schedule(factsOf(view), view.terms, owner, view.readAt.store, false)
-      if (at.kind === 'now') await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
+    tend,
+    async hasRoom() {
+      if (!roomless) return true
+      const room = await reserved(ports)
+      if ('kind' in room) return false
+      room.release()
+      roomless = false
+      return true
     },
     cache,
     flights,

@@ -113,6 +113,10 @@ export const SIBLINGS_MOST = 3
 export const LOOK_WAITING_MS = ms(10)
 /** The same while remembered tokens are being handed out. */
 export const LOOK_REMEMBERING_MS = ms(50)
+/** Between the end of a lease and a try of others: a look at what has been open, a takeover, a back-off, and sending. */
+export const AFTER_A_LEASE_MS = seconds(2)
+/** Work that is claimed is begun at once, or by whoever claimed it not at all. */
+export const CLOSING_CLAIM_MS = seconds(2)
 /** What is remembered is compared with the store this often, heard of or not. */
 export const COMPARE_EVERY_MS = seconds(1)
 /** A session that broke is opened again within this time or two; whose lock is missing for longer is taken for silent. */

@@ -323,6 +323,14 @@ export interface HistoryEntry {
   readonly outcome: string | null
 }
 
+/** An attempt that another owner has open, named and no more. */
+export interface OpenElsewhere {
+  readonly uid: Uid
+  readonly fence: Fence
+  /** Of its row: as long as it stays, nothing was written, also no sign of life. */
+  readonly revision: Revision
+}
+
 export interface ConnectionStore {
   read(id: ConnectionId): Promise<View | Gone>
   list(query: ListQuery): Promise<readonly View[]>
@@ -375,6 +383,8 @@ export interface ConnectionStore {
   changes(uids: readonly (readonly [Uid, Revision])[]): Promise<readonly View[]>
   /** Open attempts of an owner that is proven dead. */
   openAttempts(owner: OwnerId): Promise<readonly View[]>
+  /** What all other owners have open, without what is being deleted. Nothing is opened or written for it. */
+  openElsewhere(): Promise<readonly OpenElsewhere[]>
   history(id: ConnectionId, limit: number): Promise<readonly HistoryEntry[]>
   /** Which life of which database this is, and whether it is on hold. */
   incarnation(): Promise<Incarnation>

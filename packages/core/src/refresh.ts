@@ -9,10 +9,10 @@ import { assertNever, TokenError } from './failures.ts'
 import { formFor, judge, type Answer, type End, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
 import type { HeldBack } from './gate.ts'
 import type { AttemptId, Serial } from './ids.ts'
-import { maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, type OnHold } from './lease.ts'
+import { mayRenew, maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, type OnHold } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
-import { TICK_MS } from './policy.ts'
+import { TICK_MS, type Policy } from './policy.ts'
 import { announced } from './session-end.ts'
 import { retryFor, settle } from './spill.ts'
 import { later, ms, since, type UnixMs } from './time.ts'
@@ -62,18 +62,13 @@ export interface Refreshing {
 }
 
 export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> {
-  const { registry, spill, cipher } = ports
+  const { registry } = ports
   const client = await registry.client(of.view.row.client).catch(storeAway)
   if (client === null) return { kind: 'gone', because: 'unknown' }
   if (typeof client === 'object' && 'kind' in client) return client
   if (typeof client === 'string') return { kind: 'unreadable', because: client }
 
-  const sealer = await cipher.sealer().catch((error: unknown) => {
-    if (error instanceof TokenError) return null
-    throw error
-  })
-  if (sealer === null) return { kind: 'no_room', because: 'no_key' }
-  const room = await spill.reserve(sealer)
+  const room = await reserved(ports)
   if ('kind' in room) return room
 
   const acquired = await acquire(ports, of, room).catch((error: unknown) => {
@@ -92,7 +87,7 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const unheard = (answer: NotSent): Heard => ({ answer, lease: acquired.lease })
   if ('kind' in line) return end(ports, of, client, unheard(line), room)
 
-  const lease = await readyToSend(ports, acquired.lease)
+  const lease = await readyToSend(ports, acquired.lease, policy)
   if ('kind' in lease) {
     line.close()
     return end(ports, of, client, unheard(lease), room)
@@ -101,6 +96,15 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   const presentation = presented(() => ports.endpoint.present(line, lease, acquired.ticket, form), room)
   const heard = await listen(ports, of, presentation, lease)
   return end(ports, of, client, heard, room)
+}
+
+/** Room for the answer, and the key that seals it. */
+export async function reserved({ spill, cipher }: Pick<Ports, 'spill' | 'cipher'>): Promise<Room | NoRoom> {
+  const sealer = await cipher.sealer().catch((error: unknown) => {
+    if (error instanceof TokenError) return null
+    throw error
+  })
+  return sealer === null ? { kind: 'no_room', because: 'no_key' } : spill.reserve(sealer)
 }
 
 /** A store that is away is no defect: whoever waits may have a living token. */
@@ -159,9 +163,10 @@ function presented(present: () => Presentation, room: Room): Presentation {
 }
 
 /** Past half of the lease it is renewed; the ticket checks once more, in the tick in which the first byte leaves. */
-async function readyToSend({ store, clock }: Ports, lease: Lease): Promise<Lease | NotSent> {
+async function readyToSend({ store, clock }: Ports, lease: Lease, policy: Policy): Promise<Lease | NotSent> {
   if (maySend(lease, clock.now())) return lease
   const over: NotSent = { kind: 'not_sent', because: 'send_limit' }
+  if (!mayRenew(lease, policy, clock.now())) return over
   try {
     const renewed = await store.renew(lease)
     return renewed !== 'lost' && maySend(renewed, clock.now()) ? renewed : over
@@ -234,7 +239,8 @@ async function listen(ports: Ports, of: Refreshing, presentation: Presentation, 
     }
     if (over && !policy.listensOn && !leaving) leave()
     if (beforeSendingMs + waitedMs + TICK_MS >= policy.listeningLimitMs) presentation.abandon()
-    if (!renewing && since(lease.t0.mono, clock.now().mono) > lease.leaseMs / 2) renew()
+    const now = clock.now()
+    if (!renewing && since(lease.t0.mono, now.mono) > lease.leaseMs / 2 && mayRenew(lease, policy, now)) renew()
   }
   return { answer, lease }
 }

@@ -19,6 +19,7 @@ import { assertNever } from './failures.ts'
 import type { OwnerId, Uid } from './ids.ts'
 import {
   CLOCKS_AGREE_MS,
+  CLOSING_CLAIM_MS,
   aheadWindowMs,
   backOffMs,
   endMarginMs,
@@ -35,6 +36,7 @@ import {
   latest,
   ms,
   perhapsElapsed,
+  shorter,
   since,
   surelyElapsed,
   type DurationMs,
@@ -255,8 +257,17 @@ function whileWindowIsOpen(free: UnixMs, state: InDoubt, policy: Policy, now: Mo
   return latest(earliest(free, lastMoment), whenToldToTry(state.backOff, now))
 }
 
+/**
+ * For how long due work is left to whoever claimed it: that one writes the row within a lease, or is gone. A window that
+ * closes does not wait for so long.
+ */
+export function claimMs({ state }: Pick<Facts, 'state'>, policy: Policy, now: Moment): DurationMs {
+  const closes = state.status === 'in_doubt' && policy.windowMs !== null && windowLeftMs(state, policy, now) > 0
+  return closes ? shorter(policy.leaseMs, CLOSING_CLAIM_MS) : policy.leaseMs
+}
+
 /** How long a retry in doubt may still be sent. Endless where no window closes. */
-export function windowLeftMs(state: InDoubt, policy: Policy, now: Moment): DurationMs {
+export function windowLeftMs(state: Pick<InDoubt, 'since' | 'adopted'>, policy: Policy, now: Moment): DurationMs {
   if (state.adopted === true) return ms(0)
   if (policy.windowMs === null) return ms(Number.POSITIVE_INFINITY)
   return ms(Math.max(0, policy.windowMs - perhapsElapsed(state.since, now)))

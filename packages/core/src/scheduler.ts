@@ -70,14 +70,21 @@ export function startScheduler(
     held = hold !== null
   }
 
-  const doWhatIsDue = async (): Promise<void> => {
-    tellOfHold(await store.incarnation())
-    if (finish === null) return
+  const claim = async (finishIt: (view: View) => Promise<void>): Promise<void> => {
     const except = await manager.gate.excepted(() => ports.registry.clients())
     for (const view of await store.due({ limit: BATCH, except })) {
       // Nobody waits for these; each settles by itself, and what fails stays due.
-      tend(view, finish).catch(() => undefined)
+      tend(view, finishIt).catch(() => undefined)
     }
+  }
+
+  const doWhatIsDue = async (): Promise<void> => {
+    tellOfHold(await store.incarnation())
+    if (finish === null) return
+    // Claimed by a process that could keep no answer it would be kept from those who can.
+    if (await manager.hasRoom()) await claim(finish)
+    // What nobody claimed as due yet: an owner that fell silent in a window, which closes before its lease is watched from its end on.
+    if (!held) for (const view of await manager.watches.fellSilent()) tend(view, finish).catch(() => undefined)
     if (behindUntil !== null) await lookThrough(finish)
     // Also where nobody waits for the one who died: a grace window does not wait for the end of its lease.
     await manager.watches.buryTheDead(PROBES)

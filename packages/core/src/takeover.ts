@@ -5,7 +5,7 @@ import type { OwnerId } from './ids.ts'
 import { attemptOf, doubted, isOver, written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import type { Evidence } from './ports.ts'
-import type { Moment } from './time.ts'
+import { longer, type Moment } from './time.ts'
 
 /**
  * Ends an open attempt whose owner is dead, or has been silent for one whole lease or without its lock. It becomes `in_doubt`, never free:
@@ -33,7 +33,10 @@ export function takeOver(
     doubted(row, state, terms, {
       by: owner,
       promptAfterMs: dead ? terms.policy.promptRetryAfterDeathMs : null,
-      silentSince: dead ? null : { heartbeatAt: attempt.heartbeatAt, leaseMs: attempt.leaseMs },
+      // Once the window is closed it gets as long to wake as any other, however little of it this try had.
+      silentSince: dead
+        ? null
+        : { heartbeatAt: attempt.heartbeatAt, leaseMs: longer(attempt.leaseMs, terms.policy.leaseMs) },
       notBefore: null,
       draw,
       now,

@@ -9,14 +9,22 @@ import { fewAtOnce } from './at-once.ts'
 import type { View } from './connection.ts'
 import type { OwnerId, Uid } from './ids.ts'
 import { attemptOf, openAttempt, type Busy } from './lease.ts'
-import { LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
+import { COMPARE_EVERY_MS, LOOK_WAITING_MS, PAUSE_AFTER_EACH_MS, PROBE_EVERY_MS } from './policy.ts'
 import { later, ms, since, type DurationMs, type MonoMs } from './time.ts'
 import type { Evidence, Listener, LockMissing, Ports, ProofOfDeath, Spilled } from './ports.ts'
+import { createSightings } from './sightings.ts'
 import { replayAll } from './spill.ts'
 
 export interface Watches {
-  /** Resolves when the attempt that `view` shows open has ended, by whomever, or after `close`. One watch a connection. */
-  watch(view: View): Promise<void>
+  /**
+   * Resolves when the attempt that `view` shows open has ended, by whomever, or after `close`. One watch a connection.
+   *
+   * @param patiently nobody waits: it is asked for once a second, and when its lease is over
+   * @returns the doubt, where this process made it one because the lease was over; null: look again
+   */
+  watch(view: View, patiently?: 'patiently'): Promise<View | null>
+  /** What others have open in silence, in a window that closes: nobody may be waiting for it. To be called once a round. */
+  fellSilent(): Promise<readonly View[]>
   /**
    * Probes other owners; whoever is dead is buried: slots replayed, open attempts put in doubt.
    *
@@ -28,8 +36,8 @@ export interface Watches {
 
 /** One connection that is watched, for whoever waits for it. */
 interface Watch {
-  readonly over: Promise<void>
-  readonly end: () => void
+  readonly over: Promise<View | null>
+  readonly end: (doubt: View | null) => void
   readonly fail: (error: unknown) => void
   view: View
   seen: Busy
@@ -38,6 +46,8 @@ interface Watch {
   askedAt: MonoMs
   /** The next poll comes so long after the last one. */
   pollMs: DurationMs
+  /** Nobody waits for it. */
+  patient: boolean
   /** Its takeover is on its way: there is nothing to ask any more. */
   concluding: boolean
 }
@@ -45,6 +55,7 @@ interface Watch {
 export function createWatches(ports: Ports, owner: OwnerId): Watches {
   const { store, clock, liveness, notices } = ports
   const watches = new Map<Uid, Watch>()
+  const sightings = createSightings(store, clock)
   /** When each owner that is waited for was probed last; endless while a probe is on its way. */
   const probed = new Map<OwnerId, MonoMs>()
   /** The dead whose slots could not be read: told once, and tried at every probe. */
@@ -60,9 +71,9 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     if (watches.get(uid) === watch) watches.delete(uid)
     wake()
   }
-  const end = (watch: Watch): void => {
+  const end = (watch: Watch, doubt: View | null = null): void => {
     drop(watch)
-    watch.end()
+    watch.end(doubt)
   }
   const fail = (watch: Watch, error: unknown): void => {
     drop(watch)
@@ -150,7 +161,8 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     const now = clock.now().mono
     for (const watch of asked) {
       watch.askedAt = now
-      watch.pollMs = ms(Math.min(watch.pollMs * 2, watch.view.terms.policy.pollCapMs))
+      const capMs = watch.patient ? COMPARE_EVERY_MS : watch.view.terms.policy.pollCapMs
+      watch.pollMs = ms(Math.min(watch.pollMs * 2, capMs))
     }
     try {
       const changed = new Map<Uid, View>()
@@ -181,8 +193,12 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     watch.concluding = true
     try {
       const taken = await store.takeOver(watch.view.at, { kind: 'lease_over', fence, heartbeat, watchedMs })
-      if (taken.kind === 'in_doubt') tellInDoubt(ports, taken.view, 'owner_silent')
-      // Moved: it ended in this very moment, or the row is gone. Whoever waits reads again.
+      if (taken.kind === 'in_doubt') {
+        tellInDoubt(ports, taken.view, 'owner_silent')
+        return void end(watch, taken.view)
+      }
+      // It ended in this very moment, the row is gone, or the store's clock says otherwise. Whoever waits reads again.
+      sightings.forget(watch.view.row.uid)
       end(watch)
     } catch (error) {
       fail(watch, error)
@@ -193,16 +209,22 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
 
   const waiting = (): Watch[] => [...watches.values()].filter(({ concluding }) => !concluding)
 
+  /** When it is asked for again: after a pause, and in the moment in which its lease is over, for a window may be closing. */
+  const asksAt = ({ askedAt, pollMs, seenAt, seen, view }: Watch): MonoMs => {
+    const soonest = later(askedAt, view.terms.policy.pollFirstMs)
+    return Math.min(later(askedAt, pollMs), Math.max(soonest, later(seenAt, seen.leaseMs))) as MonoMs
+  }
+
   /** Polls come in groups: whoever has waited for half of its pause is asked with those whose pause is over. */
   const due = (now: MonoMs): Watch[] => {
     const all = waiting()
-    const isDue = all.some(({ askedAt, pollMs }) => since(askedAt, now) >= pollMs)
-    return isDue ? all.filter(({ askedAt, pollMs }) => since(askedAt, now) >= pollMs / 2) : []
+    const isDue = all.some((watch) => asksAt(watch) <= now)
+    return isDue ? all.filter((watch) => asksAt(watch) <= now || since(watch.askedAt, now) >= watch.pollMs / 2) : []
   }
 
   const nextAt = (): MonoMs => {
     let next = Number.POSITIVE_INFINITY
-    for (const { askedAt, pollMs } of waiting()) next = Math.min(next, later(askedAt, pollMs))
+    for (const watch of waiting()) next = Math.min(next, asksAt(watch))
     for (const at of probed.values()) next = Math.min(next, later(at, PROBE_EVERY_MS))
     return next as MonoMs
   }
@@ -229,10 +251,18 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
   const pause = async (listener: Listener | null, forMs: DurationMs): Promise<void> => {
     const woken = new Promise<void>((resolve) => (wake = resolve))
     const alarm = clock.alarm(ms(Math.max(0, forMs)))
-    const bell = listener?.bell(LOOK_WAITING_MS) ?? null
+    const isWanted = waiting().some(({ patient }) => !patient)
+    const bell = listener?.bell(isWanted ? LOOK_WAITING_MS : COMPARE_EVERY_MS) ?? null
     await Promise.race([alarm.rung, woken, ...(bell === null ? [] : [bell.rung])])
     alarm.cancel()
     bell?.cancel()
+  }
+
+  /** Somebody waits for it from now on. */
+  const hasten = (watch: Watch): void => {
+    watch.patient = false
+    watch.pollMs = watch.view.terms.policy.pollFirstMs
+    wake()
   }
 
   const begin = async (): Promise<void> => {
@@ -251,13 +281,17 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
   }
 
   return {
-    watch(view) {
+    watch(view, patiently) {
       const { uid } = view.row
+      const patient = patiently !== undefined
       const known = watches.get(uid)
-      if (known !== undefined) return known.over
+      if (known !== undefined) {
+        if (known.patient && !patient) hasten(known)
+        return known.over
+      }
       const seen = openAttempt(view.row, view.readAt.store)
-      if (seen === null || closed) return Promise.resolve()
-      const { promise: over, resolve, reject } = Promise.withResolvers<void>()
+      if (seen === null || closed) return Promise.resolve(null)
+      const { promise: over, resolve, reject } = Promise.withResolvers<View | null>()
       const { mono } = clock.now()
       watches.set(uid, {
         over,
@@ -265,14 +299,18 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
         fail: reject,
         view,
         seen,
-        seenAt: mono,
+        seenAt: sightings.since(view) ?? mono,
         askedAt: mono,
-        pollMs: view.terms.policy.pollFirstMs,
+        pollMs: patient ? COMPARE_EVERY_MS : view.terms.policy.pollFirstMs,
+        patient,
         concluding: false,
       })
       if (looping) wake()
       else void begin()
       return over
+    },
+    async fellSilent() {
+      return (await sightings.look()).filter(({ row }) => !watches.has(row.uid))
     },
     async buryTheDead(most = Number.POSITIVE_INFINITY) {
       const others = await liveness.others()

@@ -6,7 +6,7 @@ import { commit } from '../src/commit.ts'
 import type { At, ConnectionRow, InDoubt, SealedGrant, Why } from '../src/connection.ts'
 import type { LeftInDoubt, NotSent, Unavailable } from '../src/grant.ts'
 import type { AttemptId, ClientId, ConnectionId, Fence, Fingerprint, OwnerId, Revision, Uid } from '../src/ids.ts'
-import { acquire, lend, maySend, openAttempt, renew, type AcquireDecision, type Lease } from '../src/lease.ts'
+import { acquire, lend, mayRenew, maySend, openAttempt, renew, type AcquireDecision, type Lease } from '../src/lease.ts'
 import { policyOf, type Terms } from '../src/policy.ts'
 import type { Evidence, ProofOfDeath } from '../src/ports.ts'
 import type { Sealed } from '../src/secret.ts'
@@ -19,6 +19,7 @@ import { FULL } from '../src/variant.ts'
 
 const S = 1_000
 const H = 3_600 * S
+const MINUTES = 60 * S
 const ME = 'me' as OwnerId
 const OTHER = 'other' as OwnerId
 const WALL = 1_790_000_000_000
@@ -231,6 +232,60 @@ test('a try in doubt is not sent once its window has closed', () => {
   const renewed = renew(row, GRACE, lease, local(400), store(400))
   assert.ok(renewed !== 'lost')
   assert.deepEqual([maySend(renewed.lease, local(499)), maySend(renewed.lease, local(500))], [true, false])
+})
+
+test('a try in doubt has a shorter lease, so that others can come once more, unless it is too late for them anyway', () => {
+  const leaseWith = (leftMs: number, terms = GRACE): readonly number[] => {
+    const since = store(leftMs - (terms.policy.windowMs ?? 0))
+    const doubt: InDoubt = { status: 'in_doubt', since, promptRetry: null, silentSince: null, backOff: null }
+    const { lease, row } = acquired({ ...rowOf(terms), state: doubt }, terms, { why: 'in_doubt' })
+    assert.ok(row.state.status === 'presenting')
+    return [row.state.attempt.leaseMs, lease.sendLimitMs]
+  }
+  assert.deepEqual(leaseWith(7.4 * S), [5 * S, 2.5 * S])
+  assert.deepEqual(leaseWith(6 * S), [4 * S, 2.5 * S])
+  assert.deepEqual(leaseWith(4 * S), [2 * S, 1.5 * S], 'sent well before it is over')
+  assert.deepEqual(leaseWith(4 * S - 1), [5 * S, 2.5 * S])
+  assert.deepEqual(leaseWith(5 * S, termsOf({ kind: 'grace', seconds: 30, winner: 'any' })), [3 * S, 2.25 * S])
+  assert.deepEqual(leaseWith(-S), [5 * S, 2.5 * S], 'its window is closed')
+  const untilUsed = termsOf({ kind: 'grace', until: 'successor_used', winner: 'any' })
+  assert.deepEqual(leaseWith(-MINUTES, untilUsed), [15 * S, 7.5 * S], 'no window closes')
+})
+
+test('whoever held that shorter lease in silence gets as long to wake as anybody', () => {
+  const doubt: InDoubt = {
+    status: 'in_doubt',
+    since: store(-3 * S),
+    promptRetry: null,
+    silentSince: null,
+    backOff: null,
+  }
+  const { row } = acquired({ ...rowOf(GRACE, { living: S }), state: doubt }, GRACE, { why: 'in_doubt' })
+  const after = taken(row, GRACE, over(2.5 * S), 2.5 * S)
+  assert.ok(after !== 'moved')
+  assert.equal(next(after, GRACE, OTHER, 5 * S), `+${60 * S}`, 'a whole lease and patience after its last sign of life')
+})
+
+test('a lease is renewed only while others could still come inside the window after it', () => {
+  const may = (terms: Terms, at: number): boolean =>
+    mayRenew(acquired(rowOf(terms), terms).lease, terms.policy, local(at))
+  const of90 = termsOf({ kind: 'grace', seconds: 90, winner: 'any' })
+  assert.deepEqual([may(GRACE, 499), may(GRACE, 500)], [true, false], '7.5 s, less a lease of 5 s and 2 s')
+  assert.deepEqual([may(of90, 35.5 * S - 1), may(of90, 35.5 * S)], [true, false])
+  for (const terms of [STRICT, UNKNOWN, termsOf({ kind: 'grace', until: 'successor_used', winner: 'any' })])
+    assert.equal(may(terms, H), true)
+  const doubt: InDoubt = { status: 'in_doubt', since: store(-S), promptRetry: null, silentSince: null, backOff: null }
+  const { lease } = acquired({ ...rowOf(of90), state: doubt }, of90, { why: 'in_doubt' })
+  assert.equal(mayRenew(lease, of90.policy, local(34.5 * S)), false, 'the window of a doubt counts from its beginning')
+  const after = renew(
+    { ...acquired(rowOf(of90), of90).row },
+    of90,
+    acquired(rowOf(of90), of90).lease,
+    local(20 * S),
+    store(20 * S),
+  )
+  assert.ok(after !== 'lost')
+  assert.equal(mayRenew(after.lease, of90.policy, local(35.5 * S)), false, 'and that of a lease from its acquire')
 })
 
 test('a renewed lease begins anew: heartbeat, send limit, and the time at which it is due', () => {

@@ -11,6 +11,7 @@ import {
   acquire,
   allowedNow,
   born,
+  claimMs,
   commit,
   createConnections,
   createManager,
@@ -368,7 +369,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
           .filter((each) => !HELD_BACK.includes(each.urgency) || !except.includes(each.provider))
           .sort((a, b) => a.urgency - b.urgency || (a.dueAt ?? 0) - (b.dueAt ?? 0))
           .slice(0, limit)
-        return claimed.map((each) => write({ ...each, dueAt: (wall() + terms.policy.leaseMs) as UnixMs }))
+        return claimed.map((each) =>
+          write({ ...each, dueAt: (wall() + claimMs(each, terms.policy, moment())) as UnixMs }),
+        )
       },
       async changes(uids) {
         failing('changes')
@@ -376,6 +379,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       openAttempts: async (of) =>
         [...rows.values()].filter((each) => openAttempt(each, moment())?.owner === of).map(viewed),
+      openElsewhere: async () =>
+        [...rows.values()].filter(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner),
       history: async () => [],
       incarnation: async () => ({ installation: 'i', place: null, epoch: 1, branch: null, hold: null }),
       adopt: async (incarnation) => ({ incarnation, inDoubt: 0 }),

@@ -226,6 +226,124 @@ test('notices that name nothing do not keep a process busy that waits for many',
   watches.close()
 })
 
+// ---- what nobody waits for -----------------------------------------------------------------------------------------
+
+const GRACE = { reuse: { kind: 'grace', seconds: 30, winner: 'any' } } as const
+
+test('what nobody waits for is asked for once a second, and taken over in the moment in which its lease is over', async () => {
+  const world = createWorld(GRACE)
+  world.fails.add('notices')
+  const { b, open } = await presenting(world, 100)
+  const { ports, asked } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  const begun = world.at()
+  const doubts = open.map(({ view }) => watches.watch(view, 'patiently'))
+  await world.pass(15 * S - 1)
+  assert.ok(asked.length <= 15, `${asked.length} queries in 15 s`)
+  assert.equal((await read(b, 'c7')).row.state.status, 'presenting')
+  await world.pass(1)
+  const taken = await Promise.all(doubts)
+  assert.ok(
+    taken.every((view) => view?.row.state.status === 'in_doubt'),
+    'whoever took it over goes on from there',
+  )
+  assert.equal(world.at() - begun, 15 * S)
+})
+
+test('who begins to wait for what was watched without haste is served at once', async () => {
+  const world = createWorld(GRACE)
+  world.fails.add('notices')
+  const { a, b, open } = await presenting(world, 1)
+  const [first] = open
+  assert.ok(first)
+  const watches = createWatches(b.ports, b.owner)
+  void watches.watch(first.view, 'patiently')
+  await world.pass(2.5 * S)
+  const over = watches.watch(first.view)
+  await a.ports.store.commit(first.lease, NOT_SENT)
+  await world.pass(10)
+  assert.equal(await Promise.race([over.then(() => 'over'), world.pass(0).then(() => 'not yet')]), 'over')
+  watches.close()
+})
+
+test('only what is open in silence from one look to the next is read, and only what a window closes over is told', async () => {
+  const world = createWorld(GRACE)
+  const { a, b, open } = await presenting(world, 1_000)
+  const { ports, asked } = counting(b.ports)
+  const watches = createWatches(ports, b.owner)
+  assert.deepEqual([await watches.fellSilent(), asked], [[], []], 'seen for the first time')
+  for (const { lease } of open.slice(10)) await a.ports.store.commit(lease, NOT_SENT)
+  const [renewed] = open
+  assert.ok(renewed && (await a.ports.store.renew(renewed.lease)) !== 'lost')
+  await world.pass(S)
+  const silent = await watches.fellSilent()
+  assert.deepEqual(silent.map(({ row }) => row.id).sort(), ['c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9'])
+  assert.deepEqual(asked, [9])
+  for (const view of silent) void watches.watch(view, 'patiently')
+  await world.pass(S)
+  assert.deepEqual(
+    (await watches.fellSilent()).map(({ row }) => row.id),
+    ['c0'],
+    'those that are watched are not told again',
+  )
+  watches.close()
+})
+
+for (const reuse of [{ kind: 'strict' }, { kind: 'grace', seconds: 600, winner: 'any' }] as const)
+  test(`where no window closes soon (${JSON.stringify(reuse)}) silence is read once, and left to the end of its lease`, async () => {
+    const world = createWorld({ reuse })
+    const { b } = await presenting(world, 3)
+    const { ports, asked } = counting(b.ports)
+    const watches = createWatches(ports, b.owner)
+    for (let round = 0; round < 10; round += 1) {
+      assert.deepEqual(await watches.fellSilent(), [])
+      await world.pass(S)
+    }
+    assert.deepEqual(asked, [3])
+  })
+
+test('a lease that was seen open by name is watched since then, and one that proved not to be over from anew', async () => {
+  const world = createWorld(GRACE)
+  const { b, open } = await presenting(world, 1)
+  const [first] = open
+  assert.ok(first)
+  const { store } = b.ports
+  const watched: number[] = []
+  const takeOver: typeof store.takeOver = async (at, evidence) => {
+    if (evidence.kind === 'lease_over') watched.push(evidence.watchedMs)
+    return watched.length < 2 ? { kind: 'moved' } : store.takeOver(at, evidence)
+  }
+  const watches = createWatches({ ...b.ports, store: { ...store, takeOver } }, b.owner)
+  await watches.fellSilent()
+  await world.pass(6 * S)
+  void watches.watch(await read(b, 'c0'))
+  await world.pass(9 * S)
+  assert.deepEqual(watched, [15 * S], 'six of them before the watch began')
+  void watches.watch(await read(b, 'c0'))
+  await world.pass(15 * S - 1)
+  assert.deepEqual(watched, [15 * S], 'the store did not take that for over')
+  await world.pass(1)
+  assert.deepEqual(watched, [15 * S, 15 * S])
+})
+
+test('of a store that was away nobody knows what it forgot: what was seen before counts no more', async () => {
+  const world = createWorld(GRACE)
+  const { b } = await presenting(world, 1)
+  let away = false
+  const { store } = b.ports
+  const openElsewhere: typeof store.openElsewhere = async () => {
+    if (away) throw new TokenError('store_unavailable', 'away')
+    return store.openElsewhere()
+  }
+  const watches = createWatches({ ...b.ports, store: { ...store, openElsewhere } }, b.owner)
+  await watches.fellSilent()
+  away = true
+  await assert.rejects(watches.fellSilent())
+  away = false
+  assert.deepEqual(await watches.fellSilent(), [], 'seen for the first time again')
+  assert.equal((await watches.fellSilent()).length, 1)
+})
+
 test('a renewed lease is watched anew, and one that falls silent is taken over', async () => {
   const world = createWorld()
   const { a, b, open } = await presenting(world, 1)

@@ -2,6 +2,7 @@
 import type {
   ConnectionRow,
   HistoryEntry,
+  OpenElsewhere,
   Sealed,
   SealedGrant,
   Sibling,
@@ -125,6 +126,13 @@ export function byConnection(records: readonly CellRecord[]): readonly (readonly
   }
   return [...byUid.values()]
 }
+
+export const readOpenElsewhere = (record: CellRecord): OpenElsewhere =>
+  ({
+    uid: text(record, 'uid'),
+    fence: integer(record, 'fence'),
+    revision: integer(record, 'revision'),
+  }) as Unbranded<OpenElsewhere> as OpenElsewhere
 
 /** The row of one connection from the records of its join: one for each access token. */
 export function readConnection(records: readonly CellRecord[]): ConnectionRow {

@@ -88,6 +88,8 @@ export interface ConnectionQueries {
   whole(source: string): string
   readonly byId: string
   readonly byUid: string
+  /** Names alone: each second about all that others present. */
+  readonly elsewhere: string
   readonly attempts: string
   readonly tombstone: string
   readonly twin: string
@@ -108,6 +110,9 @@ export function connectionQueries(dialect: Dialect): ConnectionQueries {
     whole,
     byId: `${whole(`${connection} c`)} WHERE c.id = ? AND c.status <> 'erased'`,
     byUid: `${whole(`${connection} c`)} WHERE c.uid = ?`,
+    elsewhere: `
+      SELECT c.uid, c.fence, c.revision FROM ${dialect.presenting}
+      WHERE c.status = 'presenting' AND c.attempt_owner IS NOT NULL AND c.attempt_owner <> ?`,
     attempts: `${whole(`${connection} c`)} WHERE c.attempt_owner = ?`,
     tombstone: `SELECT 1 AS found FROM ${connection} WHERE id = ? AND status = 'erased' LIMIT 1`,
     twin: `

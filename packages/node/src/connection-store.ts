@@ -1,5 +1,6 @@
 /** The connection store over rows: every verb once, whatever database holds them. */
 import {
+  claimMs,
   later,
   next,
   surelyElapsed,
@@ -24,7 +25,7 @@ export function connectionStore(rows: Rows, context: StoreContext): ConnectionSt
   }
 }
 
-type Reads = Pick<ConnectionStore, 'read' | 'list' | 'due' | 'changes' | 'openAttempts' | 'history'>
+type Reads = Pick<ConnectionStore, 'read' | 'list' | 'due' | 'changes' | 'openAttempts' | 'openElsewhere' | 'history'>
 
 function reads(rows: Rows, context: StoreContext): Reads {
   const views = ({ found, now }: SeenMany) => found.map((each) => context.view(context.snapshot(each, each.row, now)))
@@ -43,10 +44,9 @@ function reads(rows: Rows, context: StoreContext): Reads {
     async due(query) {
       const claimed = await rows.changeDue(query, (found, now): Change<Snapshot | null> => {
         if (found.hold !== null) return unchanged(null)
-        const { leaseMs } = context.termsOf(found).policy
-        if (isPromptRetryOfAnother(found.row, context.owner, leaseMs, now)) return unchanged(null)
-        // Whoever claimed it writes the row within a lease, or is gone.
-        const dueAt = later(now.wall, leaseMs)
+        const { policy } = context.termsOf(found)
+        if (isPromptRetryOfAnother(found.row, context.owner, policy.leaseMs, now)) return unchanged(null)
+        const dueAt = later(now.wall, claimMs(found.row, policy, now))
         const row = { ...found.row, revision: next(found.row.revision), dueAt, updatedAt: now.wall }
         return { row, history: [], result: context.snapshot(found, row, now) }
       })
@@ -60,6 +60,8 @@ function reads(rows: Rows, context: StoreContext): Reads {
     async openAttempts(owner) {
       return views(await rows.withOpenAttemptOf(owner))
     },
+
+    openElsewhere: () => rows.presentedByOthers(context.owner),
 
     history: (id, limit) => rows.history(id, limit),
   }

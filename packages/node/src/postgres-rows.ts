@@ -4,7 +4,7 @@
  */
 import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId, Uid } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
-import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
+import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
 import { mergedPages } from './connection-select.ts'
 import { holdIn } from './incarnation-codec.ts'
@@ -204,6 +204,7 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     newerThan: async (uids) =>
       many(await read(sql.newer, [uids.map(([uid]) => uid), uids.map(([, revision]) => revision)])),
     withOpenAttemptOf: async (owner) => many(await read(sql.attempts, [owner])),
+    presentedByOthers: async (owner) => (await read(sql.elsewhere, [owner])).map(readOpenElsewhere),
     history: async (id, limit) => (await read(sql.history, [id, limit])).map(readPresentation),
 
     change,

@@ -11,7 +11,7 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
-import { byConnection, readConnection, readPresentation } from './connection-codec.ts'
+import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
 import { mergedPages } from './connection-select.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
@@ -22,6 +22,7 @@ import {
   SELECT_BY_UID,
   SELECT_DUE,
   SELECT_DUE_ENDING,
+  SELECT_ELSEWHERE,
   SELECT_HISTORY,
   SELECT_NEWER,
   SELECT_TOMBSTONE,
@@ -49,6 +50,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     byUid: sql.prepare(SELECT_BY_UID),
     newer: sql.prepare(SELECT_NEWER),
     attempts: sql.prepare(SELECT_ATTEMPTS),
+    elsewhere: sql.prepare(SELECT_ELSEWHERE),
     tombstone: sql.prepare(SELECT_TOMBSTONE),
     twin: sql.prepare(SELECT_TWIN),
     due: sql.prepare(SELECT_DUE),
@@ -113,6 +115,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
         now: bootNow(),
       })),
     withOpenAttemptOf: (owner) => read(() => ({ found: foundIn(select.attempts.all(owner)), now: bootNow() })),
+    presentedByOthers: (owner) => read(() => select.elsewhere.all(owner).map(readOpenElsewhere)),
     history: (id, limit) => read(() => select.history.all(id, limit).map(readPresentation)),
 
     change: (uid, decide) =>

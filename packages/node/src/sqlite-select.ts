@@ -5,6 +5,7 @@ export const {
   byId: SELECT_BY_ID,
   byUid: SELECT_BY_UID,
   attempts: SELECT_ATTEMPTS,
+  elsewhere: SELECT_ELSEWHERE,
   tombstone: SELECT_TOMBSTONE,
   twin: SELECT_TWIN,
   history: SELECT_HISTORY,

@@ -179,6 +179,13 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
       return { found: rows.map(foundOf), now: bootNow() }
     },
 
+    async presentedByOthers(owner) {
+      open()
+      return all()
+        .filter(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner)
+        .map(({ uid, fence, revision }) => ({ uid, fence, revision }))
+    },
+
     async history(id, limit) {
       open()
       const uid = livingOf(id)?.uid

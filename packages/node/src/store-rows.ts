@@ -17,6 +17,7 @@ import type {
   Incarnation,
   ListQuery,
   Moment,
+  OpenElsewhere,
   OwnerId,
   Provider,
   ProviderId,
@@ -77,6 +78,8 @@ export interface Rows {
   list(query: ListQuery): Promise<SeenMany>
   newerThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
   withOpenAttemptOf(owner: OwnerId): Promise<SeenMany>
+  /** Names of what is presented at this moment by anybody else. */
+  presentedByOthers(owner: OwnerId): Promise<readonly OpenElsewhere[]>
   /** Every uid once, page by page in their order; null: from the first. */
   uidsAfter(uid: Uid | null, limit: number): Promise<readonly Uid[]>
   /** Newest first. */

@@ -73,8 +73,8 @@ export interface Coordination {
   /** A refresh of another process is heard of at once; false: within a second, by polling. */
   readonly hearsCommits: boolean
   /**
-   * The end of a process is noticed within seconds; false: on another host by the timer alone, which is its lease of 30 s.
-   * A grace window of a provider may be over by then.
+   * The end of a process is noticed within seconds; false: on another host by the timer alone, which is its lease of 30 s
+   * or half of a shorter grace. A window of less than 6 s may be over by then.
    */
   readonly seesLocks: boolean
   /** A pooler between this process and Postgres hands sessions around: neither of the two can work. */

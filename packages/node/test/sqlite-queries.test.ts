@@ -7,6 +7,7 @@ import {
   SELECT_BY_ID,
   SELECT_BY_UID,
   SELECT_DUE,
+  SELECT_ELSEWHERE,
   SELECT_HISTORY,
   SELECT_NEWER,
   SELECT_TOMBSTONE,
@@ -38,6 +39,12 @@ async function planner() {
 test('a tick of the scheduler reads one short range of a covering index, however many connections there are', async () => {
   const { plan, end } = await planner()
   assert.deepEqual(plan(SELECT_DUE), ['SEARCH connection USING COVERING INDEX connection_due (urgency=? AND due_at<?)'])
+  await end()
+})
+
+test('the look at what others have open, once a second, walks that and no more', async () => {
+  const { plan, end } = await planner()
+  assert.deepEqual(plan(SELECT_ELSEWHERE), ['SEARCH c USING INDEX connection_attempt (attempt_owner>?)'])
   await end()
 })
 

@@ -193,6 +193,29 @@ export function attemptsContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('what others have open is told by name, as its last write left it, without what is ours or being deleted', async () => {
+    const world = await createWorld(make)
+    const other = await world.manager()
+    await world.connect('resting')
+    const [a, b, deleted] = [await world.connect('a'), await world.connect('b'), await world.connect('deleted')]
+    const { lease } = await mustAcquire(world.one, a.at)
+    await mustAcquire(world.one, deleted.at)
+    await world.one.store.beginDelete((await mustRead(world.one, 'deleted')).at)
+    await mustAcquire(other, b.at)
+    const seenByOther = { uid: a.at.uid, fence: lease.fence, revision: a.row.revision + 1 }
+    assert.deepEqual(await other.store.openElsewhere(), [seenByOther])
+    assert.deepEqual(
+      (await world.one.store.openElsewhere()).map(({ uid }) => uid),
+      [b.at.uid],
+    )
+    assert.notEqual(await world.one.store.renew(lease), 'lost')
+    const [renewed] = await other.store.openElsewhere()
+    assert.deepEqual(renewed, { ...seenByOther, revision: seenByOther.revision + 1 }, 'a sign of life shows')
+    await world.one.store.commit(lease, { kind: 'not_sent', because: 'refused' })
+    assert.deepEqual(await other.store.openElsewhere(), [])
+    await world.end()
+  })
+
   test('a strict provider is presented to again only after the access token ended and the silent owner had its patience', async () => {
     const world = await createWorld(make)
     await world.connect('a', { lifetimeMs: 60_000 })

@@ -126,6 +126,25 @@ export function readingContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('in a window that closes a claim is for two seconds, and for a lease once it is closed', async () => {
+    const world = await createWorld(make)
+    const other = await world.manager()
+    await world.connect('a', { client: 'grace', accessToken: null })
+    await leaveInDoubt(world, 'a')
+    world.time.pass(500)
+    const query = { limit: 9, except: [] }
+    assert.equal((await world.one.store.due(query)).length, 1)
+    world.time.pass(1_999)
+    assert.deepEqual(await other.store.due(query), [])
+    world.time.pass(1)
+    assert.equal((await other.store.due(query)).length, 1, 'whoever claimed it did nothing')
+    world.time.pass(60_000)
+    assert.equal((await other.store.due(query)).length, 1)
+    world.time.pass(2_000)
+    assert.deepEqual(await world.one.store.due(query), [])
+    await world.end()
+  })
+
   test('a prompt retry is left for one lease to the only process that may make it', async () => {
     const world = await createWorld(make)
     const other = await world.manager()
