@@ -21,6 +21,8 @@ export interface Issued {
   uses: number
   /** A later answer to the same refresh token took its place. */
   replaced: boolean
+  /** When it ends although nobody used it; null: never. */
+  endsAt: number | null
 }
 
 export interface ServerAnswer {
@@ -32,7 +34,7 @@ export interface ServerAnswer {
 }
 
 export interface AuthorizationServer {
-  signIn(): Issued
+  signIn(at: number): Issued
   present(value: string, scope: string | null, at: number): ServerAnswer
   revoke(value: string, at: number): void
   find(value: string): Issued | undefined
@@ -52,22 +54,38 @@ export interface IssuedAccessToken {
 
 const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
 
-/**
- * @param prefix makes its names differ from those of another server
- * @param kills whether each answer ends the access tokens of the sign-in that came before
- */
+export interface ServerOptions {
+  /** Makes its names differ from those of another server. */
+  readonly prefix?: string
+  /** Whether each answer ends the access tokens of the sign-in that came before. */
+  readonly kills?: boolean
+  /** How long a refresh token lives that nobody uses, as its answer says; null: for ever. */
+  readonly refreshSeconds?: number | null
+}
+
 export function createAuthorizationServer(
   behaviour: Behaviour,
   lifetimeSeconds: number,
-  { prefix = '', kills = false }: { readonly prefix?: string; readonly kills?: boolean } = {},
+  { prefix = '', kills = false, refreshSeconds = null }: ServerOptions = {},
 ): AuthorizationServer {
   const tokens = new Map<string, Issued>()
   const accessTokens = new Map<string, IssuedAccessToken>()
   let signIns = 0
 
-  const issue = (of: SignIn, parent: Issued | null): Issued => {
+  const endOf = (at: number): number | null => (refreshSeconds === null ? null : at + refreshSeconds * 1000)
+
+  const issue = (of: SignIn, parent: Issued | null, at: number): Issued => {
     const value = `rt-${of.name}-${of.tokens.length}`
-    const issued: Issued = { value, of, parent, children: [], firstUsedAt: null, uses: 0, replaced: false }
+    const issued: Issued = {
+      value,
+      of,
+      parent,
+      children: [],
+      firstUsedAt: null,
+      uses: 0,
+      replaced: false,
+      endsAt: endOf(at),
+    }
     of.tokens.push(issued)
     parent?.children.push(issued)
     tokens.set(value, issued)
@@ -90,34 +108,39 @@ export function createAuthorizationServer(
     }
   }
 
+  const isOver = ({ endsAt }: Issued, at: number): boolean => endsAt !== null && at >= endsAt
+
   /** With all that came of it. */
   const replace = (token: Issued): void => {
     token.replaced = true
     for (const child of token.children) replace(child)
   }
 
-  const successorOf = (token: Issued): Issued => {
-    if (behaviour.kind === 'reusable' && !behaviour.rotates) return token
+  const successorOf = (token: Issued, at: number): Issued => {
+    if (behaviour.kind === 'reusable' && !behaviour.rotates) {
+      token.endsAt = endOf(at)
+      return token
+    }
     const winner = behaviour.kind === 'grace' || behaviour.kind === 'successor_used' ? behaviour.winner : 'any'
     const [first] = token.children
     if (winner === 'same' && first !== undefined) return first
     if (winner === 'newest') for (const older of token.children) replace(older)
-    return issue(token.of, token)
+    return issue(token.of, token, at)
   }
 
   return {
     accessTokens,
-    signIn: () => issue({ name: `${prefix}${(signIns += 1)}`, tokens: [], end: null }, null),
+    signIn: (at) => issue({ name: `${prefix}${(signIns += 1)}`, tokens: [], end: null }, null, at),
     find: (value) => tokens.get(value),
-    lives: (token, at) => token.of.end === null && !token.replaced && isAnsweredAgain(token, at),
+    lives: (token, at) => token.of.end === null && !token.replaced && !isOver(token, at) && isAnsweredAgain(token, at),
     present(value, scope, at) {
       const token = tokens.get(value)
-      if (token === undefined || token.of.end !== null) return { verdict: 'refused', ...REFUSED }
+      if (token === undefined || token.of.end !== null || isOver(token, at)) return { verdict: 'refused', ...REFUSED }
       if (token.replaced || !isAnsweredAgain(token, at)) {
         token.of.end = { at, because: 'reuse' }
         return { verdict: 'killed', ...REFUSED }
       }
-      const successor = successorOf(token)
+      const successor = successorOf(token, at)
       token.firstUsedAt ??= at
       token.uses += 1
       if (kills) for (const each of accessTokens.values()) if (each.of === token.of) each.killedAt ??= at
@@ -127,6 +150,9 @@ export function createAuthorizationServer(
         access_token: accessToken,
         ...(successor === token ? {} : { refresh_token: successor.value }),
         expires_in: lifetimeSeconds,
+        ...(successor.endsAt === null
+          ? {}
+          : { refresh_expires_in: Math.max(1, Math.floor((successor.endsAt - at) / 1000)) }),
         token_type: 'Bearer',
         scope: scope ?? 'a b',
       }

@@ -2,7 +2,7 @@
  * Which sign-ins were lost, and whether anybody who had the same answers in hand could have kept them: the server's log
  * says which refresh token lived, and the world where it was.
  */
-import type { ConnectionRow, Numbers, Uid } from '@tokenkeep/core'
+import type { ConnectionRow, Numbers, ProviderId, Uid } from '@tokenkeep/core'
 import type { AuthorizationServer, Issued, SignIn } from './authorization-server.ts'
 import type { Presented } from './presentations.ts'
 import { fingerprintOf, type Slot } from './process-ports.ts'
@@ -12,7 +12,15 @@ import type { Process } from './processes.ts'
  * Why a sign-in is gone, where that could have been avoided: its living refresh token was here, or the server would have
  * answered again and nobody who could asked.
  */
-export const AVOIDABLE = ['in_store', 'in_slot', 'in_memory', 'on_its_way', 'not_listened_to', 'window_missed'] as const
+export const AVOIDABLE = [
+  'in_store',
+  'in_slot',
+  'in_memory',
+  'on_its_way',
+  'not_listened_to',
+  'window_missed',
+  'end_missed',
+] as const
 export const UNAVOIDABLE = [
   'answer_lost',
   'killed_with_answer',
@@ -23,11 +31,14 @@ export const UNAVOIDABLE = [
   'late_request',
   'server_lied',
   'operator',
+  'expired',
 ] as const
 export type Loss = (typeof AVOIDABLE)[number] | (typeof UNAVOIDABLE)[number]
 
 export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => each === loss)
 
+/** Before them whoever presents it was there already. */
+const LAST_MOMENTS_MS = 1000
 /** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
 const INTO_SLOT_MOST_MS = 5000
 
@@ -51,6 +62,8 @@ export interface LossesOptions {
   /** Whether the connection is held open until an answer can hardly come any more. */
   readonly listensOn: boolean
   readonly clockSlackMs: () => number
+  /** Whether a provider takes only so many requests. */
+  isLimited(provider: ProviderId): boolean
   /** When the store forgot anything the last time; -1: never. */
   forgotAt(): number
   /** Whether the store was away, or forgot anything, since then. */
@@ -169,6 +182,22 @@ export function createLosses(options: LossesOptions): Losses {
     asked !== undefined &&
     presented.some(({ provider, at }) => provider === asked.provider && at <= closes && at + options.paceMs > closes)
 
+  /** It was in the store until its end, somebody was there for all of its last moments, and nobody presented it. */
+  const isEndMissed = (row: ConnectionRow, value: string, endsAt: number): boolean => {
+    const lifeMs = row.refreshToken?.lifetimeMs ?? numbers.endMarginMostMs
+    const from = endsAt - Math.min(numbers.endMarginMostMs, lifeMs / 4) - LAST_MOMENTS_MS
+    if (options.clockSlackMs() > 0 || options.isLimited(row.provider) || options.storeAwaySince(from)) return false
+    if (presented.some(({ refreshToken, at }) => refreshToken === value && at < endsAt)) return false
+    return options.processes.some(
+      (each) =>
+        each.startedAt < from &&
+        each.awayFrom === null &&
+        each.diedAt === null &&
+        each.diskFullUntil === 0 &&
+        !each.wasSlowed,
+    )
+  }
+
   const newestLiving = (signIn: SignIn): Issued | undefined =>
     signIn.tokens.findLast((token) => server.lives(token, options.now()))
 
@@ -194,6 +223,12 @@ export function createLosses(options: LossesOptions): Losses {
       if (token === undefined || token.of.end !== null) return
       const lied = presented.some(({ refreshToken, did }) => refreshToken === token.value && did === 'lied')
       const living = newestLiving(token.of)
+      const newest = token.of.tokens.at(-1)
+      if (living === undefined && newest === token && newest.endsAt !== null && options.now() >= newest.endsAt)
+        return void givenUpBecause.set(
+          row.uid,
+          isEndMissed(row, newest.value, newest.endsAt) ? 'end_missed' : 'expired',
+        )
       const place = living === undefined ? 'answer_lost' : placeOf(living)
       givenUpBecause.set(row.uid, lied && place !== 'killed_with_answer' ? 'server_lied' : place)
     },

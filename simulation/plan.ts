@@ -108,7 +108,7 @@ export type Happening =
 export type HappeningKind = Happening['kind']
 
 /** What came about: planned, or because of what was. */
-export type Unplanned = 'circuit_opened' | 'rate_limited' | 'waited_for_killing_refresh'
+export type Unplanned = 'circuit_opened' | 'rate_limited' | 'waited_for_killing_refresh' | 'presented_near_its_end'
 export type CameAbout = HappeningKind | Unplanned
 
 /** Each of these comes about in a long run, or the run shows less than it says. */
@@ -140,6 +140,7 @@ export const HAPPENING_KINDS: readonly CameAbout[] = [
   'circuit_opened',
   'rate_limited',
   'waited_for_killing_refresh',
+  'presented_near_its_end',
 ]
 
 export interface Planned {
@@ -161,6 +162,8 @@ export interface Plan {
   readonly numbers: 'real' | 'short'
   /** Whether each refresh ends the access tokens before it. */
   readonly kills: boolean
+  /** How long a refresh token lives unused, as answers say; null: for ever. */
+  readonly refreshSeconds: number | null
   readonly beside: Beside | null
   readonly planned: readonly Planned[]
   /** When it is over and peace begins. */
@@ -295,6 +298,7 @@ export function drawPlan(seed: number, policy: string | null): Plan {
   ])
   const showsLocks = draw.chance(0.5)
   const numbers = draw.chance(0.1) ? 'real' : 'short'
+  const ending = createDraw(seed ^ 0x3c6ef372)
   const more = createDraw(seed ^ 0x2545f491)
   const beside = drawBeside(more, numbers)
   const happenings = beside === null ? planned : shared(more, planned, beside, moment)
@@ -302,6 +306,8 @@ export function drawPlan(seed: number, policy: string | null): Plan {
     seed,
     policy: modelled,
     behaviour,
+    // A quarter of its life has to hold two leases and patience: whoever stands still with it is waited for so long.
+    refreshSeconds: numbers === 'short' && ending.chance(0.2) ? ending.pick([100, 120]) : null,
     kills: createDraw(seed ^ 0x6c078965).chance(0.1),
     beside,
     lifetimeSeconds,

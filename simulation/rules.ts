@@ -94,7 +94,11 @@ export function createRules(options: RulesOptions): Rules {
         return must(heard.length >= 1, 'an answer is said to be lost, and nothing was refused')
       case 'signed_out':
         return must(heard.length >= 1 && after.signedOutAt !== null, 'signed out, and nothing was refused')
-      case 'expired':
+      case 'expired': {
+        const ends = after.refreshToken?.endsAt ?? null
+        const isOver = ends !== null && worldMs(ends) <= options.storeNow() + options.clockSlackMs() + CLOCK_ROUNDING_MS
+        return must(isOver && heard.length >= 1, 'expired before its end, or without a refusal')
+      }
       case 'reused':
       case 'interaction_required':
       case 'no_refresh_token':

@@ -75,6 +75,8 @@ export interface Setting {
   readonly numbers: 'real' | 'short'
   /** Whether the first provider ends access tokens by each refresh. */
   readonly kills?: boolean
+  /** How long its refresh tokens live unused, as its answers say; null, or absent: for ever. */
+  readonly refreshSeconds?: number | null
   /** Null, or absent: one connection is alone. */
   readonly beside?: Beside | null
 }
@@ -161,10 +163,12 @@ export interface StoreState {
 
 type SignInInput = Pick<
   Parameters<Custody['import']>[0],
-  'refreshToken' | 'accessToken' | 'expiresAt' | 'scope' | 'sessionId'
+  'refreshToken' | 'refreshTokenExpiresAt' | 'accessToken' | 'expiresAt' | 'scope' | 'sessionId'
 >
 
 const UNLIMITED: Beside['limits'] = { requestsPerMinute: null, concurrency: null }
+/** A quarter of the shortest life that is announced. */
+const NEAR_ITS_END_MS = 25_000
 const HAPPENINGS_MOST = 60_000
 /** Also where nothing is to be found. */
 const ROUND_EVERY_MOST_MS = 60_000
@@ -265,13 +269,17 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   })
   const siteOf = (
     id: string,
-    at: Pick<Setting, 'policy' | 'behaviour' | 'kills'>,
+    at: Pick<Setting, 'policy' | 'behaviour' | 'kills' | 'refreshSeconds'>,
     prefix: string,
     limits: Beside['limits'],
   ) => ({
     id: id as ProviderId,
     policy: at.policy,
-    server: createAuthorizationServer(at.behaviour, setting.lifetimeSeconds, { prefix, kills: at.kills ?? false }),
+    server: createAuthorizationServer(at.behaviour, setting.lifetimeSeconds, {
+      prefix,
+      kills: at.kills ?? false,
+      refreshSeconds: at.refreshSeconds ?? null,
+    }),
     kills: at.kills ?? false,
     limits,
   })
@@ -296,6 +304,9 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     rowOf: (uid) => memory.rows.get(uid) ?? null,
     left(one) {
       tell(`${one.by.owner} presents ${one.refreshToken}${one.fault === null ? '' : ` (${one.fault})`}`)
+      const endsAt = one.row?.refreshToken?.endsAt
+      if (endsAt != null && worldMs(endsAt) - timeline.now() <= NEAR_ITS_END_MS)
+        options.cameAbout?.('presented_near_its_end')
       rules.left(one)
       paceRules.left(one)
       lossesAt(one.provider).leaves(one)
@@ -332,6 +343,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       isIntended: rules.isIntended,
       graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
       paceMs: limits.requestsPerMinute === null ? 0 : spacingMs(limits.requestsPerMinute),
+      isLimited: (id) => siteAt(id).limits.requestsPerMinute !== null || siteAt(id).limits.concurrency !== null,
       listensOn: policy.reuse.kind === 'strict' || policy.reuse.kind === 'unknown',
       clockSlackMs: () => storeState.clockSlackMs,
       forgotAt: () => storeState.forgotAt,
@@ -443,7 +455,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
 
   const signInInput: World['signInInput'] = (id = 'x') => {
     const server = serverAt(providerOf(id))
-    const token = server.signIn()
+    const token = server.signIn(timeline.now())
     madeFor.set(token.of, id)
     const first = server.present(token.value, null, timeline.now())
     const body = first.body as { access_token: string; refresh_token?: string }
@@ -453,6 +465,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
         refreshToken: body.refresh_token ?? token.value,
         accessToken: body.access_token,
         expiresAt: START + timeline.now() + setting.lifetimeSeconds * 1000,
+        refreshTokenExpiresAt: first.carries?.endsAt == null ? undefined : START + first.carries.endsAt,
         scope: 'a b',
         sessionId: token.of.name,
       },
