@@ -10,6 +10,12 @@ const COMPILED = fileURLToPath(new URL('../node_modules/.cache/tokenkeep-compile
 const STOP_LIMIT_MS = 10_000
 /** The child ends a call itself; this is for one that does not even do that. */
 const BEYOND_CALLS_MS = 30_000
+/** What keeping a login may take on top: whoever has to run a program for it is not quick. */
+const FOR_A_LOGIN_MS = 2_000
+/** All of one order together. */
+const CALLS_LIMIT_MS = 120_000
+/** Where nobody says how many calls are made at once: all of them. */
+const AT_ONCE_MOST = 1_000_000
 const WORDS_MOST = 2_000
 
 /** What a driver did that no driver should. It is said in its row, and the run goes on. */
@@ -34,6 +40,8 @@ export interface DriverChild {
 export interface CallOptions {
   readonly at?: number
   readonly times?: number
+  /** So many calls at once at most; absent: all. */
+  readonly atOnce?: number
   readonly limitMs: number
 }
 
@@ -65,10 +73,15 @@ export async function startDriverChild(driver: URL, startLimitMs: number): Promi
       daemon = 'daemon' in answer ? answer.daemon : null
     },
     async seed(signIns) {
-      await desk.tell({ do: 'seed', signIns }, startLimitMs)
+      await desk.tell({ do: 'seed', signIns }, startLimitMs + signIns.length * FOR_A_LOGIN_MS)
     },
-    async call(ids, { at = machineMono(), times = 1, limitMs }) {
-      const answer = await desk.tell({ do: 'call', ids, times, at, limitMs }, limitMs + BEYOND_CALLS_MS)
+    async call(ids, { at = machineMono(), times = 1, atOnce = AT_ONCE_MOST, limitMs }) {
+      // Whoever has to wait for a place among them waits for as long as those before it do.
+      const rounds = Math.ceil((ids.length * times) / atOnce)
+      const answer = await desk.tell(
+        { do: 'call', ids, times, atOnce, at, limitMs },
+        Math.min(limitMs * rounds, CALLS_LIMIT_MS) + BEYOND_CALLS_MS,
+      )
       return 'ended' in answer ? answer.ended : []
     },
     async crash() {

@@ -28,14 +28,21 @@ async function carryOut(order: Order): Promise<Answer> {
     case 'start':
       return { number, daemon: (await driver.start(order.place)) ?? null }
     case 'seed':
-      for (const signIn of order.signIns) await driver.seed(signIn)
+      for (const [at, signIn] of order.signIns.entries()) {
+        await driver.seed(signIn, at < order.signIns.length - 1 ? 'by_more' : 'by_none')
+      }
       return { number, daemon: null }
     case 'call': {
       await pause(order.at - now() - AWAKE_MS)
       while (now() < order.at);
-      const { ids, times, limitMs } = order
-      const calls = ids.flatMap((id) => Array.from({ length: times }, () => call(id, limitMs)))
-      return { number, ended: together(await Promise.all(calls)) }
+      const { ids, times, atOnce, limitMs } = order
+      const calls = ids.flatMap((id) => Array.from({ length: times }, () => id))
+      const ended: Ended[] = []
+      const work = async (): Promise<void> => {
+        for (let id = calls.shift(); id !== undefined; id = calls.shift()) ended.push(await call(id, limitMs))
+      }
+      await Promise.all(Array.from({ length: Math.min(atOnce, calls.length) }, work))
+      return { number, ended: together(ended) }
     }
     case 'stop':
       await driver.stop()

@@ -13,6 +13,8 @@ export interface Place {
   readonly clientSecret: string
   /** What the provider's documentation says of second presentations. */
   readonly reuse: Reuse
+  /** How long before its end a token is renewed by whoever has a documented way for it and goes on with the old one where that fails. */
+  readonly marginSeconds: number
   /** The URL of an empty database; null: the peer asked for none. */
   readonly postgres: string | null
 }
@@ -29,8 +31,12 @@ export interface SignIn {
 export interface Driver {
   /** @returns the process id of the daemon that presents refresh tokens, where another process than this one does */
   start(place: Place): Promise<number | undefined>
-  /** Keeps a login where all processes find it. */
-  seed(signIn: SignIn): Promise<void>
+  /**
+   * Keeps a login where all processes find it.
+   *
+   * @param followed whether others are kept right after it
+   */
+  seed(signIn: SignIn, followed: 'by_more' | 'by_none'): Promise<void>
   /** @returns an access token for the next call of the API */
   getToken(id: string): Promise<string>
   stop(): Promise<void>
@@ -46,8 +52,10 @@ export type Order =
       readonly number: number
       readonly do: 'call'
       readonly ids: readonly string[]
-      /** So many calls for each, all at once. */
+      /** So many calls for each. */
       readonly times: number
+      /** So many calls at once at most. */
+      readonly atOnce: number
       /** At this moment of the machine's monotonic clock, milliseconds. */
       readonly at: number
       readonly limitMs: number

@@ -11,8 +11,18 @@ export interface Peer {
   readonly packages: readonly string[]
   readonly ours: boolean
   readonly onPostgres: boolean
+  /** A program that no package of npm brings. */
+  readonly program?: Program
+  /** By the name of a scenario: why it is not played. */
+  readonly leftOut?: Readonly<Record<string, string>>
   /** What is theirs and what is glue of ours, and which settings were chosen. */
   readonly note: string
+}
+
+export interface Program {
+  readonly name: string
+  /** How it is installed. */
+  readonly install: string
 }
 
 const driver = (file: string): URL => new URL(`peers/${file}`, import.meta.url)
@@ -64,7 +74,7 @@ export const PEERS: readonly Peer[] = [
     'simple-oauth2',
     'simple-oauth2.mjs',
     ['simple-oauth2'],
-    `\`createToken\`, \`expired()\`, \`refresh()\`, and the token's JSON persisted, as its README shows. ${FILE}`,
+    `\`createToken\`, \`expired()\`, \`refresh()\`, and the token's JSON persisted, as its README shows; \`expired(15)\` in the outages. ${FILE}`,
   ),
   peer(
     '@badgateway/oauth2-client',
@@ -76,7 +86,7 @@ export const PEERS: readonly Peer[] = [
     'google-auth-library',
     'google-auth-library.mjs',
     ['google-auth-library'],
-    'One `OAuth2Client` for each login with the `tokens` event, made anew from our file when its token has ended; `eagerRefreshThresholdMillis: 1`. Made for refresh tokens that do not rotate.',
+    'One `OAuth2Client` for each login with the `tokens` event, made anew from our file when its token has ended; `eagerRefreshThresholdMillis: 1`, in the outages 15,000. Made for refresh tokens that do not rotate.',
   ),
   peer(
     'passport-oauth2-refresh',
@@ -94,14 +104,37 @@ export const PEERS: readonly Peer[] = [
     'lock file',
     'lock-file.mjs',
     ['openid-client', 'proper-lockfile'],
-    'What a careful user builds: openid-client, callers of one process joined, a lock file between processes, our file read again inside the lock. `stale` at its least, 5 s.',
+    'What a careful user builds: openid-client, callers of one process joined, a lock file between processes, our file read again inside the lock. `stale` at its least, 5 s; a margin of 15 s in the outages.',
   ),
+  {
+    ...peer(
+      'oidc-agent',
+      'oidc-agent.mjs',
+      [],
+      'One agent for all processes, with `--pw-store`; `oidc-gen` for each login, `oidc-token` for each call, 20 of them at once at most. The agent is what is killed and frozen; after a kill it is started again, with `oidc-add` for a login that it has not loaded. `oidc-gen` presents the refresh token once: that is not counted, and its access token is let end.',
+    ),
+    program: { name: 'oidc-agent', install: '`apt-get install oidc-agent-cli` on Debian' },
+    leftOut: { sessions: '`oidc-gen` takes up to a second for each login, and 10,000 of them hours' },
+  },
 ]
 
 /** @returns `openid-client 6.9.0`; for Tokenkeep its version, and the commit of this clone where git says it */
-export function versionsOf({ packages }: Peer): string {
+export function versionsOf({ packages, program }: Peer): string {
+  if (program !== undefined) return versionOfProgram(program) ?? ''
   if (packages.length === 0) return [versionOfClone(), commitOfClone()].filter((each) => each !== '').join(', ')
   return packages.map((name) => `${name} ${versionOf(name)}`).join(', ')
+}
+
+/** @returns why it cannot play here, or not in this scenario; null: it can */
+export function whyNot({ program, leftOut = {} }: Peer, scenario: string): string | null {
+  if (program !== undefined && versionOfProgram(program) === null) return `not installed: ${program.install}`
+  return leftOut[scenario] ?? null
+}
+
+/** @returns null: it is not installed */
+function versionOfProgram({ name }: Program): string | null {
+  const { status, stdout } = spawnSync(name, ['--version'], { encoding: 'utf8', timeout: 10_000 })
+  return status === 0 ? (stdout.split('\n')[0] ?? '').trim() : null
 }
 
 function versionOfClone(): string {

@@ -13,7 +13,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { postgresMissing, startPostgres, type PostgresServer } from '@tokenkeep/testpostgres'
-import { PEERS, versionsOf, type Peer } from './peers.ts'
+import { PEERS, versionsOf, whyNot, type Peer } from './peers.ts'
 import { resultsDocument, type Recorded } from './results-document.ts'
 import type { Row, Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
@@ -135,6 +135,8 @@ async function rowOf(scenario: Scenario, peer: Peer): Promise<Row> {
     remark,
     tookSeconds: 0,
   })
+  const because = whyNot(peer, scenario.name)
+  if (because !== null) return without(`NOT RUN: ${because}`)
   if (!peer.onPostgres) return playApart(scenario, peer, '', without)
   if (postgres === null || typeof postgres === 'string') return without(`NOT RUN: ${postgres ?? 'no Postgres'}`)
   return playApart(scenario, peer, await postgres.createDatabase(), without)

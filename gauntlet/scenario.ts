@@ -43,7 +43,7 @@ export interface Row {
   readonly peer: string
   /** Null: the driver did not come to the end. */
   readonly counts: Counts | null
-  /** Why calls were bad, most frequent first, or what the driver did. */
+  /** Why calls were bad, most frequent first, and what the scenario has to say; or what the driver did. */
   readonly remark: string
   readonly tookSeconds: number
 }

@@ -1,6 +1,6 @@
 /** Every scenario, in the order of the table. */
 import type { Scenario } from './scenario.ts'
-import { atOneInstant, herd, inTurn, spread } from './scenarios/expiries.ts'
+import { atOneInstant, herd, inTurn, sessions, spread } from './scenarios/expiries.ts'
 import { frozen, killedStrict, killedWithGrace } from './scenarios/holders.ts'
 import { lostAnswer, oddAnswers, once500, slowAnswer, threeTimes503, tooMany } from './scenarios/servers.ts'
 
@@ -9,6 +9,7 @@ export const SCENARIOS: readonly Scenario[] = [
   spread,
   inTurn,
   herd,
+  sessions,
   killedWithGrace,
   killedStrict,
   frozen,

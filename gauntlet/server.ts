@@ -72,6 +72,8 @@ export async function startServer({
     token_endpoint: `${issuer}/token`,
     authorization_endpoint: `${issuer}/authorize`,
     response_types_supported: ['code'],
+    // Recommended by RFC 8414; oidc-agent takes no issuer without it.
+    scopes_supported: ['openid', 'offline_access'],
     grant_types_supported: ['authorization_code', 'refresh_token'],
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],

@@ -10,7 +10,7 @@ const HEADER = [
   'logins lost',
   'bad calls',
   'failed calls while the server was out',
-  'why',
+  'why, and notes',
 ] as const
 
 export function tableOf(rows: readonly Row[]): string {

@@ -29,9 +29,8 @@ function clientFor(id) {
     clientId: place.clientId,
     clientSecret: place.clientSecret,
     endpoints: { oauth2TokenUrl: place.tokenEndpoint },
-    // Five minutes by default, which with tokens that live for seconds would be a refresh for each call; 0 is taken for the default.
     // Five minutes by default, which with tokens that live for seconds would be a refresh for each call; 0 is taken for that.
-    eagerRefreshThresholdMillis: 1,
+    eagerRefreshThresholdMillis: Math.max(1, place.marginSeconds * 1000),
   })
   client.setCredentials({ access_token, refresh_token, expiry_date })
   // It puts the old refresh token back into what it was given, right after this event.

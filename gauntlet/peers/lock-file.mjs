@@ -2,9 +2,16 @@
 // read again inside the lock.
 import { lock } from 'proper-lockfile'
 import { lives, loginFile, readLogin } from './login-file.mjs'
-import { getToken as refreshed } from './openid-client.mjs'
+import * as openidClient from './openid-client.mjs'
 
-export { seed, start, stop } from './openid-client.mjs'
+export { seed, stop } from './openid-client.mjs'
+
+let marginMs
+
+export async function start(place) {
+  marginMs = place.marginSeconds * 1000
+  await openidClient.start(place)
+}
 
 const LOCK = {
   // The shortest that it takes, and the most favourable here: a killed holder is passed by within a grace of 10 s.
@@ -20,9 +27,18 @@ const running = new Map()
 
 export async function getToken(id) {
   const login = readLogin(id)
-  if (lives(login)) return login.access_token
-  const joined = running.get(id)
-  if (joined !== undefined) return joined
+  if (lives(login, marginMs)) return login.access_token
+  try {
+    return await joined(id)
+  } catch (error) {
+    if (lives(login)) return login.access_token
+    throw error
+  }
+}
+
+async function joined(id) {
+  const before = running.get(id)
+  if (before !== undefined) return before
   const refresh = locked(id).finally(() => running.delete(id))
   running.set(id, refresh)
   return refresh
@@ -31,7 +47,7 @@ export async function getToken(id) {
 async function locked(id) {
   const release = await lock(loginFile(id), LOCK)
   try {
-    return await refreshed(id)
+    return await openidClient.getToken(id, marginMs)
   } finally {
     // It refuses where the lock was taken over meanwhile.
     await release().catch(() => undefined)

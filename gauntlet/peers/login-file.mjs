@@ -30,7 +30,8 @@ export async function seed({ id, accessToken, refreshToken, expiresAt }) {
   writeLogin(id, { access_token: accessToken, refresh_token: refreshToken, expires_at: expiresAt })
 }
 
-export const lives = (login) => Date.now() < login.expires_at
+/** Whether it has so much of its life left, milliseconds. */
+export const lives = (login, marginMs = 0) => Date.now() + marginMs < login.expires_at
 
 /** What is stored after an answer of the token endpoint. */
 export function loginFrom(answer, before) {

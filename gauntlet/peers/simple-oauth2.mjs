@@ -3,8 +3,10 @@ import { AuthorizationCode } from 'simple-oauth2'
 import { keepLoginsIn, readLogin, writeLogin } from './login-file.mjs'
 
 let client
+let marginSeconds
 
-export async function start({ folder, tokenEndpoint, clientId, clientSecret }) {
+export async function start({ folder, tokenEndpoint, clientId, clientSecret, ...place }) {
+  marginSeconds = place.marginSeconds
   keepLoginsIn(folder)
   const { origin, pathname } = new URL(tokenEndpoint)
   client = new AuthorizationCode({
@@ -25,9 +27,14 @@ export async function seed({ id, accessToken, refreshToken, expiresAt }) {
 
 export async function getToken(id) {
   let accessToken = client.createToken(readLogin(id))
-  if (accessToken.expired()) {
-    accessToken = await accessToken.refresh()
-    writeLogin(id, accessToken)
+  if (accessToken.expired(marginSeconds)) {
+    try {
+      accessToken = await accessToken.refresh()
+      writeLogin(id, accessToken)
+    } catch (error) {
+      // As its README has it with a window before the end: the old one goes on being used.
+      if (accessToken.expired()) throw error
+    }
   }
   return accessToken.token.access_token
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import * as client from 'openid-client'
 import type { Place, SignIn } from '../driver.ts'
 import { crashDaemon, findDaemon } from './tokenkeep-daemon.ts'
-import { importSignIn, openInstallation, PROVIDER } from './tokenkeep-installation.ts'
+import { importSignIn, PROVIDER, seedWith } from './tokenkeep-installation.ts'
 
 let at: Place | null = null
 let config: client.Configuration | null = null
@@ -24,14 +24,15 @@ export async function start(place: Place): Promise<number> {
   return pid
 }
 
-export async function seed(signIn: SignIn): Promise<void> {
+export async function seed(signIn: SignIn, followed: 'by_more' | 'by_none'): Promise<void> {
   if (at === null) throw new Error('not started')
   const { clientId } = await findDaemon(at)
-  const keep = await openInstallation(at)
-  await importSignIn(keep, signIn)
-  const { refreshToken } = await keep.localRefreshTokens.share(signIn.id, { with: clientId })
-  await keep.close()
-  await writeFile(fileFor(at, signIn.id), refreshToken)
+  const file = fileFor(at, signIn.id)
+  await seedWith(at, followed, async (keep) => {
+    await importSignIn(keep, signIn)
+    const { refreshToken } = await keep.localRefreshTokens.share(signIn.id, { with: clientId })
+    await writeFile(file, refreshToken)
+  })
 }
 
 export async function getToken(id: string): Promise<string> {

@@ -33,6 +33,21 @@ export async function openInstallation(place: Place): Promise<Tokenkeep> {
   return keep
 }
 
+let seeding: Tokenkeep | null = null
+
+/** Opened for the first of several logins that are kept, and closed after the last one: there may be thousands. */
+export async function seedWith(
+  place: Place,
+  followed: 'by_more' | 'by_none',
+  keepOne: (keep: Tokenkeep) => Promise<void>,
+): Promise<void> {
+  const keep = (seeding ??= await openInstallation(place))
+  await keepOne(keep)
+  if (followed === 'by_more') return
+  seeding = null
+  await keep.close()
+}
+
 function reusePolicy(reuse: Place['reuse']): ReusePolicy {
   switch (reuse.kind) {
     case 'strict':

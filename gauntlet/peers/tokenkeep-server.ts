@@ -1,7 +1,7 @@
 /** Tokenkeep as a server: every process asks `tokenkeep serve` by HTTP, for each call. */
 import type { Place, SignIn } from '../driver.ts'
 import { crashDaemon, findDaemon, type Daemon } from './tokenkeep-daemon.ts'
-import { importSignIn, openInstallation, WAIT_SECONDS } from './tokenkeep-installation.ts'
+import { importSignIn, seedWith, WAIT_SECONDS } from './tokenkeep-installation.ts'
 
 let at: Place | null = null
 let daemon: Daemon | null = null
@@ -12,11 +12,9 @@ export async function start(place: Place): Promise<number> {
   return daemon.pid
 }
 
-export async function seed(signIn: SignIn): Promise<void> {
+export async function seed(signIn: SignIn, followed: 'by_more' | 'by_none'): Promise<void> {
   if (at === null) throw new Error('not started')
-  const keep = await openInstallation(at)
-  await importSignIn(keep, signIn)
-  await keep.close()
+  await seedWith(at, followed, (keep) => importSignIn(keep, signIn))
 }
 
 export async function getToken(id: string): Promise<string> {

@@ -69,9 +69,11 @@ export const frozen: Scenario = {
 
 /** Lets a process ask for all of them; resolves when the server has spent what it was shown. Its calls are not counted. */
 async function presented(server: AuthorizationServer, by: DriverChild, ids: readonly string[]): Promise<void> {
+  const refreshes = (): readonly number[] => ids.map((id) => server.logins.counters(id).refreshes)
+  const before = refreshes()
   // It is killed before it can answer.
   by.call(ids, { limitMs: HELD_MS + SPENT_LIMIT_MS }).catch(() => undefined)
   const until = performance.now() + SPENT_LIMIT_MS
-  const spent = (): boolean => ids.every((id) => server.logins.counters(id).refreshes > 0)
+  const spent = (): boolean => refreshes().every((now, at) => now > (before[at] ?? 0))
   while (!spent() && performance.now() < until) await pause(5)
 }

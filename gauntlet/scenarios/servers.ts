@@ -34,6 +34,8 @@ const OUT_EVERY_MS = 500
 const OUT_LIFE_MS = 24_000
 /** Left of that when the calls begin: whoever refreshes ahead does so by now. */
 const OUT_LEFT_MS = 11_000
+/** More than is left then, and less than a token lives on after the first calls. */
+const OUT_MARGIN_SECONDS = 15
 
 const outage = (name: string, title: string, about: string, faults: readonly Fault[]): Scenario => ({
   name,
@@ -41,11 +43,12 @@ const outage = (name: string, title: string, about: string, faults: readonly Fau
   about: `${about} One process with 5 logins calls every 500 ms for 8 s: with an access token that has ended, and with one that lives for 11 s more.`,
   limitSeconds: 400,
   async play(stage) {
-    const server = await stage.set({ accessTokenSeconds: OUT_LIFE_MS / 1000 })
+    const server = await stage.set({ accessTokenSeconds: OUT_LIFE_MS / 1000, marginSeconds: OUT_MARGIN_SECONDS })
     const [by] = await stage.start(1)
     if (by === undefined) return
     // By a refresh of its own, so that everybody knows how long its tokens live.
     const living = await stage.signIn(OUT_LOGINS, ENDED_MS)
+    const ended = await stage.signIn(OUT_LOGINS, ENDED_MS)
     await stage.call([{ by, ids: living }])
     const nearItsEnd = pause(OUT_LIFE_MS - OUT_LEFT_MS)
     const play = async (ids: readonly string[], when: string): Promise<void> => {
@@ -56,7 +59,7 @@ const outage = (name: string, title: string, about: string, faults: readonly Fau
         await next
       }
     }
-    await play(await stage.signIn(OUT_LOGINS, ENDED_MS), 'expired')
+    await play(ended, 'expired')
     await nearItsEnd
     await play(living, 'old token valid')
   },

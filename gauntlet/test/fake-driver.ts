@@ -15,6 +15,7 @@ export async function start(place: Place): Promise<undefined> {
 
 export async function seed(signIn: SignIn): Promise<void> {
   await write(signIn)
+  if (behaviour === 'presents_at_once') await refreshed(signIn.id)
 }
 
 export async function getToken(id: string): Promise<string> {
@@ -28,8 +29,22 @@ export async function getToken(id: string): Promise<string> {
     case 'hands_out_nothing':
       // As a driver in JavaScript can.
       return undefined as unknown as string
+    case 'takes_few_callers':
+      return amongFew(id)
     default:
       return refreshed(id)
+  }
+}
+
+let callers = 0
+
+async function amongFew(id: string): Promise<string> {
+  callers += 1
+  try {
+    if (callers > 50) throw new Error('too many callers')
+    return await refreshed(id)
+  } finally {
+    callers -= 1
   }
 }
 

@@ -4,6 +4,7 @@ import process from 'node:process'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { PEERS, whyNot } from '../peers.ts'
 import { play } from '../play.ts'
 import type { Row, Scenario } from '../scenario.ts'
 import { ENDED_MS } from '../stage.ts'
@@ -57,6 +58,37 @@ test('the same driver in two processes at once loses all', async () => {
   assert.equal(counts.killed, 3)
   assert.equal(counts.lost, 3)
   assert.equal(counts.bad, 6)
+})
+
+test('of many logins 50 are asked for at once, and what the scenario has to say is in the row', async () => {
+  const many: Scenario = {
+    ...asked('at_once'),
+    async play(stage) {
+      await stage.set({ accessTokenSeconds: 2 })
+      const [by] = await stage.start(1)
+      if (by === undefined) return
+      await stage.callEach(by, await stage.signIn(120, ENDED_MS))
+      stage.note('120 of them')
+    },
+  }
+  const { counts, remark } = await playFake('takes_few_callers', many)
+  assert.deepEqual([counts?.calls, counts?.bad, counts?.refreshes, counts?.lost], [120, 0, 120, 0])
+  assert.equal(remark, '120 of them')
+})
+
+test('a refresh that a driver needs to take a login at all is not counted', async () => {
+  const { counts } = await playFake('presents_at_once')
+  assert.deepEqual([counts?.refreshes, counts?.bad, counts?.lost], [0, 0, 0])
+})
+
+test('a peer that is not installed, or left out of a scenario, is said to be', () => {
+  const [some] = PEERS
+  assert.ok(some)
+  const missing = { ...some, program: { name: 'no-program-of-this-name', install: 'by hand' } }
+  assert.equal(whyNot(missing, 'instant'), 'not installed: by hand')
+  const unfit = { ...some, leftOut: { sessions: 'it would take hours' } }
+  assert.equal(whyNot(unfit, 'sessions'), 'it would take hours')
+  assert.equal(whyNot(unfit, 'instant'), null)
 })
 
 test('a driver whose calls never end has bad calls and lost logins in its row', async () => {
