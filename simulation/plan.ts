@@ -185,7 +185,7 @@ const FAULTS: readonly (readonly [number, (draw: Draw) => Happening])[] = [
   [0.5, (draw) => ({ kind: 'host_lost', host: draw.below(2), backAfterMs: draw.pick(BACK) })],
   [2, (draw) => ({ kind: 'store_error', times: draw.pick([1, 2, 5]), ...call(draw) })],
   [2, (draw) => ({ kind: 'lost_acknowledgement', ...call(draw) })],
-  [1, (draw) => ({ kind: 'slow_call', forMs: draw.pick([100, 400, 3 * S]), ...call(draw) })],
+  [1, (draw) => ({ kind: 'slow_call', forMs: draw.pick([100, 400, 3 * S, 8 * S]), ...call(draw) })],
   [1, (draw) => ({ kind: 'store_away', forMs: draw.pick([200, 2 * S, 20 * S, 60 * S]) })],
   [1, (draw) => ({ kind: 'cut_off', process: draw.below(3), forMs: draw.pick([200, 2 * S, 20 * S, 60 * S]) })],
   [1, (draw) => ({ kind: 'store_forgets', writes: draw.pick([1, 1, 2, 3]), ...call(draw) })],

@@ -22,7 +22,7 @@ export interface Verdict {
 
 /** After the last fault: nobody waits longer than a lease, patience, an access token and the longest back-off. */
 const PEACE_ROUNDS = 40
-const CALLS_MOST_MS = 10_000
+const CALLS_MOST_MS = 20_000
 
 /**
  * @param left what of the plan is left out
