@@ -86,7 +86,7 @@ export const PEERS: readonly Peer[] = [
     'google-auth-library',
     'google-auth-library.mjs',
     ['google-auth-library'],
-    'One `OAuth2Client` for each login with the `tokens` event, made anew from our file when its token has ended; `eagerRefreshThresholdMillis: 1`, in the outages 15,000. Made for refresh tokens that do not rotate.',
+    'One `OAuth2Client` for each login with the `tokens` event, made anew from our file when its token has ended; `eagerRefreshThresholdMillis: 1`. Made for refresh tokens that do not rotate.',
   ),
   peer(
     'passport-oauth2-refresh',

@@ -30,7 +30,7 @@ function clientFor(id) {
     clientSecret: place.clientSecret,
     endpoints: { oauth2TokenUrl: place.tokenEndpoint },
     // Five minutes by default, which with tokens that live for seconds would be a refresh for each call; 0 is taken for that.
-    eagerRefreshThresholdMillis: Math.max(1, place.marginSeconds * 1000),
+    eagerRefreshThresholdMillis: 1,
   })
   client.setCredentials({ access_token, refresh_token, expiry_date })
   // It puts the old refresh token back into what it was given, right after this event.

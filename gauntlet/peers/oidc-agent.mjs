@@ -125,6 +125,7 @@ async function command(name, args) {
     return await new Promise((resolve, reject) => {
       const child = execFile(name, args, { env: environment(), timeout: COMMAND_LIMIT_MS }, (error, out, err) => {
         if (error === null) resolve(out.trim())
+        else if (error.killed) reject(new Error(`no answer within ${COMMAND_LIMIT_MS / 1000} s`))
         else reject(new Error(err.trim().split('\n').at(-1)?.slice(0, 80) || `${name} ended with ${error.code}`))
       })
       child.stdin.end()
