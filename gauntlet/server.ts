@@ -46,6 +46,8 @@ export interface AuthorizationServer extends AsyncDisposable {
   readonly clientSecret: string
   /** Orders a fault for the next token request of a login that has no other one ordered before. */
   order(login: string, fault: Fault): void
+  /** Forgets the orders that were not carried out. */
+  forgetOrders(): void
 }
 
 const CLIENT_ID = 'gauntlet'
@@ -136,6 +138,7 @@ export async function startServer({
     api: `${issuer}/api`,
     clientId: CLIENT_ID,
     clientSecret: CLIENT_SECRET,
+    forgetOrders: () => ordered.clear(),
     order(login, fault) {
       const before = ordered.get(login)
       if (before === undefined) ordered.set(login, [fault])

@@ -42,6 +42,7 @@ async function killAfterCommit(stage: Stage, reuse: Reuse): Promise<void> {
   const ids = await stage.signIn(KILLED_LOGINS, ENDED_MS)
   for (const id of ids) server.order(id, { kind: 'late', ms: HELD_MS })
   await presented(server, holder, ids)
+  server.forgetOrders()
   await holder.crash()
   await stage.call([{ by: second, ids }])
 }
@@ -59,6 +60,7 @@ export const frozen: Scenario = {
     const ids = await stage.signIn(FROZEN_LOGINS, ENDED_MS)
     for (const id of ids) server.order(id, { kind: 'late', ms: HELD_MS })
     await presented(server, holder, ids)
+    server.forgetOrders()
     holder.freeze()
     const asked = stage.call([{ by: second, ids }])
     await pause(FROZEN_MS)
@@ -67,7 +69,10 @@ export const frozen: Scenario = {
   },
 }
 
-/** Lets a process ask for all of them; resolves when the server has spent what it was shown. Its calls are not counted. */
+/**
+ * Lets a process ask for all of them; resolves when the server has spent what it was shown. Its calls are not counted. Who
+ * presents one after another has not shown all by then: what it presents later is answered at once.
+ */
 async function presented(server: AuthorizationServer, by: DriverChild, ids: readonly string[]): Promise<void> {
   const refreshes = (): readonly number[] => ids.map((id) => server.logins.counters(id).refreshes)
   const before = refreshes()

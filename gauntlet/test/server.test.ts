@@ -83,6 +83,14 @@ test('a server that is out spends nothing, says when to come again, and is out o
   assert.equal((await present(server, refreshToken)).status, 200)
 })
 
+test('orders that are forgotten are not carried out', async () => {
+  await using server = await startServer({ reuse: { kind: 'strict' }, accessTokenSeconds: 60, latencyMs: 0 })
+  const { refreshToken } = server.logins.signIn('alice', 0)
+  server.order('alice', { kind: 'refused', status: 503 })
+  server.forgetOrders()
+  assert.equal((await present(server, refreshToken)).status, 200)
+})
+
 test('an answer without a refresh token leaves the old one good', async () => {
   await using server = await startServer({ reuse: { kind: 'strict' }, accessTokenSeconds: 60, latencyMs: 0 })
   const { refreshToken } = server.logins.signIn('alice', 0)
