@@ -487,9 +487,9 @@ export const KEEPING: readonly Guard[] = [
           },
           {
             file: MANAGER,
-            find: '          if (decision.meanwhile === null) throw tooLate(view, urgency)\n',
+            find: "        if (flown === 'deadline') return atDeadline(view, decision.meanwhile, tooLate(view, urgency))\n",
             replace:
-              '          givenUp.add(uid)\n          if (decision.meanwhile === null) throw tooLate(view, urgency)\n',
+              "        if (flown === 'deadline') givenUp.add(uid)\n        if (flown === 'deadline') return atDeadline(view, decision.meanwhile, tooLate(view, urgency))\n",
           },
         ],
         caughtBy: { file: MANAGER_TEST, test: "a caller's limit ends its waiting, not the refresh" },

@@ -43,12 +43,7 @@ export function createCallers(world: World): Callers {
     const { scope, of, issuedAt } = known
     if (world.idOf(of) !== one.id) broken.push(`a caller of ${one.id} got ${accessToken}, which is not of it`)
     const now = timeline.now()
-    // One that stood still meanwhile answers by what it had read before.
-    const stoodStill = one.by.wellSince > one.at
-    if (
-      !stoodStill &&
-      now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS
-    )
+    if (now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
       broken.push(`${accessToken} was handed out after its end`)
     const endedAt = endedSignIns.get(of.name)
     const since = Math.max(endedAt ?? now, one.by.wellSince, storeState.troubleAt)
@@ -76,11 +71,8 @@ export function createCallers(world: World): Callers {
     )
     // A refresh that ends the token is on its way, or was when the time of the caller ran out.
     const isDying = world.killsAt(one.id) && openSince(one, row?.uid).length > 0
-    // Whoever waits for the refresh of a sign-in that was replaced meanwhile is not woken (docs/open.md).
-    const isReplaced = row !== undefined && worldMs(row.signedInAt) - storeClock.step >= one.at
     if (
       living &&
-      !isReplaced &&
       !isDying &&
       row.state.status !== 'deleting' &&
       better !== undefined &&

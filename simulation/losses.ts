@@ -39,6 +39,8 @@ export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => eac
 
 /** Before them whoever presents it was there already. */
 const LAST_MOMENTS_MS = 1000
+/** With less left of its window nobody can follow a try in time (ADR 0015). */
+const FOLLOWED_LEAST_MS = 4000
 /** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
 const INTO_SLOT_MOST_MS = 5000
 
@@ -168,13 +170,21 @@ export function createLosses(options: LossesOptions): Losses {
   const isWindowMissed = (token: Issued): boolean => {
     const { firstUsedAt } = token
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
-    const closes = firstUsedAt + options.graceMs * 0.75
+    const first = presented.find((one) => one.refreshToken === token.value)
+    // Counted from the first unanswered acquire, whose request may never have left.
+    const closes = Math.min(firstUsedAt, doubtedSince(first) ?? firstUsedAt) + options.graceMs * 0.75
+    if (first !== undefined && closes - first.at < FOLLOWED_LEAST_MS) return false
     const asked = presented.filter((one) => one.refreshToken === token.value && one.at <= closes)
     if (asked.length > 1 || options.storeAwaySince(firstUsedAt) || isPacedUntil(closes, asked[0])) return false
     return options.processes.some(
       (each) =>
         each.diedAt === null && each.frozenSince === null && Math.max(each.startedAt, each.wellSince) < firstUsedAt,
     )
+  }
+
+  const doubtedSince = (one: Presented | undefined): number | null => {
+    const state = one?.row?.state
+    return state?.status === 'presenting' && state.from.status === 'in_doubt' ? state.from.since.at : null
   }
 
   /** One more would have been more than the provider takes. */

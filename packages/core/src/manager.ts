@@ -11,14 +11,25 @@ import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
 import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unreadable, type HandOut } from './handout.ts'
-import { next, parseConnectionId, type ConnectionId, type OwnerId } from './ids.ts'
+import { next, parseConnectionId, type ConnectionId, type OwnerId, type Revision, type Uid } from './ids.ts'
 import { COMPARE_EVERY_MS, type Numbers } from './policy.ts'
 import type { Ports } from './ports.ts'
 import { refresh, reserved, storeAway, type Refreshed, type Refreshing } from './refresh.ts'
 import { rememberingPairs } from './remembered-pairs.ts'
 import { createRefusedScopes } from './refused-scopes.ts'
 import { schedule } from './schedule.ts'
-import { later, ms, since, type DurationMs, type MonoMs, type Now } from './time.ts'
+import {
+  agedBy,
+  later,
+  laterMoment,
+  longer,
+  ms,
+  since,
+  type DurationMs,
+  type Moment,
+  type MonoMs,
+  type Now,
+} from './time.ts'
 import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
 import { FULL, parseVariant, type Variant } from './variant.ts'
 import { createWatches, type Watches } from './wait.ts'
@@ -132,14 +143,15 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       if ('accessToken' in view) return view
       const meant = variantFor(view, variant)
       const olderByMs = cache.olderByMs(view, meant.key, view.readAt.local)
-      const decision = decide(view, { variant: meant, minTtlMs, sawFence, olderByMs }, owner, view.readAt.store)
+      const decision = decide(view, { variant: meant, minTtlMs, sawFence, olderByMs }, owner, storeNow(view))
       sawFence ??= view.row.fence
       if ('meanwhile' in decision && decision.meanwhile !== null) {
         // Said once for the whole request: half of what is left, again and again, is all of it.
         if (living === null) betterUntil = betterBy(decision.meanwhile, view, until)
         living = handOut(decision.meanwhile, view.row.scope)
       }
-      const got = await follow(decision, view, meant, decision.action === 'wait' ? until : betterUntil)
+      const better = 'meanwhile' in decision && decision.meanwhile !== null
+      const got = await follow(decision, view, meant, better ? betterUntil : until)
       if (got !== null) return got
       if (clock.now().mono >= until) throw tooLate(view, wantedUrgency(urgencyNow(view)))
     }
@@ -168,6 +180,48 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     return patient < until ? patient : until
   }
 
+  /** The moment of now in store time: this process may have stood still since it read. */
+  const storeNow = ({ readAt }: View): Moment =>
+    laterMoment(readAt.store, longer(ms(0), agedBy(readAt.local, clock.now())))
+
+  /** Null: it has ended while something was waited for. */
+  const ifLiving = (view: View, token: OpenedAccessToken | null): OpenedAccessToken | null =>
+    token !== null && token.expiresAt > storeNow(view).wall ? token : null
+
+  /** Time is up for a better token, or for any. Null: there was one, which has ended; whether any time is left is seen next. */
+  const atDeadline = (view: View, meanwhile: OpenedAccessToken | null, error: TokenError): HandOut | null => {
+    if (meanwhile === null) throw error
+    const living = ifLiving(view, meanwhile)
+    return living === null ? null : handOut(living, view.row.scope)
+  }
+
+  /** One look a second for all who wait for the same refresh. */
+  const looks = new WeakMap<Flight, Promise<{ readonly kind: 'looked'; readonly view: View | undefined }>>()
+  const look = (flight: Flight, uid: Uid): ReturnType<typeof looksLater> => {
+    const known = looks.get(flight)
+    if (known !== undefined) return known
+    const looked = looksLater(flight, uid).finally(() => looks.delete(flight))
+    looks.set(flight, looked)
+    return looked
+  }
+  const looksLater = async (flight: Flight, uid: Uid): Promise<{ kind: 'looked'; view: View | undefined }> => {
+    const alarm = clock.alarm(COMPARE_EVERY_MS)
+    const cancel = (): void => alarm.cancel()
+    flight.done.then(cancel, cancel)
+    await alarm.rung
+    const [view] = await store.changes([[uid, 0 as Revision]]).catch(() => [])
+    return { kind: 'looked', view }
+  }
+
+  /** What our own refresh came to. `overtaken`: others signed in anew, or presented later, and what they have is in the store. */
+  const landed = async (flight: Flight, view: View, until: MonoMs): Promise<Refreshed | 'deadline' | 'overtaken'> => {
+    for (;;) {
+      const first = await within(Promise.race([flight.done, look(flight, view.row.uid)]), left(until))
+      if (first === 'deadline' || first.kind !== 'looked') return first
+      if (first.view !== undefined && isPast(first.view, view)) return 'overtaken'
+    }
+  }
+
   /** Does what was decided; null: something changed, or may have, so read again. */
   const follow = async (decision: Decision, view: View, variant: Variant, until: MonoMs): Promise<HandOut | null> => {
     const { id, uid, grant } = view.row
@@ -194,9 +248,10 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         const flight = flights.of(uid)
         if (flight !== undefined && shares(flight, grant, variant.key)) {
           // It may bring what the store has yet to take, which nobody can read there.
-          const flown = await within(flight.done, left(until))
-          if (flown === 'deadline') return handOutOrThrow(view, decision.meanwhile, decision.refusal, id)
-          return land(flown, view, variant, decision.meanwhile, id)
+          const flown = await landed(flight, view, until)
+          if (flown === 'overtaken') return null
+          if (flown === 'deadline') return atDeadline(view, decision.meanwhile, errorFor(decision.refusal, id))
+          return land(flown, view, variant, ifLiving(view, decision.meanwhile), id)
         }
         const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
         // A watch that fails has not seen the end: look again, after a pause.
@@ -204,7 +259,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
           ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
           left(until),
         )
-        return patient === 'deadline' ? handOutOrThrow(view, decision.meanwhile, decision.refusal, id) : null
+        return patient === 'deadline' ? atDeadline(view, decision.meanwhile, errorFor(decision.refusal, id)) : null
       }
       case 'refresh': {
         if (!refreshes && flights.of(uid) === undefined) {
@@ -225,12 +280,11 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         const waits = decision.meanwhile === null || flights.of(uid) !== undefined || gate.isOpen(view, urgency)
         const flight = launch(view, decision.why, variant, { wanted: true, urgency: waits ? urgency : URGENCIES.ahead })
         if (!waits && decision.meanwhile !== null) return handOut(decision.meanwhile, view.row.scope)
-        const flown = await within(flight.done, left(until))
-        if (flown === 'deadline') {
-          if (decision.meanwhile === null) throw tooLate(view, urgency)
-          return handOut(decision.meanwhile, view.row.scope)
-        }
-        return shares(flight, grant, variant.key) ? land(flown, view, variant, decision.meanwhile, id) : null
+        const flown = await landed(flight, view, until)
+        if (flown === 'overtaken') return null
+        if (flown === 'deadline') return atDeadline(view, decision.meanwhile, tooLate(view, urgency))
+        if (!shares(flight, grant, variant.key)) return null
+        return land(flown, view, variant, ifLiving(view, decision.meanwhile), id)
       }
       default:
         return assertNever(decision)
@@ -497,9 +551,12 @@ function duration(name: string, value: unknown): DurationMs {
 const refusalFor = (view: View, refusal: Refusal): Refusal =>
   view.unreadable === null || refusal.code === 'needs_user' ? refusal : { code: 'unreadable', because: view.unreadable }
 
-function handOutOrThrow(view: View, meanwhile: OpenedAccessToken | null, refusal: Refusal, id: string): HandOut {
-  if (meanwhile === null) throw errorFor(refusal, id)
-  return handOut(meanwhile, view.row.scope)
+/** Whether somebody else went on from where our own refresh, which `view` led to or shows, began. */
+function isPast({ row }: View, view: View): boolean {
+  const ours = view.row.state.status === 'presenting' ? view.row.fence : next(view.row.fence)
+  // Ours may still wait for its turn, and another process have had its own.
+  const granted = row.lastGrant?.fence !== view.row.lastGrant?.fence
+  return row.grant !== view.row.grant || row.fence > ours || granted
 }
 
 /** The access token that a refresh brought for `variant`: from the row, or from an answer that the store has yet to take. */
