@@ -178,7 +178,9 @@ export function createLosses(options: LossesOptions): Losses {
     if (asked.length > 1 || options.storeAwaySince(firstUsedAt) || isPacedUntil(closes, asked[0])) return false
     return options.processes.some(
       (each) =>
-        each.diedAt === null && each.frozenSince === null && Math.max(each.startedAt, each.wellSince) < firstUsedAt,
+        each.diedAt === null &&
+        each.frozenSince === null &&
+        Math.max(each.startedAt, each.wellSince, each.diskFullUntil) < firstUsedAt,
     )
   }
 

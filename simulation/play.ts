@@ -82,7 +82,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     world.outage.until = 0
     for (const host of hosts) host.lostUntil = 0
     for (const process of processes) {
-      process.diskFullUntil = 0
+      process.diskFullUntil = Math.min(process.diskFullUntil, timeline.now())
       if (process.cutOffUntil > timeline.now()) {
         process.cutOffUntil = 0
         world.comesBack(process)
