@@ -7,6 +7,8 @@ import type { AuthorizationServer } from '../server.ts'
 import { ENDED_MS, type Stage } from '../stage.ts'
 
 const KILLED_LOGINS = 20
+/** Longer than a slow peer takes for all of them, for tokens are shown to the API when all calls have ended. */
+const KILLED_LIFE_SECONDS = 30
 const FROZEN_LOGINS = 10
 const FROZEN_MS = 12_000
 /** So that what the frozen holder was granted still lives when it goes on. */
@@ -36,7 +38,7 @@ export const killedStrict: Scenario = {
 }
 
 async function killAfterCommit(stage: Stage, reuse: Reuse): Promise<void> {
-  const server = await stage.set({ reuse })
+  const server = await stage.set({ reuse, accessTokenSeconds: KILLED_LIFE_SECONDS })
   const [holder, second] = await stage.start(2)
   if (holder === undefined || second === undefined) return
   const ids = await stage.signIn(KILLED_LOGINS, ENDED_MS)
