@@ -34,7 +34,7 @@ const LIVES_STILL_MS = 5000
 const BEATEN: readonly string[] = ['in_doubt', 'suspect', 'blocked', 'unavailable', 'needs_user']
 
 export function createCallers(world: World): Callers {
-  const { timeline, rules, storeClock, storeState, endedSignIns, broken, tell } = world
+  const { timeline, numbers, rules, storeClock, storeState, endedSignIns, broken, tell } = world
   const asked: Asked[] = []
 
   const handedOut = (one: Asked, { accessToken }: HandOut): void => {
@@ -46,12 +46,7 @@ export function createCallers(world: World): Callers {
     if (now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
       broken.push(`${accessToken} was handed out after its end`)
     const endedAt = endedSignIns.get(of.name)
-    const since = Math.max(endedAt ?? now, one.by.wellSince, storeState.troubleAt)
-    if (
-      endedAt !== undefined &&
-      one.by.frozenSince === null &&
-      now - since > REMEMBERED_MOST_MS + storeState.clockSlackMs
-    )
+    if (endedAt !== undefined && one.by.frozenSince === null && now > knownBy(one.by, endedAt))
       broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
     if (wasKilled(one, known))
       broken.push(`${accessToken} was handed out by ${one.by.owner} although the refresh that ends it was on its way`)
@@ -59,6 +54,13 @@ export function createCallers(world: World): Callers {
     if (!rules.everStored.has(fingerprintOf(accessToken)))
       broken.push(`${accessToken} was handed out before it was durable`)
   }
+  /** When the process does not hand out any more what ended then: it has heard of it, or has been without the store for too long. */
+  const knownBy = ({ wellSince, cutOffAt, cutOffUntil }: Process, endedAt: number): number => {
+    const heardBy = Math.max(endedAt, wellSince, storeState.troubleAt) + REMEMBERED_MOST_MS + storeState.clockSlackMs
+    const isCutOff = cutOffUntil > timeline.now() && cutOffAt < heardBy
+    return isCutOff ? Math.max(heardBy, cutOffAt + numbers.cacheWithoutStoreMs + REMEMBERED_MOST_MS) : heardBy
+  }
+
   const refused = (one: Asked, error: unknown): void => {
     if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
     const row = world.rowNow(one.id)

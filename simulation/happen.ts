@@ -32,6 +32,7 @@ export function createHappen({ world, callers, faults, count }: HappenOptions): 
         return
       case 'cut_off':
         goesAway(process, timeline.now())
+        if (process.cutOffUntil <= timeline.now()) process.cutOffAt = timeline.now()
         process.cutOffUntil = timeline.now() + happening.forMs
         process.lockMissingSince ??= timeline.now()
         if (world.setting.showsLocks) timeline.after(LOCK_MISSING_AFTER_MS, news)

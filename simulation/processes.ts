@@ -42,6 +42,8 @@ export interface Process {
   inbox: Inbox
   thawing: Alarm | null
   cutOffUntil: number
+  /** When it was cut off, the last time. */
+  cutOffAt: number
   /** Since when nobody else sees its lock; null: they do. */
   lockMissingSince: number | null
   diskFullUntil: number

@@ -429,6 +429,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       inbox: { timers: [], arrived: [], ticks: [] },
       thawing: null,
       cutOffUntil: 0,
+      cutOffAt: 0,
       lockMissingSince: null,
       diskFullUntil: 0,
       session: `${number}.${storeState.session}`,

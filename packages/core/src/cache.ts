@@ -5,7 +5,7 @@
 import type { OpenedAccessToken, View } from './connection.ts'
 import { older } from './decide.ts'
 import { handOut, type HandOut } from './handout.ts'
-import type { ConnectionId, Fence, Revision, Uid } from './ids.ts'
+import type { ConnectionId, Fence, Fingerprint, Revision, Uid } from './ids.ts'
 import { CLOCK_JUMP_MS, owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now, type UnixMs } from './time.ts'
@@ -20,6 +20,8 @@ export interface Entry {
   readonly createdAt: UnixMs
   readonly revision: Revision
   readonly fence: Fence
+  /** Of the access token. */
+  readonly fingerprint: Fingerprint
   readonly handOut: HandOut
   readonly lifetimeMs: DurationMs
   readonly expiresAt: UnixMs
@@ -86,6 +88,10 @@ export interface Cache {
  */
 export const cacheKey = (id: string, variant: VariantKey): string => (variant === '' ? id : `\n${id}\n${variant}`)
 
+/** Whether this token is remembered. A store that forgot its last writes counts anew: revision and fence do not say which. */
+const isOf = (entry: Entry, token: OpenedAccessToken): boolean =>
+  entry.fence === token.fence && entry.fingerprint === token.fingerprint
+
 export function createCache(maxBytes: number, numbers: Numbers): Cache {
   const entries = new Map<string, Entry>()
   const keysOf = new Map<Uid, Set<string>>()
@@ -151,8 +157,8 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     return [...used]
   }
 
-  const olderBy = (entry: Entry, token: Pick<OpenedAccessToken, 'fence' | 'expiresAt'>, now: Now): DurationMs => {
-    if (entry.fence !== token.fence) return ms(0)
+  const olderBy = (entry: Entry, token: OpenedAccessToken, now: Now): DurationMs => {
+    if (!isOf(entry, token)) return ms(0)
     const leftMs = entry.expiresAt - entry.putAt.wall - since(entry.putAt.mono, now.mono)
     const byMs = token.expiresAt - now.wall - leftMs
     return ms(byMs > CLOCK_JUMP_MS ? byMs : 0)
@@ -169,7 +175,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     if (old !== undefined && (old.uid === uid ? old.revision > revision : old.createdAt > createdAt))
       return handOut(token, scope)
     // A thousand callers who shared one refresh put it once.
-    const known = old?.uid === uid && old.revision === revision && old.fence === token.fence
+    const known = old?.uid === uid && old.revision === revision && isOf(old, token)
     if (old !== undefined && known && old.expiresAt === token.expiresAt) {
       if (by.used) use(old)
       return old.handOut
@@ -189,6 +195,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       createdAt,
       revision,
       fence: token.fence,
+      fingerprint: token.fingerprint,
       handOut: given,
       lifetimeMs: token.lifetimeMs,
       expiresAt: token.expiresAt,

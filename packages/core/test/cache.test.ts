@@ -48,7 +48,7 @@ const token = ({
   fence = 1,
 }: Given = {}): OpenedAccessToken => ({
   variant,
-  fingerprint: 'f' as Fingerprint,
+  fingerprint: `f-${value}` as Fingerprint,
   tokenType: 'Bearer',
   scope: null,
   lifetimeMs: ms(life),
@@ -102,6 +102,16 @@ test('a lower revision never replaces a higher one: two reads can come back in t
   assert.equal(fresh(cache, now(1)), 'spilled')
   put(cache, { revision: 6, token: 'newer' })
   assert.equal(fresh(cache, now(1)), 'newer')
+})
+
+test('another token under the same revision and fence replaces what was remembered: a store that forgot its last writes counts anew', () => {
+  const cache = of()
+  put(cache, { revision: 3, token: 'forgotten', life: 20 * MIN })
+  const written: View = { ...view({ revision: 3 }), accessTokens: [token({ token: 'new' })] }
+  assert.equal(cache.olderByMs(written, FULL.key, now(30 * MIN)), 0)
+  const given = cache.put(view({ revision: 3 }), token({ token: 'new' }), now(30 * MIN))
+  assert.deepEqual([given.accessToken, given.expiresAt], ['new', WALL + H])
+  assert.equal(fresh(cache, now(30 * MIN)), 'new')
 })
 
 test('another connection under an id that was deleted replaces what was remembered, whatever its revision', () => {
