@@ -40,6 +40,8 @@ export interface AuthorizationServer {
   find(value: string): Issued | undefined
   /** Whether presenting it now would be granted. */
   lives(token: Issued, at: number): boolean
+  /** What it was asked, in order. */
+  readonly log: readonly string[]
   /** The scope that each was asked for, and the sign-in that it is of. */
   readonly accessTokens: ReadonlyMap<string, IssuedAccessToken>
 }
@@ -70,6 +72,7 @@ export function createAuthorizationServer(
 ): AuthorizationServer {
   const tokens = new Map<string, Issued>()
   const accessTokens = new Map<string, IssuedAccessToken>()
+  const log: string[] = []
   let signIns = 0
 
   const endOf = (at: number): number | null => (refreshSeconds === null ? null : at + refreshSeconds * 1000)
@@ -130,10 +133,12 @@ export function createAuthorizationServer(
 
   return {
     accessTokens,
+    log,
     signIn: (at) => issue({ name: `${prefix}${(signIns += 1)}`, tokens: [], end: null }, null, at),
     find: (value) => tokens.get(value),
     lives: (token, at) => token.of.end === null && !token.replaced && !isOver(token, at) && isAnsweredAgain(token, at),
     present(value, scope, at) {
+      log.push(`${at} presented ${value} ${scope ?? ''}`)
       const token = tokens.get(value)
       if (token === undefined || token.of.end !== null || isOver(token, at)) return { verdict: 'refused', ...REFUSED }
       if (token.replaced || !isAnsweredAgain(token, at)) {
@@ -159,6 +164,7 @@ export function createAuthorizationServer(
       return { verdict: 'granted', status: 200, body, carries: successor }
     },
     revoke(value, at) {
+      log.push(`${at} revoked ${value}`)
       const token = tokens.get(value)
       if (token !== undefined) token.of.end ??= { at, because: 'revoked' }
     },

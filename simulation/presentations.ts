@@ -133,12 +133,12 @@ export function createPresentations(options: PresentationsOptions) {
         return { ever, abandon: () => ends({ kind: 'no_answer', because: 'abandoned', sentAt }) }
       }
       if (fault?.kind === 'queued') timeline.after(wayMs, breaks)
-      control.travel(by, fault?.kind === 'queued' ? wayMs + forMs : wayMs, () => {
+      control.travel(by, 'request', fault?.kind === 'queued' ? wayMs + forMs : wayMs, () => {
         const wire = serve(presented, form.scope)
         const back = wayMs + (fault?.kind === 'late' ? forMs : 0)
         if (fault?.kind === 'lost_answer') timeline.after(back, breaks)
         if (fault?.kind === 'lost_answer' || fault?.kind === 'silent' || !open) return lost()
-        control.travel(by, back, () => {
+        control.travel(by, 'reply', back, () => {
           if (!open) return lost()
           control.arrive(
             by,

@@ -35,6 +35,8 @@ export interface Process {
   readonly startedAt: number
   diedAt: number | null
   frozenSince: number | null
+  /** For how long, the last time. */
+  frozenForMs: number
   /** Since when it neither stood still nor was without its store. */
   wellSince: number
   /** Since when it stood still or was cut off, the last time; null: never. */
@@ -56,16 +58,20 @@ export interface Process {
   mayFind: boolean
 }
 
+/** To the server, or back. */
+export type Way = 'request' | 'reply'
+
 export interface ProcessControl {
   /** A call of a port: it takes time, can fail, and is where the process can be stopped. */
   call<Value>(of: Process, verb: Verb, effect: () => Promise<Value>): Promise<Value>
   /** What reaches a process reaches it when it runs, or never. */
   deliver(to: Process, way: keyof Inbox, run: () => void): void
   /** What is on its way to a server or back, for about so long. */
-  travel(of: Process, ms: number, arrives: () => void): void
+  travel(of: Process, way: Way, ms: number, arrives: () => void): void
   /** The answer of a server, the one arrival that is no call. */
   arrive(to: Process, run: () => void, dropped: () => void): void
-  kill(process: Process): void
+  /** @param backAfterMs when its host starts another one; unsaid: after a second */
+  kill(process: Process, backAfterMs?: number): void
   freeze(process: Process, forMs: number): void
   thaw(process: Process): void
 }
@@ -134,6 +140,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
     if (process.diedAt !== null || process.frozenSince !== null) return
     goesAway(process, timeline.now())
     process.frozenSince = timeline.now()
+    process.frozenForMs = forMs
     process.thawing = timeline.after(forMs, () => thaw(process))
   }
 
@@ -210,7 +217,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       deliver(of, 'arrived', go)
       return promise
     },
-    travel: (_of, ms, arrives) => void timeline.after(ms, arrives),
+    travel: (_of, _way, ms, arrives) => void timeline.after(ms, arrives),
     arrive(to, run, dropped) {
       const struck = faults.strike('answer', false)
       if (to.diedAt !== null || stops(to, struck, 'before') === 'killed') return void dropped()

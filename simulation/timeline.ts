@@ -23,6 +23,8 @@ export interface Timeline {
   advance(until: number): Promise<void>
   /** Background work. `wakesAt` says from when on there is something to do for it. */
   rounds: Map<object, Round>
+  /** When something happens next; `Infinity`: never. */
+  nextAt(): number
   happened(): number
 }
 
@@ -92,16 +94,16 @@ export function createTimeline({ wakesAt, findsNothing, look, happeningsMost }: 
     }
   }
 
-  /** Lets the next round ring that begins before then. */
-  const ringBefore = (before: number): boolean => {
+  /** Lets the next round ring that begins before then, and not after `until`. */
+  const ringBefore = (before: number, until: number): boolean => {
     for (;;) {
       let next: { readonly of: object; readonly round: Round; readonly ring: () => void } | null = null
       let nextAt = before
       for (const [of, round] of rounds) {
         const { ring } = round
-        if (ring === null || round.dueAt >= nextAt) continue
+        if (ring === null || round.dueAt >= nextAt || round.dueAt > until) continue
         const wakes = Math.max(at, wakesAt(of, round.dueAt))
-        if (wakes >= nextAt) continue
+        if (wakes >= nextAt || wakes > until) continue
         next = { of, round, ring }
         nextAt = wakes
       }
@@ -117,6 +119,12 @@ export function createTimeline({ wakesAt, findsNothing, look, happeningsMost }: 
   return {
     now: () => at,
     rounds,
+    nextAt() {
+      let next = nextEntry()?.at ?? Number.POSITIVE_INFINITY
+      for (const [of, { ring, dueAt }] of rounds)
+        if (ring !== null && dueAt < next) next = Math.min(next, Math.max(at, wakesAt(of, dueAt)))
+      return next
+    },
     happened: () => happened,
     after(ms, happen) {
       const entry: Entry = {
@@ -137,7 +145,7 @@ export function createTimeline({ wakesAt, findsNothing, look, happeningsMost }: 
       for (;;) {
         const entry = nextEntry()
         const entryAt = entry === null ? Number.POSITIVE_INFINITY : entry.at
-        if (!ringBefore(Math.min(entryAt, until))) {
+        if (!ringBefore(entryAt, until)) {
           if (entry === null || entryAt > until) break
           pop()
           at = entryAt

@@ -70,6 +70,8 @@ export interface Setting {
   readonly lifetimeSeconds: number
   /** On which host each process runs. */
   readonly hosts: readonly number[]
+  /** When work in the background begins; at the start where absent. */
+  readonly background?: 'in_peace'
   readonly showsLocks: boolean
   /** The numbers that users have, or the same ones in a fifth of the time. */
   readonly numbers: 'real' | 'short'
@@ -110,6 +112,7 @@ export interface World {
   readonly presentations: Presentations
   readonly rules: Rules
   readonly memory: Memory
+  readonly slots: ReadonlySet<Slot>
   readonly hosts: readonly Host[]
   /** Everybody who was ever started, and is not buried. */
   readonly processes: readonly Process[]
@@ -122,6 +125,8 @@ export interface World {
   readonly endedSignIns: ReadonlyMap<string, number>
   /** Sentences; empty: everything held. */
   readonly broken: string[]
+  /** Notes what was broken since. */
+  look(): void
   readonly story: readonly string[]
   tell(line: string): void
   /** Everybody's next background round may find something. */
@@ -145,6 +150,8 @@ export interface World {
   act(what: string, done: Promise<unknown>): void
   newSessions(): void
   comesBack(process: Process): void
+  /** From here on everybody works in the background, too. */
+  beginBackground(): void
   /** The connection, `x` where no id is given; undefined: it was deleted, or is not there yet. */
   rowNow(id?: string): ConnectionRow | undefined
   currentSignIn(id?: string): SignIn | null
@@ -193,6 +200,9 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   /** Writes, newest last, so that a store can forget them. */
   const writes: { readonly uid: Uid; readonly before: ConnectionRow | undefined }[] = []
   let owners = 0
+  let hasBackground = setting.background !== 'in_peace'
+  /** Whose background has not begun. */
+  const idle: (() => void)[] = []
 
   const tell = (line: string): void => {
     if (tells) story.push(`${(timeline.now() / 1000).toFixed(3).padStart(9)}  ${line}`)
@@ -224,6 +234,12 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
 
   // ---- the parts ----
 
+  const look = (): void => {
+    for (const violation of rules.violations.splice(0)) {
+      tell(`BROKEN: ${violation}`)
+      broken.push(violation)
+    }
+  }
   const timeline = createTimeline({
     happeningsMost: HAPPENINGS_MOST,
     wakesAt(of, dueAt) {
@@ -242,13 +258,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       process.mayFind = false
       return true
     },
-    look() {
-      if (rules.violations.length === 0) return
-      for (const violation of rules.violations.splice(0)) {
-        tell(`BROKEN: ${violation}`)
-        broken.push(violation)
-      }
-    },
+    look: () => void (rules.violations.length > 0 && look()),
   })
   const control = options.control({
     timeline,
@@ -424,6 +434,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       startedAt: timeline.now(),
       diedAt: null,
       frozenSince: null,
+      frozenForMs: 0,
       wellSince: timeline.now(),
       awayFrom: null,
       inbox: { timers: [], arrived: [], ticks: [] },
@@ -448,8 +459,12 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       .buryTheDead()
       .catch(() => undefined)
       .then(() => {
-        const background = backgroundClockOf(process, around)
-        startScheduler({ ...ports, clock: background }, manager, custody.finishDeletion)
+        const begin = (): void => {
+          const background = backgroundClockOf(process, around)
+          startScheduler({ ...ports, clock: background }, manager, custody.finishDeletion)
+        }
+        if (hasBackground) begin()
+        else idle.push(begin)
       })
   }
   const lifeOf = (index: number): Life | null => lives[index % setting.hosts.length] ?? null
@@ -529,6 +544,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     presentations,
     rules,
     memory,
+    slots,
     hosts,
     processes,
     lives,
@@ -536,6 +552,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     storeState,
     endedSignIns,
     broken,
+    look,
     story,
     tell,
     news,
@@ -546,6 +563,10 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     comesBack,
     rowNow,
     currentSignIn,
+    beginBackground() {
+      hasBackground = true
+      for (const begin of idle.splice(0)) begin()
+    },
     connections,
     killsAt: (id) => siteAt(providerOf(id)).kills,
     cameAbout: (kind) => options.cameAbout?.(kind),

@@ -1,0 +1,50 @@
+/** What is explored: each policy in each scene, with as many processes and as many interleavings as can all be played. */
+import { POLICIES } from '../policies.ts'
+import type { Setting } from '../world.ts'
+import type { Bounds } from './choices.ts'
+import { SCENES, type Scene } from './scenes.ts'
+
+export interface Field {
+  readonly name: string
+  readonly setting: Setting
+  readonly scene: Scene
+  readonly bounds: Bounds
+}
+
+const EVERY: Bounds = { faultsMost: 1, preemptionsMost: null }
+const TWO_PREEMPTIONS: Bounds = { faultsMost: 1, preemptionsMost: 2 }
+
+/** Who takes part, and how far it goes. */
+const CASTS: readonly {
+  readonly name: string
+  readonly scenes: readonly string[]
+  readonly hosts: readonly number[]
+  readonly bounds: Bounds
+}[] = [
+  { name: '2-hosts', scenes: ['callers'], hosts: [0, 1], bounds: EVERY },
+  { name: '1-host', scenes: ['callers'], hosts: [0, 0], bounds: EVERY },
+  { name: '3-processes', scenes: ['callers'], hosts: [0, 1, 1], bounds: TWO_PREEMPTIONS },
+  { name: '2-hosts', scenes: ['ahead', 'reconnect', 'delete'], hosts: [0, 1], bounds: TWO_PREEMPTIONS },
+]
+
+export const FIELDS: readonly Field[] = POLICIES.flatMap((policy) =>
+  policy.behaviours.flatMap((behaviour, index) =>
+    CASTS.flatMap(({ name, scenes, hosts, bounds }) =>
+      SCENES.filter((scene) => scenes.includes(scene.name)).map((scene): Field => ({
+        name: `${policy.name}${index === 0 ? '' : `-${index + 1}`}/${scene.name}/${name}`,
+        setting: {
+          policy,
+          behaviour,
+          lifetimeSeconds: 20,
+          hosts,
+          showsLocks: false,
+          // A caller has to wait for longer than a window is open.
+          numbers: policy.reuse.kind === 'grace' ? 'real' : 'short',
+          ...(scene.background === 'always' ? {} : { background: 'in_peace' }),
+        },
+        scene,
+        bounds,
+      })),
+    ),
+  ),
+)
