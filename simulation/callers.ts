@@ -28,6 +28,8 @@ const HAND_OUT_LATE_MS = 200
 const REMEMBERED_MOST_MS = 8000
 /** A process hears of what others begin at once, or in its next round. */
 const HEARD_OF_MOST_MS = 2000
+/** One that stood still hears of what it missed in the round that was due meanwhile. */
+const CAUGHT_UP_AFTER_MS = 200
 /** A caller that read just before is told what was so then. */
 const LIVES_STILL_MS = 5000
 /** What is never said while an access token lives. */
@@ -48,7 +50,7 @@ export function createCallers(world: World): Callers {
     const endedAt = endedSignIns.get(of.name)
     if (endedAt !== undefined && one.by.frozenSince === null && now > knownBy(one.by, endedAt))
       broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
-    if (wasKilled(one, known))
+    if (wasKilled(one, accessToken, known))
       broken.push(`${accessToken} was handed out by ${one.by.owner} although the refresh that ends it was on its way`)
     if (scope !== one.scope) broken.push(`a caller that asked for ${one.scope} got a token for ${scope}`)
     if (!rules.everStored.has(fingerprintOf(accessToken)))
@@ -92,16 +94,19 @@ export function createCallers(world: World): Callers {
    * It was ended by a refresh of which whoever hands it out could have known: of the same process, or of another one a
    * while ago. What nobody has an answer to is in doubt, and there the old token is served.
    */
-  const wasKilled = (one: Asked, { of, killedAt, issuedAt }: IssuedAccessToken): boolean => {
+  const wasKilled = (one: Asked, accessToken: string, { of, killedAt, issuedAt }: IssuedAccessToken): boolean => {
     if (killedAt === null || one.by.wellSince > one.at) return false
     const killer = world.presentations.all.find(
       ({ carries, reachedAt, did }) =>
         did === 'granted' && carries?.of === of && reachedAt === killedAt && reachedAt >= issuedAt,
     )
     if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
+    // Remembered as of a revision that the store forgot, and has since given to something else (docs/open.md).
+    if (killer.by !== one.by && world.forgotten.has(fingerprintOf(accessToken))) return false
     const row = world.rowNow(one.id)
     if (row?.state.status === 'in_doubt' || storeState.troubleAt >= killer.at) return false
     if (killer.by === one.by) return one.at > killer.at
+    if (one.at <= one.by.wellSince + CAUGHT_UP_AFTER_MS && one.by.awayFrom !== null) return false
     return one.at > killer.at + HEARD_OF_MOST_MS && killer.by.awayFrom === null && !one.by.hasNews && !one.by.wasSlowed
   }
 

@@ -123,6 +123,8 @@ export interface World {
   readonly storeState: StoreState
   /** When a sign-in was replaced or deleted here, by its name. */
   readonly endedSignIns: ReadonlyMap<string, number>
+  /** Fingerprints of tokens that the store had and forgot. */
+  readonly forgotten: ReadonlySet<string>
   /** Sentences; empty: everything held. */
   readonly broken: string[]
   /** Notes what was broken since. */
@@ -515,6 +517,8 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       const row = memory.rows.get(uid)
       for (const token of [row?.refreshToken, row?.successor?.grant.refreshToken])
         if (token != null && token.fingerprint !== before?.refreshToken?.fingerprint) forgotten.add(token.fingerprint)
+      for (const { fingerprint } of row?.accessTokens ?? [])
+        if (before?.accessTokens.every((each) => each.fingerprint !== fingerprint) !== false) forgotten.add(fingerprint)
       if (before === undefined) memory.rows.delete(uid)
       else set(uid, before)
       rules.forgot(before, uid)
@@ -551,6 +555,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     storeClock,
     storeState,
     endedSignIns,
+    forgotten,
     broken,
     look,
     story,

@@ -34,7 +34,7 @@ import {
   siblingToTry,
   withSiblings,
 } from './sibling.ts'
-import { later, type Moment, type UnixMs } from './time.ts'
+import { later, since, type Moment, type UnixMs } from './time.ts'
 
 export interface Concluded {
   readonly kind: CommitResult['kind']
@@ -193,12 +193,21 @@ function siblingsAfter(row: ConnectionRow, kept: Kept): readonly Sibling[] {
   return withSiblings(alike.length === row.siblings.length ? row.siblings : alike, held, lost)
 }
 
-/** Where the end of a sign-in is fixed from its beginning and answers are silent about it, a successor has the same end. */
+/**
+ * Where the end of a sign-in is fixed and answers are silent about it, a successor has the same end. An answer without an
+ * access token was cut, or is an odd one, and its silence says nothing: what it brought lives as long as the one before,
+ * or it would not be refreshed before an end that nobody could read.
+ */
 function lifeAfter(row: ConnectionRow, terms: Terms, granted: SealedGrant): Partial<RefreshTokenLife> {
   if (granted.refreshTokenLife !== undefined) return lifeOf(granted.refreshTokenLife)
   const standing = row.refreshToken
-  const inherits = terms.provider.refreshTokenAbsoluteMs !== null && granted.refreshToken?.endsAt === null
-  return inherits && standing !== null ? lifeOf(standing) : {}
+  if (standing === null || granted.refreshToken === null || granted.refreshToken.endsAt !== null) return {}
+  if (terms.provider.refreshTokenAbsoluteMs !== null) return lifeOf(standing)
+  if (granted.accessToken !== null || standing.endsAt === null) return {}
+  if (row.lastGrant?.sessionEnd !== undefined) return lifeOf(standing)
+  const { receivedAt } = granted.refreshToken
+  const lifetimeMs = standing.lifetimeMs ?? since(standing.receivedAt, standing.endsAt)
+  return { receivedAt, endsAt: later(receivedAt, lifetimeMs), lifetimeMs }
 }
 
 const lifeOf = ({ receivedAt, endsAt, lifetimeMs }: RefreshTokenLife): RefreshTokenLife => ({

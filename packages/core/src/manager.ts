@@ -368,6 +368,11 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
           cache.drop(view.row.uid)
+        // While this process stood still another one may have gone past it, and ended what it brought.
+        void flown.spilled?.taken.then((stands) => {
+          if (stands === null) cache.drop(view.row.uid)
+          else cache.heard(stands, clock.now())
+        })
       },
       () => undefined,
     )

@@ -27,7 +27,7 @@ export type Refreshed =
       readonly outcome: Outcome
       readonly fence: Lease['fence']
       readonly view: View | null
-      readonly spilled: SealedGrantAndTokens | null
+      readonly spilled: Spilling | null
     }
   /** Nothing was presented: read again and decide anew. */
   | Busy
@@ -47,9 +47,11 @@ export interface StoreAway {
 }
 
 /** An answer that the store has not taken yet: its access token may be handed out by the process that holds it. */
-export interface SealedGrantAndTokens {
+export interface Spilling {
   readonly granted: SealedGrant
   readonly tokens: GrantedTokens
+  /** The row once the store has taken it, or has what came later; null: it is gone. */
+  readonly taken: Promise<View | null>
 }
 
 export interface Refreshing {
@@ -278,9 +280,11 @@ async function end(
   }
   const sentAt = 'sentAt' in answer ? answer.sentAt.wall : lease.t0.wall
   const granted = sealGrant(outcome, of, lease, room, sentAt)
+  const { promise: taken, resolve } = Promise.withResolvers<View | null>()
   const result = await settle(ports, view.terms.policy, lease, room, { kind: 'granted', granted }, (late) => {
     tellGranted(ports, of, lease, granted, late, true)
     revoke(late)
+    resolve(late.view)
   })
   if (typeof result !== 'string') {
     tellGranted(ports, of, lease, granted, result, false)
@@ -292,7 +296,7 @@ async function end(
     fence: lease.fence,
     view: typeof result === 'string' ? null : result.view,
     // Durable before anything else: what lies in no slot is not handed out.
-    spilled: result === 'spilled' ? { granted, tokens: outcome } : null,
+    spilled: result === 'spilled' ? { granted, tokens: outcome, taken } : null,
   }
 }
 

@@ -53,6 +53,40 @@ test('a new refresh token of unknown life has no known end', () => {
   assert.equal(after(silent('rt2')).refreshToken?.endsAt, null)
 })
 
+test('one that was saved from a cut answer, which could not say it, is taken to live as long as the one before', () => {
+  const { row, lease } = present(newRow(), 2 * HOUR)
+  const said = row.refreshToken === null ? null : { ...row.refreshToken, ...life(5 * HOUR) }
+  const cut = { ...silent('rt2'), accessToken: null }
+  const after = (before: ConnectionRow): ConnectionRow['refreshToken'] =>
+    commit(before, STRICT, lease, { kind: 'granted', granted: cut }, writing(2 * HOUR)).row.refreshToken
+  const { receivedAt } = cut.refreshToken ?? assert.fail()
+  const saved = after({ ...row, refreshToken: said })
+  assert.deepEqual([saved?.fingerprint, saved?.lifetimeMs, saved?.endsAt], ['rt2', 3 * HOUR, receivedAt + 3 * HOUR])
+  const endless = said && { ...said, endsAt: null, lifetimeMs: null }
+  assert.equal(after({ ...row, refreshToken: endless })?.endsAt, null, 'where that one has no end, it has none')
+})
+
+test('and to end with it where the end of the session was seen', () => {
+  const { row, lease } = present(newRow(), 2 * HOUR)
+  const lastGrant = {
+    at: at(0),
+    attempt: lease.attempt,
+    fence: lease.fence,
+    sessionEnd: { at: at(5 * HOUR), announceAt: null },
+  }
+  const refreshToken = row.refreshToken && { ...row.refreshToken, ...life(5 * HOUR) }
+  const cut = { ...silent('rt2'), accessToken: null }
+  const { row: next } = commit(
+    { ...row, lastGrant: { ...lastGrant, attempt: 'an earlier one' as typeof lease.attempt }, refreshToken },
+    STRICT,
+    lease,
+    { kind: 'granted', granted: cut },
+    writing(2 * HOUR),
+  )
+  assert.deepEqual([next.refreshToken?.fingerprint, next.refreshToken?.endsAt], ['rt2', at(5 * HOUR)])
+  assert.equal(next.lastGrant?.sessionEnd?.at, at(5 * HOUR))
+})
+
 const ABSOLUTE: Terms = { ...STRICT, provider: { ...STRICT.provider, refreshTokenAbsoluteMs: ms(1_000 * HOUR) } }
 
 test('where a sign-in has a fixed length, a new refresh token ends with the one before', () => {

@@ -136,3 +136,21 @@ test('whoever waits for its turn at a provider gets what another process was gra
   await world.pass(2 * S)
   assert.deepEqual(fate, { token: 'at-1' })
 })
+
+test('a token from a slot is handed out no more once the store has said that a later one took its place', async () => {
+  const world = createWorld({ refreshKillsAccessToken: true, reuse: { kind: 'grace', seconds: 60, winner: 'newest' } })
+  world.server.graceMs = MIN
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const a = over(await withX(world), ({ commit }) => ({ commit: async (...of) => (await promise, commit(...of)) }))
+  const early = follow(a.manager.token('x'))
+  await world.pass(S)
+  assert.deepEqual([early.token, world.slots.size], ['at-1', 1])
+  const later = follow(world.start('B').manager.token('x', { waitMs: MIN }))
+  await world.pass(40 * S)
+  assert.deepEqual([later.token, world.row().state.status], ['at-2', 'ready'])
+  resolve()
+  await world.pass(0)
+  const fate = follow(a.manager.token('x'))
+  await world.pass(0)
+  assert.deepEqual([fate.token, world.presented.length, world.slots.size], ['at-2', 2, 0])
+})
