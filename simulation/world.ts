@@ -224,10 +224,10 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   const watchesOthers = ({ owner }: Process): boolean =>
     sites.some(({ policy }) => isClosing(policy)) &&
     [...memory.rows.values()].some(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner)
-  /** What others wrote has not reached what it remembers, by whatever way. */
+  /** What others wrote, or the store forgot, has not reached what it remembers, by whatever way. */
   const remembersOlder = (process: Process): boolean => {
     const remembered = lives.find((life) => life?.process === process)?.manager.cache.usedAmong('unknown') ?? []
-    return remembered.some(([uid, revision]) => (memory.rows.get(uid)?.revision ?? 0) > revision)
+    return remembered.some(([uid, revision]) => (memory.rows.get(uid)?.revision ?? revision) !== revision)
   }
   /** Somebody is gone who is not buried, as far as it can see. */
   const mourns = (process: Process): boolean =>

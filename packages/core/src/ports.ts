@@ -379,7 +379,7 @@ export interface ConnectionStore {
   finishDelete(deletion: Deletion): Promise<'erased' | 'changed'>
   /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. None is in hold. */
   due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
-  /** The rows among these that were written since. */
+  /** The rows among these whose revision is another one now: they were written since, or the store forgot its last writes. */
   changes(uids: readonly (readonly [Uid, Revision])[]): Promise<readonly View[]>
   /** Open attempts of an owner that is proven dead. */
   openAttempts(owner: OwnerId): Promise<readonly View[]>

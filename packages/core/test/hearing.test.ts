@@ -82,6 +82,19 @@ test('what was deleted elsewhere is gone here', async () => {
   await end()
 })
 
+test('what the store forgot is not handed out beyond a second, though nobody writes', async () => {
+  const { world, a, b, end } = await remembering()
+  const before = world.row()
+  await refreshBy(world, a)
+  assert.equal((await asked(world, b)).token, 'at-1')
+  world.lose(before)
+  await world.pass(S)
+  const reads = world.reads()
+  await asked(world, b)
+  assert.equal(world.reads(), reads + 1)
+  await end()
+})
+
 test('what is remembered goes on being handed out while another process refreshes', async () => {
   const { world, a, b, end } = await remembering()
   world.scripts.push({ afterMs: 5 * S })

@@ -375,7 +375,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       async changes(uids) {
         failing('changes')
-        return uids.flatMap(([uid, revision]) => (row(uid).revision > revision ? [viewed(row(uid))] : []))
+        return uids.flatMap(([uid, revision]) => (row(uid).revision !== revision ? [viewed(row(uid))] : []))
       },
       openAttempts: async (of) =>
         [...rows.values()].filter((each) => openAttempt(each, moment())?.owner === of).map(viewed),

@@ -54,7 +54,7 @@ function reads(rows: Rows, context: StoreContext): Reads {
     },
 
     async changes(uids) {
-      return views(await rows.newerThan(uids))
+      return views(await rows.otherThan(uids))
     },
 
     async openAttempts(owner) {

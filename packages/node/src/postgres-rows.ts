@@ -201,8 +201,8 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
       const at = await now(read)
       return { found: await listed(query, at), now: at }
     },
-    newerThan: async (uids) =>
-      many(await read(sql.newer, [uids.map(([uid]) => uid), uids.map(([, revision]) => revision)])),
+    otherThan: async (uids) =>
+      many(await read(sql.other, [uids.map(([uid]) => uid), uids.map(([, revision]) => revision)])),
     withOpenAttemptOf: async (owner) => many(await read(sql.attempts, [owner])),
     presentedByOthers: async (owner) => (await read(sql.elsewhere, [owner])).map(readOpenElsewhere),
     history: async (id, limit) => (await read(sql.history, [id, limit])).map(readPresentation),

@@ -27,10 +27,10 @@ export function postgresQueries(schema: string) {
     ...(prepared as Record<keyof typeof shared, Statement>),
     pages,
     clock: statement(`SELECT ${CLOCK} AS store_now`),
-    /** Of two arrays, uids and the revisions that were seen of them: the connections that were written since. */
-    newer: statement(`
+    /** Of two arrays, uids and the revisions that were seen of them: the connections that have another one now. */
+    other: statement(`
       ${whole(`unnest(?::text[], ?::bigint[]) AS j (uid, revision) JOIN ${connection} c ON c.uid = j.uid`)}
-      WHERE c.revision > j.revision`),
+      WHERE c.revision <> j.revision`),
     /**
      * The most urgent that are due, the longest due first, without what some providers hold back. One short range of the index
      * for each urgency: what is not due is never looked at.

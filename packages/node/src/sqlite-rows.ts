@@ -24,7 +24,7 @@ import {
   SELECT_DUE_ENDING,
   SELECT_ELSEWHERE,
   SELECT_HISTORY,
-  SELECT_NEWER,
+  SELECT_OTHER,
   SELECT_TOMBSTONE,
   SELECT_TWIN,
   SELECT_UIDS,
@@ -48,7 +48,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
   const select = {
     byId: sql.prepare(SELECT_BY_ID),
     byUid: sql.prepare(SELECT_BY_UID),
-    newer: sql.prepare(SELECT_NEWER),
+    other: sql.prepare(SELECT_OTHER),
     attempts: sql.prepare(SELECT_ATTEMPTS),
     elsewhere: sql.prepare(SELECT_ELSEWHERE),
     tombstone: sql.prepare(SELECT_TOMBSTONE),
@@ -109,9 +109,9 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
         const now = bootNow()
         return { found: listed(query, now), now }
       }),
-    newerThan: (uids) =>
+    otherThan: (uids) =>
       read(() => ({
-        found: select.newer.all(JSON.stringify(uids)).flatMap((newer) => one(select.byUid, text(newer, 'uid')) ?? []),
+        found: select.other.all(JSON.stringify(uids)).flatMap((other) => one(select.byUid, text(other, 'uid')) ?? []),
         now: bootNow(),
       })),
     withOpenAttemptOf: (owner) => read(() => ({ found: foundIn(select.attempts.all(owner)), now: bootNow() })),

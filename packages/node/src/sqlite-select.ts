@@ -22,9 +22,9 @@ export const {
   presenting: 'connection c INDEXED BY connection_attempt',
 })
 
-/** Which of a JSON array of [uid, revision] were written since: each second about all that was used, so only their names. */
-export const SELECT_NEWER = `
-  SELECT c.uid FROM json_each(?) j CROSS JOIN connection c ON c.uid = j.value ->> 0 WHERE c.revision > j.value ->> 1`
+/** Which of a JSON array of [uid, revision] have another one now: each second about all that was used, so only their names. */
+export const SELECT_OTHER = `
+  SELECT c.uid FROM json_each(?) j CROSS JOIN connection c ON c.uid = j.value ->> 0 WHERE c.revision <> j.value ->> 1`
 
 /** Of one urgency, the longest due first; the third value is a JSON array of providers to leave out. */
 export const SELECT_DUE = `

@@ -162,11 +162,11 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
       return { found: found.map(foundOf), now }
     },
 
-    async newerThan(uids) {
+    async otherThan(uids) {
       open()
       const rows = uids.flatMap(([uid, revision]) => {
         const row = memory.rows.get(uid)
-        return row !== undefined && row.revision > revision ? [row] : []
+        return row !== undefined && row.revision !== revision ? [row] : []
       })
       return { found: rows.map(foundOf), now: bootNow() }
     },

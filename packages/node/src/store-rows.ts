@@ -76,7 +76,7 @@ export interface Rows {
   byId(id: ConnectionId): Promise<Seen | 'unknown' | 'erased'>
   /** In the order of the ids' UTF-8 bytes; never a tombstone. */
   list(query: ListQuery): Promise<SeenMany>
-  newerThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
+  otherThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
   withOpenAttemptOf(owner: OwnerId): Promise<SeenMany>
   /** Names of what is presented at this moment by anybody else. */
   presentedByOthers(owner: OwnerId): Promise<readonly OpenElsewhere[]>

@@ -9,7 +9,7 @@ import {
   SELECT_DUE,
   SELECT_ELSEWHERE,
   SELECT_HISTORY,
-  SELECT_NEWER,
+  SELECT_OTHER,
   SELECT_TOMBSTONE,
   SELECT_TWIN,
   pagesOf,
@@ -53,7 +53,7 @@ for (const [name, text] of Object.entries({
   SELECT_BY_ID,
   SELECT_BY_UID,
   SELECT_HISTORY,
-  SELECT_NEWER,
+  SELECT_OTHER,
   SELECT_TOMBSTONE,
   SELECT_TWIN,
 })) {

@@ -223,7 +223,7 @@ export function readingContract(make: MakeBackend): void {
     await world.end()
   })
 
-  test('changes tells the rows that were written since, and no others', async () => {
+  test('changes tells the rows that were written since, those of which more was seen than is here, and no others', async () => {
     const world = await createWorld(make)
     const a = await world.connect('a')
     const b = await world.connect('b')
@@ -238,6 +238,11 @@ export function readingContract(make: MakeBackend): void {
     assert.deepEqual(
       changed.map(({ row }) => [row.id, row.revision]),
       [['b', b.row.revision + 1]],
+    )
+    const forgotten = await world.one.store.changes([[a.at.uid, (a.row.revision + 1) as Revision]])
+    assert.deepEqual(
+      forgotten.map(({ row }) => row.id),
+      ['a'],
     )
     assert.deepEqual(await world.one.store.changes([]), [])
     await world.end()
