@@ -73,8 +73,8 @@ export function createCallers(world: World): Callers {
     const better = row?.accessTokens.find(
       (each) => each.variant === '' && each.refusedAt === null && each.expiresAt > until,
     )
-    // A refresh that ends the token is on its way, or was when the time of the caller ran out.
-    const isDying = world.killsAt(one.id) && openSince(one, row?.uid).length > 0
+    // A refresh that ends the token is on its way, for all that others can know, or was when the time of the caller ran out.
+    const isDying = world.killsAt(one.id) && (row?.state.status === 'presenting' || openSince(one, row?.uid).length > 0)
     if (
       living &&
       !isDying &&

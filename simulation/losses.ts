@@ -88,6 +88,8 @@ export function createLosses(options: LossesOptions): Losses {
   const killedBecause = new Map<SignIn, Loss>()
   const givenUpBecause = new Map<Uid, Loss>()
   const placeWhenLeft = new Map<Presented, Loss>()
+  /** Requests that would have been granted had they arrived at once. */
+  const leftInTime = new Set<Presented>()
 
   const isWell = (process: Process, forMs: number): boolean =>
     process.diedAt === null &&
@@ -154,6 +156,14 @@ export function createLosses(options: LossesOptions): Losses {
   const isOvertaken = (one: Presented): boolean =>
     presented.some((other) => other.at > one.at && other.refreshToken === one.refreshToken && other.did === 'granted')
 
+  /** The same by a later request for what came of its token: an answer from before, which the store had forgotten, was brought back. */
+  const isOutlived = (one: Presented): boolean =>
+    leftInTime.has(one) &&
+    presented.some(
+      (other) =>
+        other.at > one.at && other.did === 'granted' && comesOf(server.find(other.refreshToken), one.refreshToken),
+    )
+
   /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
     const { awayFrom, wellSince, frozenSince } = process
@@ -216,7 +226,8 @@ export function createLosses(options: LossesOptions): Losses {
   return {
     leaves(one) {
       const token = server.find(one.refreshToken)
-      if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
+      if (token === undefined || token.of.end !== null) return
+      if (server.lives(token, options.now())) return void leftInTime.add(one)
       const living = newestLiving(token.of)
       if (living !== undefined) placeWhenLeft.set(one, placeOf(living))
     },
@@ -224,7 +235,7 @@ export function createLosses(options: LossesOptions): Losses {
       const token = server.find(one.refreshToken)
       if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
       const living = newestLiving(token.of)
-      if (isOvertaken(one)) killedBecause.set(token.of, 'late_request')
+      if (isOvertaken(one) || isOutlived(one)) killedBecause.set(token.of, 'late_request')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
       else if (isWindowMissed(token)) killedBecause.set(token.of, 'window_missed')
       else
@@ -257,4 +268,9 @@ export function createLosses(options: LossesOptions): Losses {
   function tokenOf(fingerprint: string): Issued | undefined {
     return server.find(fingerprint.slice(fingerprintOf('').length))
   }
+}
+
+function comesOf(token: Issued | undefined, value: string): boolean {
+  for (let each = token?.parent; each != null; each = each.parent) if (each.value === value) return true
+  return false
 }

@@ -369,10 +369,9 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
           cache.drop(view.row.uid)
         // While this process stood still another one may have gone past it, and ended what it brought.
-        void flown.spilled?.taken.then((stands) => {
-          if (stands === null) cache.drop(view.row.uid)
-          else cache.heard(stands, clock.now())
-        })
+        void flown.spilled?.taken.then((stands) =>
+          stands === null ? cache.drop(view.row.uid) : cache.heard(stands, clock.now()),
+        )
       },
       () => undefined,
     )
@@ -422,11 +421,14 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     if (at.kind !== 'now') return
     const flight = flights.of(view.row.uid)
     if (flight === undefined) {
-      await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
-      return
+      const flown = await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
+      // It was claimed, so for a while nobody else tries it, and a window may close: a store that failed is asked again.
+      if (flown.kind !== 'store_unavailable' || urgencyNow(view) !== URGENCIES.closing) return
+      await clock.alarm(numbers.pollCapMs).rung
+    } else {
+      // The one before, whose end is in the store already: what was claimed would be left for a lease, and a window may close.
+      await flight.done
     }
-    // The one before, whose end is in the store already: what was claimed would be left for a lease, and a window may close.
-    await flight.done
     await tendAnew(view)
   }
 

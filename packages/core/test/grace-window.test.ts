@@ -137,3 +137,24 @@ test('who could keep no answer claims nothing, and so keeps nobody else from a w
   await world.pass(7 * S)
   assert.deepEqual([world.presented.length, world.row().state.status, world.server.dead], [2, 'ready', false])
 })
+
+test('whoever claimed a try in a window, and met a store that failed, makes it as soon as the store does not', async () => {
+  const world = createWorld({ reuse: grace(10) })
+  world.server.graceMs = 10 * S
+  const a = await withX(world)
+  const b = world.start('B')
+  let failures = 4
+  const registry: Ports['registry'] = {
+    ...b.ports.registry,
+    async client(id) {
+      if ((failures -= 1) >= 0) throw new TokenError('store_unavailable', 'no client')
+      return b.ports.registry.client(id)
+    },
+  }
+  const manager = createManager({ ...b.ports, registry }, { owner: b.owner, numbers: NUMBERS, cacheBytes: 1_000_000 })
+  startScheduler(b.ports, manager, b.custody.finishDeletion)
+  world.scripts.push({ reset: 'after' })
+  follow(a.manager.token('x', { waitMs: 0 }))
+  await world.pass(7.4 * S)
+  assert.deepEqual([world.presented.length, world.row().state.status, world.server.dead], [2, 'ready', false])
+})
