@@ -420,14 +420,13 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     const at = schedule(factsOf(view), view.terms, owner, view.readAt.store, false)
     if (at.kind !== 'now') return
     const flight = flights.of(view.row.uid)
-    if (flight === undefined) {
+    // The one before, whose end is in the store already: what was claimed would be left for a lease, and a window may close.
+    if (flight !== undefined) await flight.done
+    else {
       const flown = await launch(view, at.why, FULL, { wanted: false, urgency: urgencyNow(view) }).done
       // It was claimed, so for a while nobody else tries it, and a window may close: a store that failed is asked again.
       if (flown.kind !== 'store_unavailable' || urgencyNow(view) !== URGENCIES.closing) return
       await clock.alarm(numbers.pollCapMs).rung
-    } else {
-      // The one before, whose end is in the store already: what was claimed would be left for a lease, and a window may close.
-      await flight.done
     }
     await tendAnew(view)
   }
