@@ -288,7 +288,7 @@ export function openAttemptOf({ state }: ConnectionRow, of: Pick<Lease, 'attempt
   return attempt?.id === of.attempt && attempt.fence === of.fence ? attempt : null
 }
 
-/** A heartbeat: the lease begins anew at `now`. */
+/** A heartbeat: the lease begins anew at `now`. It sends nothing any more where an answer to its refresh token is held. */
 export function renew(
   row: ConnectionRow,
   terms: Terms,
@@ -303,7 +303,14 @@ export function renew(
   const passed = Math.max(since(lease.t0.mono, t0.mono), since(lease.t0.wall, t0.wall))
   return {
     row: written({ ...row, state: { ...state, attempt: renewed } }, terms, lease.owner, now),
-    lease: { ...lease, t0, heartbeat: renewed.heartbeat, windowMs: ms(Math.max(0, lease.windowMs - passed)) },
+    lease: {
+      ...lease,
+      t0,
+      heartbeat: renewed.heartbeat,
+      // An earlier attempt was answered meanwhile: what this one has not sent yet is spent.
+      sendLimitMs: row.successor === null ? lease.sendLimitMs : ms(0),
+      windowMs: ms(Math.max(0, lease.windowMs - passed)),
+    },
   }
 }
 

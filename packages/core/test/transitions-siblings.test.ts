@@ -6,7 +6,7 @@ import { accept, commit } from '../src/commit.ts'
 import type { ConnectionRow } from '../src/connection.ts'
 import type { End } from '../src/grant.ts'
 import type { AttemptId } from '../src/ids.ts'
-import { renew } from '../src/lease.ts'
+import { maySend, renew } from '../src/lease.ts'
 import { SIBLINGS_MOST, type Terms } from '../src/policy.ts'
 import { schedule } from '../src/schedule.ts'
 import { takeOver } from '../src/takeover.ts'
@@ -101,6 +101,18 @@ test('an earlier answer that waits as successor is kept as sibling when the late
   assert.deepEqual(
     row.siblings.map(({ refreshToken, answers }) => [refreshToken.fingerprint, answers]),
     [['rt3 of the earlier', 'rt2']],
+  )
+})
+
+test('while an earlier answer waits as successor a renewed lease sends nothing: what it presents is spent', () => {
+  const of = situation('presenting from in_doubt')
+  const earlier = { ...kept(of, 'rt3 of the earlier', 'at3'), fence: (of.lease.fence - 1) as typeof of.lease.fence }
+  const held = accept(of.row, STRICT, { ...earlier, attempt: 'earlier' as AttemptId }, writing(of.elapsed))
+  const t0 = { wall: momentAt(of.elapsed).wall, mono: momentAt(of.elapsed).at }
+  const renewed = [of.row, held.row].map((row) => renew(row, STRICT, of.lease, t0, momentAt(of.elapsed)))
+  assert.deepEqual(
+    renewed.map((each) => each !== 'lost' && maySend(each.lease, t0)),
+    [true, false],
   )
 })
 
