@@ -101,8 +101,9 @@ export function createCallers(world: World): Callers {
         did === 'granted' && carries?.of === of && reachedAt === killedAt && reachedAt >= issuedAt,
     )
     if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
-    // Remembered as of a revision that the store forgot, and has since given to something else (docs/open.md).
-    if (killer.by !== one.by && world.forgotten.has(fingerprintOf(accessToken))) return false
+    // Remembered as of a revision that the store forgot, and gave to something else before anybody compared (docs/open.md).
+    const isUnseen = killer.at - storeState.forgotAt <= HEARD_OF_MOST_MS
+    if (killer.by !== one.by && world.forgotten.has(fingerprintOf(accessToken)) && isUnseen) return false
     const row = world.rowNow(one.id)
     if (row?.state.status === 'in_doubt' || storeState.troubleAt >= killer.at) return false
     if (killer.by === one.by) return one.at > killer.at
