@@ -109,6 +109,15 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     chain.again = later(clock.now().mono, REMEMBERED_PAIRS.againAfterMs)
   }
 
+  /** Whether what the answer answers, which the store had lost, was given to it again: the answer is history no more. */
+  const isBroughtBack = async (kept: Kept, { kind, view }: CommitResult): Promise<boolean> => {
+    if (kind !== 'history' || view === null) return false
+    const chain = ahead(kept.uid, view.row.grant, view.row.generation)
+    if (chain?.pairs.at(-1)?.granted.refreshToken?.fingerprint !== kept.answers) return false
+    await commitAgain(kept.uid, chain)
+    return true
+  }
+
   return {
     ...store,
     async read(id) {
@@ -127,12 +136,16 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
       return { kind: 'moved' }
     },
     async commit(lease, end) {
-      const result = await store.commit(lease, end)
-      if (end.kind === 'granted') remember(keptFrom(lease, end.granted), result)
+      const first = await store.commit(lease, end)
+      if (end.kind !== 'granted') return first
+      const kept = keptFrom(lease, end.granted)
+      const result = (await isBroughtBack(kept, first)) ? await store.commit(lease, end) : first
+      remember(kept, result)
       return result
     },
     async replay(entry) {
-      const result = await store.replay(entry)
+      const first = await store.replay(entry)
+      const result = (await isBroughtBack(entry, first)) ? await store.replay(entry) : first
       remember(entry, result)
       return result
     },

@@ -88,6 +88,21 @@ test('several rotations that were lost together are given again in their order',
   assert.deepEqual([fate.token, left(world)], ['at-4', ['rt-0', 'rt-1', 'rt-2', 'rt-3']])
 })
 
+test('an answer to what the store lost meanwhile finds its place again: the pair before it is given back first', async () => {
+  const world = createWorld()
+  Object.assign(world.server, short)
+  const process = await withX(world)
+  const { before } = await refreshed(world, process)
+  await world.pass(2 * MIN)
+  world.scripts.push({ afterMs: 500 })
+  const fate = follow(process.manager.token('x'))
+  await world.pass(100)
+  world.lose(before)
+  await world.pass(2 * S)
+  assert.deepEqual([fate.token, left(world), world.server.dead], ['at-2', ['rt-0', 'rt-1'], false])
+  assert.equal(world.row().refreshToken?.fingerprint, 'fp-rt-2')
+})
+
 test('what is due by itself does not present it either', async () => {
   const world = createWorld()
   Object.assign(world.server, short)
