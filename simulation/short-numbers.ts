@@ -1,5 +1,5 @@
 /** The numbers that users have, in a fifth of the time: every relation between them stands, and worlds are over sooner. */
-import { NUMBERS, type Numbers } from '@tokenkeep/core'
+import { ms, NUMBERS, type Numbers } from '@tokenkeep/core'
 
 const SHORTER = 5
 /** A count, and no length of time. */
@@ -15,3 +15,8 @@ const entries = Object.entries<number | readonly number[]>({ ...NUMBERS }).map((
 ])
 
 export const SHORT_NUMBERS = Object.fromEntries(entries) as Numbers
+
+/** In a story that is told in every way, fewer looks of those who wait are fewer ways. */
+const seldom = (numbers: Numbers): Numbers => ({ ...numbers, pollFirstMs: ms(500), pollCapMs: ms(500) })
+export const SELDOM_NUMBERS = seldom(NUMBERS)
+export const SHORT_SELDOM_NUMBERS = seldom(SHORT_NUMBERS)

@@ -50,8 +50,15 @@ import {
 import type { ControlOptions, Host, Process, ProcessControl } from './processes.ts'
 import { createPaceRules } from './pace-rules.ts'
 import { createRules, type Rules } from './rules.ts'
-import { SHORT_NUMBERS } from './short-numbers.ts'
+import { SELDOM_NUMBERS, SHORT_NUMBERS, SHORT_SELDOM_NUMBERS } from './short-numbers.ts'
 import { createTimeline, type Timeline } from './timeline.ts'
+
+const NUMBERS_OF = {
+  real: NUMBERS,
+  short: SHORT_NUMBERS,
+  seldom: SELDOM_NUMBERS,
+  short_seldom: SHORT_SELDOM_NUMBERS,
+} as const
 
 /** What shares a world with the connection `x` at the provider `p`. */
 export interface Beside {
@@ -73,8 +80,8 @@ export interface Setting {
   /** When work in the background begins; at the start where absent. */
   readonly background?: 'in_peace'
   readonly showsLocks: boolean
-  /** The numbers that users have, or the same ones in a fifth of the time. */
-  readonly numbers: 'real' | 'short'
+  /** The numbers that users have, the same ones in a fifth of the time, or those with fewer looks at the store. */
+  readonly numbers: keyof typeof NUMBERS_OF
   /** Whether the first provider ends access tokens by each refresh. */
   readonly kills?: boolean
   /** How long its refresh tokens live unused, as its answers say; null, or absent: for ever. */
@@ -185,7 +192,7 @@ const ROUND_EVERY_MOST_MS = 60_000
 /** Starts every process of the setting. */
 export function createWorld({ setting, draw, faults, tells, ...options }: WorldOptions): World {
   const beside = setting.beside ?? null
-  const numbers = setting.numbers === 'real' ? NUMBERS : SHORT_NUMBERS
+  const numbers = NUMBERS_OF[setting.numbers]
   const memory = createMemory()
   const hosts: Host[] = [0, 1].map((index) => ({ index, wallStep: 0, monoStep: 0, lostUntil: 0 }))
   const lives: (Life | null)[] = []

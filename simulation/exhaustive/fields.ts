@@ -39,7 +39,7 @@ export const FIELDS: readonly Field[] = POLICIES.flatMap((policy) =>
           hosts,
           showsLocks: false,
           // A caller has to wait for longer than a window is open.
-          numbers: policy.reuse.kind === 'grace' ? 'real' : 'short',
+          numbers: policy.reuse.kind === 'grace' ? 'seldom' : 'short_seldom',
           ...(scene.background === 'always' ? {} : { background: 'in_peace' }),
         },
         scene,

@@ -14,11 +14,8 @@ const WORLDS_MOST = 20_000
 const WORLDS_LEAST = 1000
 /** A machine that is slow, or has other work, plays fewer. */
 const FOR_MS = 40_000
-/**
- * As many files of tests run at once as there are cores, and some of them wait: half of the cores are not too many. One
- * at least: the test runner follows every promise of its own thread, which makes worlds several times as slow there.
- */
-const WORKERS = Math.max(1, Math.floor(availableParallelism() / 2))
+/** `npm test` plays them alone, after everything else: the test runner follows every promise of its own thread, so not there. */
+const WORKERS = availableParallelism()
 const HARMLESS_FOR_MS = 5000
 const HARMLESS_LEAST = 30
 
