@@ -48,7 +48,8 @@ export function createCallers(world: World): Callers {
     if (now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
       broken.push(`${accessToken} was handed out after its end`)
     const endedAt = endedSignIns.get(of.name)
-    if (endedAt !== undefined && one.by.frozenSince === null && now > knownBy(one.by, endedAt))
+    const isHeardOf = endedAt !== undefined && !isUnseen(accessToken, endedAt) && now > knownBy(one.by, endedAt)
+    if (isHeardOf && one.by.frozenSince === null)
       broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
     if (wasKilled(one, accessToken, known))
       broken.push(`${accessToken} was handed out by ${one.by.owner} although the refresh that ends it was on its way`)
@@ -62,6 +63,10 @@ export function createCallers(world: World): Callers {
     const isCutOff = cutOffUntil > timeline.now() && cutOffAt < heardBy
     return isCutOff ? Math.max(heardBy, cutOffAt + numbers.cacheWithoutStoreMs + REMEMBERED_MOST_MS) : heardBy
   }
+
+  /** Remembered as of a revision that the store forgot, and gave to something else before anybody compared (docs/open.md). */
+  const isUnseen = (accessToken: string, at: number): boolean =>
+    world.forgotten.has(fingerprintOf(accessToken)) && at - storeState.forgotAt <= HEARD_OF_MOST_MS
 
   const refused = (one: Asked, error: unknown): void => {
     if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
@@ -101,9 +106,7 @@ export function createCallers(world: World): Callers {
         did === 'granted' && carries?.of === of && reachedAt === killedAt && reachedAt >= issuedAt,
     )
     if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
-    // Remembered as of a revision that the store forgot, and gave to something else before anybody compared (docs/open.md).
-    const isUnseen = killer.at - storeState.forgotAt <= HEARD_OF_MOST_MS
-    if (killer.by !== one.by && world.forgotten.has(fingerprintOf(accessToken)) && isUnseen) return false
+    if (killer.by !== one.by && isUnseen(accessToken, killer.at)) return false
     const row = world.rowNow(one.id)
     if (row?.state.status === 'in_doubt' || storeState.troubleAt >= killer.at) return false
     if (killer.by === one.by) return one.at > killer.at

@@ -57,6 +57,8 @@ export interface LossesOptions {
   readonly forgotten: ReadonlySet<string>
   isOperators(attempt: Presented['attempt']): boolean
   isIntended(attempt: Presented['attempt']): boolean
+  /** When somebody last had leave to present before then, also who never came to it. */
+  lastIntentBefore(uid: Uid, before: number): number
   /** How long the provider says that it answers again; null: it does not say so. */
   readonly graceMs: number | null
   /** How far apart its limit keeps requests; 0: it has none. */
@@ -181,9 +183,9 @@ export function createLosses(options: LossesOptions): Losses {
     const { firstUsedAt } = token
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
     const first = presented.find((one) => one.refreshToken === token.value)
-    // Counted from the first unanswered acquire, whose request may never have left.
-    const closes = Math.min(firstUsedAt, doubtedSince(first) ?? firstUsedAt) + options.graceMs * 0.75
-    if (first !== undefined && closes - first.at < FOLLOWED_LEAST_MS) return false
+    // Counted from the first unanswered acquire, whose request may never have left, or have come late.
+    const closes = Math.min(firstUsedAt, doubtedSince(first) ?? first?.at ?? firstUsedAt) + options.graceMs * 0.75
+    if (first === undefined || closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
     const asked = presented.filter((one) => one.refreshToken === token.value && one.at <= closes)
     if (asked.length > 1 || options.storeAwaySince(firstUsedAt) || isPacedUntil(closes, asked[0])) return false
     return options.processes.some(

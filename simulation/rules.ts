@@ -32,6 +32,8 @@ export interface Rules {
   kept(kept: Kept): void
   /** The store has, or had, the intent of this attempt, and did not forget it. */
   isIntended(attempt: AttemptId): boolean
+  /** By the clock of the store: when the row of `uid` was last presenting anew before then; `-Infinity`: never. */
+  lastIntentBefore(uid: Uid, before: number): number
   /** An operator let this attempt present at once. */
   isOperators(attempt: AttemptId): boolean
   /** Fingerprints of what was durable, in the store or in a slot. */
@@ -148,6 +150,12 @@ export function createRules(options: RulesOptions): Rules {
     violations,
     everStored,
     isIntended: (attempt) => intents.has(attempt),
+    lastIntentBefore(uid, before) {
+      let last = Number.NEGATIVE_INFINITY
+      for (const { row, storeAt } of intents.values())
+        if (row.uid === uid && storeAt <= before) last = Math.max(last, storeAt)
+      return last
+    },
     isOperators: (attempt) => intents.get(attempt)?.before?.presentNow != null,
     wrote(before, after) {
       if (before !== undefined) {

@@ -360,6 +360,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       forgotten,
       isOperators: rules.isOperators,
       isIntended: rules.isIntended,
+      lastIntentBefore: rules.lastIntentBefore,
       graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
       paceMs: limits.requestsPerMinute === null ? 0 : spacingMs(limits.requestsPerMinute),
       isLimited: (id) => siteAt(id).limits.requestsPerMinute !== null || siteAt(id).limits.concurrency !== null,

@@ -50,7 +50,7 @@ export interface Lease {
   readonly answers: Fingerprint | null
   /** This process's clocks when the verb that made or renewed it was called: all limits count from here. */
   readonly t0: Now
-  /** The first acquire, also after renewals: the listening limit counts from here. */
+  /** The first acquire, also after renewals: a window counts from here. */
   readonly acquiredAt: Now
   readonly heartbeat: number
   readonly leaseMs: DurationMs

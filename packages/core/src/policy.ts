@@ -61,7 +61,7 @@ export const NUMBERS: Numbers = {
   grantDeadlineMs: seconds(10), // Counted from sending; callers are told "slow" then, the answer is still awaited.
   commitDeadlineMs: seconds(2), // A store slower than this is treated as down: the answer lies in its slot.
   connectDeadlineMs: seconds(5), // Before the first byte nothing is lost by giving up.
-  listeningLimitMs: seconds(90), // From acquire. A strict provider's answer is worth waiting for that long.
+  listeningLimitMs: seconds(90), // From acquire, or the renewal before sending. A strict provider's answer is worth waiting for that long.
   patienceMs: seconds(60), // After a silent owner: it may be frozen with the answer in its socket.
   spillAfterMs: ms(250), // An answer is in memory alone for no longer than this.
   replayCapMs: seconds(1), // A kept answer is first in line when the store comes back: before anybody takes over its attempt.

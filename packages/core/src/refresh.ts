@@ -200,7 +200,8 @@ interface Heard {
 async function listen(ports: Ports, of: Refreshing, presentation: Presentation, sent: Lease): Promise<Heard> {
   const { policy } = of.view.terms
   const { clock, store } = ports
-  const beforeSendingMs = since(sent.acquiredAt.mono, clock.now().mono)
+  // From the sign of life before it: until a lease and patience after that one nobody else presents.
+  const beforeSendingMs = since(sent.t0.mono, clock.now().mono)
   let answer: Answer | NotSent | null = null
   let lease = sent
   let renewing = false

@@ -548,6 +548,16 @@ test('past the send limit nothing is sent, unless the lease can be renewed', asy
   }
 })
 
+test('what was sent after a renewal is listened to as long as what was sent at once', async () => {
+  const world = createWorld()
+  const { manager } = await withX(world)
+  world.connectIn(16 * S)
+  world.scripts.push({ afterMs: 80 * S })
+  const fate = follow(manager.token('x', { waitMs: 2 * MIN }))
+  await world.pass(97 * S)
+  assert.deepEqual([fate.token, world.presented.length], ['at-1', 1])
+})
+
 async function acquireBy(world: World, process: Process): Promise<void> {
   const { store, cipher, spill } = process.ports
   const view = await store.read('x' as Parameters<typeof store.read>[0])
