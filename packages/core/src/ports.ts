@@ -327,8 +327,8 @@ export interface HistoryEntry {
 export interface OpenElsewhere {
   readonly uid: Uid
   readonly fence: Fence
-  /** Of its row: as long as it stays, nothing was written, also no sign of life. */
-  readonly revision: Revision
+  /** Of the attempt: as long as it stays, its owner has given no sign of life, whatever others wrote into its row. */
+  readonly heartbeat: number
 }
 
 export interface ConnectionStore {

@@ -16,7 +16,7 @@ import type { MonoMs } from './time.ts'
 export interface Sightings {
   /** Looks once; to be called in each round. The attempts that fell silent and whose window closes before long. */
   look(): Promise<readonly View[]>
-  /** Since when this process has seen the row of this view as it is; null: for no longer than the view. */
+  /** Since when this process has seen the attempt of this view as it is; null: for no longer than the view. */
   since(view: View): MonoMs | null
   /** What was seen did not prove enough: whoever watches it begins anew. */
   forget(uid: Uid): void
@@ -24,8 +24,7 @@ export interface Sightings {
 
 interface Sighting {
   readonly fence: Fence
-  /** Every heartbeat is a write, and raises it. */
-  readonly revision: Revision
+  readonly heartbeat: number
   readonly at: MonoMs
   /** It was looked at: nothing is lost where it is taken over later. */
   canWait: boolean
@@ -33,6 +32,8 @@ interface Sighting {
 
 /** From the end of a lease one more passes until it is over, and a third one is enough for a try of one's own. */
 const LEASES = 3
+/** No row has it, so each one is told. */
+const NONE = 0 as Revision
 
 export function createSightings(
   store: Pick<ConnectionStore, 'openElsewhere' | 'changes'>,
@@ -50,14 +51,14 @@ export function createSightings(
       const at = clock.now().mono
       const silent: Sighting[] = []
       const asked: (readonly [Uid, Revision])[] = []
-      for (const { uid, fence, revision } of open) {
+      for (const { uid, fence, heartbeat } of open) {
         const known = before.get(uid)
-        const same = known?.fence === fence && known.revision === revision ? known : null
-        const sighting = same ?? { fence, revision, at, canWait: false }
+        const same = known?.fence === fence && known.heartbeat === heartbeat ? known : null
+        const sighting = same ?? { fence, heartbeat, at, canWait: false }
         sightings.set(uid, sighting)
         if (same === null || same.canWait) continue
         silent.push(same)
-        asked.push([uid, (revision - 1) as Revision])
+        asked.push([uid, NONE])
       }
       if (asked.length === 0) return []
       const views = (await store.changes(asked)).filter(closesSoon)
@@ -68,7 +69,7 @@ export function createSightings(
     },
     since({ row }) {
       const seen = sightings.get(row.uid)
-      return seen?.fence === row.fence && seen.revision === row.revision ? seen.at : null
+      return seen?.fence === row.fence && seen.heartbeat === attemptOf(row.state)?.heartbeat ? seen.at : null
     },
     forget: (uid) => void sightings.delete(uid),
   }

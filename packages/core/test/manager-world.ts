@@ -380,7 +380,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
       openAttempts: async (of) =>
         [...rows.values()].filter((each) => openAttempt(each, moment())?.owner === of).map(viewed),
       openElsewhere: async () =>
-        [...rows.values()].filter(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner),
+        [...rows.values()].flatMap(({ uid, fence, state }) =>
+          state.status === 'presenting' && state.attempt.owner !== owner
+            ? [{ uid, fence, heartbeat: state.attempt.heartbeat }]
+            : [],
+        ),
       history: async () => [],
       incarnation: async () => ({ installation: 'i', place: null, epoch: 1, branch: null, hold: null }),
       adopt: async (incarnation) => ({ incarnation, inDoubt: 0 }),

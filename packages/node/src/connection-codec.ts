@@ -131,7 +131,7 @@ export const readOpenElsewhere = (record: CellRecord): OpenElsewhere =>
   ({
     uid: text(record, 'uid'),
     fence: integer(record, 'fence'),
-    revision: integer(record, 'revision'),
+    heartbeat: integer(record, 'heartbeat'),
   }) as Unbranded<OpenElsewhere> as OpenElsewhere
 
 /** The row of one connection from the records of its join: one for each access token. */

@@ -69,6 +69,8 @@ export interface Dialect {
   readonly siblings: string
   /** Connections `c` that hold a label `l`, from the labels on. */
   readonly labelled: string
+  /** The heartbeat of the attempt of a connection `c`. */
+  readonly heartbeat: string
   /** Connections `c` of which few present at any moment, which a planner cannot know. */
   readonly presenting: string
 }
@@ -111,7 +113,7 @@ export function connectionQueries(dialect: Dialect): ConnectionQueries {
     byId: `${whole(`${connection} c`)} WHERE c.id = ? AND c.status <> 'erased'`,
     byUid: `${whole(`${connection} c`)} WHERE c.uid = ?`,
     elsewhere: `
-      SELECT c.uid, c.fence, c.revision FROM ${dialect.presenting}
+      SELECT c.uid, c.fence, ${dialect.heartbeat} AS heartbeat FROM ${dialect.presenting}
       WHERE c.status = 'presenting' AND c.attempt_owner IS NOT NULL AND c.attempt_owner <> ?`,
     attempts: `${whole(`${connection} c`)} WHERE c.attempt_owner = ?`,
     tombstone: `SELECT 1 AS found FROM ${connection} WHERE id = ? AND status = 'erased' LIMIT 1`,

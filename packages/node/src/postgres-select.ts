@@ -21,6 +21,7 @@ export function postgresQueries(schema: string) {
       FROM ${table('held_answer')} s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
     labelled: `${table('label')} l JOIN ${connection} c ON c.uid = l.uid`,
     presenting: `${connection} c`,
+    heartbeat: `(c.state::json #>> '{attempt,heartbeat}')::bigint`,
   })
   const prepared = Object.fromEntries(Object.entries(shared).map(([name, text]) => [name, statement(text)]))
   return {

@@ -20,6 +20,7 @@ export const {
   // SQLite keeps the order of a CROSS JOIN.
   labelled: 'label l CROSS JOIN connection c ON c.uid = l.uid',
   presenting: 'connection c INDEXED BY connection_attempt',
+  heartbeat: `c.state ->> '$.attempt.heartbeat'`,
 })
 
 /** Which of a JSON array of [uid, revision] have another one now: each second about all that was used, so only their names. */

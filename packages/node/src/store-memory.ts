@@ -181,9 +181,10 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
 
     async presentedByOthers(owner) {
       open()
-      return all()
-        .filter(({ state }) => state.status === 'presenting' && state.attempt.owner !== owner)
-        .map(({ uid, fence, revision }) => ({ uid, fence, revision }))
+      return all().flatMap(({ uid, fence, state }) => {
+        const isElsewhere = state.status === 'presenting' && state.attempt.owner !== owner
+        return isElsewhere ? [{ uid, fence, heartbeat: state.attempt.heartbeat }] : []
+      })
     },
 
     async history(id, limit) {

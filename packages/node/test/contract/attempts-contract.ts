@@ -193,7 +193,7 @@ export function attemptsContract(make: MakeBackend): void {
     await world.end()
   })
 
-  test('what others have open is told by name, as its last write left it, without what is ours or being deleted', async () => {
+  test('what others have open is told by name and by the signs of life of its owner, without what is ours or being deleted', async () => {
     const world = await createWorld(make)
     const other = await world.manager()
     await world.connect('resting')
@@ -202,7 +202,7 @@ export function attemptsContract(make: MakeBackend): void {
     await mustAcquire(world.one, deleted.at)
     await world.one.store.beginDelete((await mustRead(world.one, 'deleted')).at)
     await mustAcquire(other, b.at)
-    const seenByOther = { uid: a.at.uid, fence: lease.fence, revision: a.row.revision + 1 }
+    const seenByOther = { uid: a.at.uid, fence: lease.fence, heartbeat: 0 }
     assert.deepEqual(await other.store.openElsewhere(), [seenByOther])
     assert.deepEqual(
       (await world.one.store.openElsewhere()).map(({ uid }) => uid),
@@ -210,7 +210,11 @@ export function attemptsContract(make: MakeBackend): void {
     )
     assert.notEqual(await world.one.store.renew(lease), 'lost')
     const [renewed] = await other.store.openElsewhere()
-    assert.deepEqual(renewed, { ...seenByOther, revision: seenByOther.revision + 1 }, 'a sign of life shows')
+    assert.deepEqual(renewed, { ...seenByOther, heartbeat: 1 }, 'a sign of life shows')
+    world.time.pass(60_000)
+    const claimed = await other.store.due({ limit: 10, except: [] })
+    assert.ok(claimed.some(({ row }) => row.uid === a.at.uid))
+    assert.deepEqual(await other.store.openElsewhere(), [renewed], 'what others write is none')
     await world.one.store.commit(lease, { kind: 'not_sent', because: 'refused' })
     assert.deepEqual(await other.store.openElsewhere(), [])
     await world.end()
