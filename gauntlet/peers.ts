@@ -57,12 +57,12 @@ export const PEERS: readonly Peer[] = [
   tokenkeep(
     'Tokenkeep, server',
     'tokenkeep-server.ts',
-    '`tokenkeep serve` on SQLite, asked over HTTP for each call; `Prefer: wait=55`. It is the one that is killed and frozen, and is started again after a kill.',
+    '`tokenkeep serve` on SQLite, asked over HTTP for each call; `Prefer: wait=55`. It is the one that is killed and frozen, and is started again after a kill. It works in the background: what is asked for every few seconds (`in-turn`) it refreshes ahead of its end, which counts as more than one refresh for each end.',
   ),
   tokenkeep(
     'Tokenkeep, drop-in',
     'tokenkeep-drop-in.ts',
-    'openid-client with a local refresh token at the token endpoint of `tokenkeep serve`, which is the one that is killed and frozen. It waits for 25 s.',
+    'openid-client with a local refresh token at the token endpoint of `tokenkeep serve`, which is the one that is killed and frozen. It waits for 25 s. It hands out nothing that has less than half of its life left, so in `in-turn` it refreshes most.',
   ),
   peer(
     'openid-client',
