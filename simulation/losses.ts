@@ -129,8 +129,9 @@ export function createLosses(options: LossesOptions): Losses {
       )
       return here ? 'in_slot' : 'host_away'
     }
-    for (const { by, answer } of brings) {
-      if (by.diedAt !== null) continue
+    for (const { by, answer, lateMs } of brings) {
+      // It comes when nobody listens any more: what stands still counts nothing of that time.
+      if (by.diedAt !== null || lateMs > numbers.listeningLimitMs + stoodStillMs(by)) continue
       if (answer === 'arrived') return awayOrAt(by, 'in_memory')
       if (answer === 'on_its_way') return awayOrAt(by, 'on_its_way')
     }
@@ -146,6 +147,9 @@ export function createLosses(options: LossesOptions): Losses {
     const stoodStill = by.frozenSince !== null || (by.awayFrom !== null && by.wellSince >= arrivedAt)
     return !stoodStill && by.diedAt - arrivedAt > numbers.spillAfterMs + INTO_SLOT_MOST_MS
   }
+
+  const stoodStillMs = ({ awayFrom, wellSince }: Process): number =>
+    awayFrom === null ? 0 : Math.max(0, wellSince - awayFrom)
 
   /** Where a second presentation can kill, an answer that comes late is waited for. */
   const wasNotListenedTo = ({ fault, at, abandonedAt }: Presented): boolean =>

@@ -31,6 +31,8 @@ export interface Presented {
   readonly fence: Fence
   readonly refreshToken: string
   readonly fault: ServerFault | null
+  /** How much later than usual its answer comes. */
+  readonly lateMs: number
   /** The row when it left; null: it was gone. */
   readonly row: ConnectionRow | null
   reachedAt: number | null
@@ -99,6 +101,7 @@ export function createPresentations(options: PresentationsOptions) {
         fence: lease.fence,
         refreshToken: lent.refreshToken.reveal(),
         fault: fault?.kind ?? null,
+        lateMs: fault?.kind === 'late' ? fault.forMs : 0,
         row: options.rowOf(lease.uid),
         reachedAt: null,
         did: null,
