@@ -137,7 +137,8 @@ suite('tokenkeep serve', { concurrency: 2 }, () => {
         await once(socket, 'connect')
         return true
       } catch (error) {
-        assert.equal((error as { code?: string }).code, 'ECONNREFUSED')
+        // Reset: it stood in the queue of the kernel when the socket that listened was closed.
+        assert.match((error as { code?: string }).code ?? '', /^ECONN(REFUSED|RESET)$/)
         return false
       } finally {
         socket.destroy()
