@@ -95,7 +95,7 @@ export function lend(presented: Presented, session: () => string): Ticket {
 
 /** Whether the first byte may still leave: by the monotonic and by the wall clock, each of which can stand still alone. */
 export function maySend(lease: Lease, now: Now): boolean {
-  const elapsed = Math.max(since(lease.t0.mono, now.mono), since(lease.t0.wall, now.wall))
+  const elapsed = passedSince(lease.t0, now)
   return elapsed < lease.sendLimitMs && elapsed < lease.windowMs
 }
 
@@ -254,10 +254,15 @@ function leaseOf(from: Resting, policy: Policy, now: Moment): DurationMs {
  */
 export function mayRenew(lease: Lease, policy: Policy, now: Now): boolean {
   if (policy.windowMs === null) return true
-  const passed = (from: Now): number => Math.max(since(from.mono, now.mono), since(from.wall, now.wall))
-  const leftMs = Math.min(policy.windowMs - passed(lease.acquiredAt), lease.windowMs - passed(lease.t0))
+  const leftMs = Math.min(
+    policy.windowMs - passedSince(lease.acquiredAt, now),
+    lease.windowMs - passedSince(lease.t0, now),
+  )
   return leftMs > lease.leaseMs + AFTER_A_LEASE_MS
 }
+
+/** By whichever clock of this process counts more: one stands still while the machine sleeps, one can be set. */
+const passedSince = (from: Now, now: Now): number => Math.max(since(from.mono, now.mono), since(from.wall, now.wall))
 
 const busy = (attempt: Attempt, now: Moment): Busy => ({
   kind: 'busy',
@@ -300,7 +305,7 @@ export function renew(
   const { state } = row
   if (attempt === null || state.status !== 'presenting' || row.uid !== lease.uid) return 'lost'
   const renewed: Attempt = { ...attempt, heartbeat: attempt.heartbeat + 1, heartbeatAt: now }
-  const passed = Math.max(since(lease.t0.mono, t0.mono), since(lease.t0.wall, t0.wall))
+  const passed = passedSince(lease.t0, t0)
   return {
     row: written({ ...row, state: { ...state, attempt: renewed } }, terms, lease.owner, now),
     lease: {
