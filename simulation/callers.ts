@@ -108,11 +108,18 @@ export function createCallers(world: World): Callers {
     if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
     if (killer.by !== one.by && isUnseen(accessToken, killer.at)) return false
     const row = world.rowNow(one.id)
-    if (row?.state.status === 'in_doubt' || storeState.troubleAt >= killer.at) return false
+    if (storeState.troubleAt >= killer.at || (row !== undefined && wasInDoubt(row, one.at))) return false
     if (killer.by === one.by) return one.at > killer.at
     if (one.at <= one.by.wellSince + CAUGHT_UP_AFTER_MS && one.by.awayFrom !== null) return false
     return one.at > killer.at + HEARD_OF_MOST_MS && killer.by.awayFrom === null && !one.by.hasNews && !one.by.wasSlowed
   }
+
+  /** So it was read, even if whoever read it has begun a refresh since. */
+  const wasInDoubt = ({ uid, state }: ConnectionRow, at: number): boolean =>
+    state.status === 'in_doubt' ||
+    (state.status === 'presenting' &&
+      state.from.status === 'in_doubt' &&
+      rules.lastIntentBefore(uid, Number.POSITIVE_INFINITY) - storeClock.step + storeState.clockSlackMs >= at)
 
   /** How long the access tokens of the row have been there for everybody to read. */
   const storedFor = (row: ConnectionRow): number =>

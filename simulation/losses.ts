@@ -55,7 +55,12 @@ export interface LossesOptions {
   readonly everStored: ReadonlySet<string>
   /** Refresh tokens that the store had and forgot. */
   readonly forgotten: ReadonlySet<string>
+  /** When the store was given what it had forgotten; -1: it had not, or was not. */
+  givenBackAt(fingerprint: string): number
   isOperators(attempt: Presented['attempt']): boolean
+  /** Of two writes the later one has the higher number: the last sign of life of an attempt, and the first write of a refresh token. */
+  signOf(attempt: Presented['attempt']): number
+  storedBy(fingerprint: string): number
   isIntended(attempt: Presented['attempt']): boolean
   /** When somebody last had leave to present before then, also who never came to it. */
   lastIntentBefore(uid: Uid, before: number): number
@@ -141,6 +146,15 @@ export function createLosses(options: LossesOptions): Losses {
     return hadTimeToKeep(killed) ? 'in_memory' : 'killed_with_answer'
   }
 
+  /** Where it is for one who looked at the store for the last time before the request left. */
+  const placeFor = (one: Presented, living: Issued): Loss => {
+    const place = placeOf(living)
+    const isNews = options.storedBy(fingerprintOf(living.value)) > options.signOf(one.attempt)
+    const bringer = presented.find(({ carries }) => carries === living)
+    if (place !== 'in_store' || !isNews || bringer === undefined) return place
+    return options.isIntended(bringer.attempt) ? awayOrAt(bringer.by, place) : 'store_forgot'
+  }
+
   /** It lived on with the answer in memory alone, for longer than it takes to write it into a slot. */
   const hadTimeToKeep = ({ by, arrivedAt }: Presented): boolean => {
     if (arrivedAt === null || by.diedAt === null || by.diskFullUntil > 0) return false
@@ -170,6 +184,12 @@ export function createLosses(options: LossesOptions): Losses {
         other.at > one.at && other.did === 'granted' && comesOf(server.find(other.refreshToken), one.refreshToken),
     )
 
+  /** Another answer is tried as a last resort, because the token that lives was refused. */
+  const isTriedAfterLie = ({ row }: Presented, living: Issued | undefined): boolean =>
+    row?.state.status === 'presenting' &&
+    row.state.attempt.why === 'sibling' &&
+    presented.some(({ refreshToken, did }) => refreshToken === living?.value && did === 'lied')
+
   /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
     const { awayFrom, wellSince, frozenSince } = process
@@ -186,17 +206,24 @@ export function createLosses(options: LossesOptions): Losses {
   const isWindowMissed = (token: Issued): boolean => {
     const { firstUsedAt } = token
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
-    const first = presented.find((one) => one.refreshToken === token.value)
+    // What was answered without being judged spent nothing.
+    const same = presented.filter(
+      ({ refreshToken, did }) => refreshToken === token.value && did !== 'lied' && did !== 'not_spent',
+    )
+    const [first] = same
     // Counted from the first unanswered acquire, whose request may never have left, or have come late.
     const closes = Math.min(firstUsedAt, doubtedSince(first) ?? first?.at ?? firstUsedAt) + options.graceMs * 0.75
     if (first === undefined || closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
-    const asked = presented.filter((one) => one.refreshToken === token.value && one.at <= closes)
-    if (asked.length > 1 || options.storeAwaySince(firstUsedAt) || isPacedUntil(closes, asked[0])) return false
+    const asked = same.filter(({ at }) => at <= closes)
+    const spent = Math.min(first.at, firstUsedAt)
+    if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
+    // Whose call hangs may have claimed the try, and nobody else makes it meanwhile.
+    if (options.processes.some(({ wasSlowed }) => wasSlowed)) return false
     return options.processes.some(
       (each) =>
         each.diedAt === null &&
         each.frozenSince === null &&
-        Math.max(each.startedAt, each.wellSince, each.diskFullUntil) < firstUsedAt,
+        Math.max(each.startedAt, each.wellSince, each.diskFullUntil, each.cutOffUntil) < firstUsedAt,
     )
   }
 
@@ -210,13 +237,14 @@ export function createLosses(options: LossesOptions): Losses {
     asked !== undefined &&
     presented.some(({ provider, at }) => provider === asked.provider && at <= closes && at + options.paceMs > closes)
 
-  /** It was in the store until its end, somebody was there for all of its last moments, and nobody presented it. */
-  const isEndMissed = (row: ConnectionRow, value: string, endsAt: number): boolean => {
+  /** Missed: it was in the store for all of its last moments, somebody was there, and nobody presented it. */
+  const endOf = (row: ConnectionRow, value: string, endsAt: number): Loss => {
     const lifeMs = row.refreshToken?.lifetimeMs ?? numbers.endMarginMostMs
     const from = endsAt - Math.min(numbers.endMarginMostMs, lifeMs / 4) - LAST_MOMENTS_MS
-    if (options.clockSlackMs() > 0 || options.isLimited(row.provider) || options.storeAwaySince(from)) return false
-    if (presented.some(({ refreshToken, at }) => refreshToken === value && at < endsAt)) return false
-    return options.processes.some(
+    if (options.givenBackAt(fingerprintOf(value)) > from) return 'store_forgot'
+    if (options.clockSlackMs() > 0 || options.isLimited(row.provider) || options.storeAwaySince(from)) return 'expired'
+    if (presented.some(({ refreshToken, at }) => refreshToken === value && at < endsAt)) return 'expired'
+    const wasThere = options.processes.some(
       (each) =>
         each.startedAt < from &&
         each.awayFrom === null &&
@@ -224,6 +252,7 @@ export function createLosses(options: LossesOptions): Losses {
         each.diskFullUntil === 0 &&
         !each.wasSlowed,
     )
+    return wasThere ? 'end_missed' : 'expired'
   }
 
   const newestLiving = (signIn: SignIn): Issued | undefined =>
@@ -235,7 +264,7 @@ export function createLosses(options: LossesOptions): Losses {
       if (token === undefined || token.of.end !== null) return
       if (server.lives(token, options.now())) return void leftInTime.add(one)
       const living = newestLiving(token.of)
-      if (living !== undefined) placeWhenLeft.set(one, placeOf(living))
+      if (living !== undefined) placeWhenLeft.set(one, placeFor(one, living))
     },
     reaches(one) {
       const token = server.find(one.refreshToken)
@@ -243,6 +272,7 @@ export function createLosses(options: LossesOptions): Losses {
       const living = newestLiving(token.of)
       if (isOvertaken(one) || isOutlived(one)) killedBecause.set(token.of, 'late_request')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
+      else if (isTriedAfterLie(one, living)) killedBecause.set(token.of, 'server_lied')
       else if (isWindowMissed(token)) killedBecause.set(token.of, 'window_missed')
       else
         killedBecause.set(token.of, placeWhenLeft.get(one) ?? (living === undefined ? 'answer_lost' : placeOf(living)))
@@ -254,10 +284,7 @@ export function createLosses(options: LossesOptions): Losses {
       const living = newestLiving(token.of)
       const newest = token.of.tokens.at(-1)
       if (living === undefined && newest === token && newest.endsAt !== null && options.now() >= newest.endsAt)
-        return void givenUpBecause.set(
-          row.uid,
-          isEndMissed(row, newest.value, newest.endsAt) ? 'end_missed' : 'expired',
-        )
+        return void givenUpBecause.set(row.uid, endOf(row, newest.value, newest.endsAt))
       const place = living === undefined ? 'answer_lost' : placeOf(living)
       givenUpBecause.set(row.uid, lied && place !== 'killed_with_answer' ? 'server_lied' : place)
     },

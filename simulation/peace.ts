@@ -7,6 +7,8 @@ import type { World } from './world.ts'
 /** After the last fault: nobody waits longer than a lease, patience, an access token and the longest back-off. */
 const PEACE_ROUNDS = 40
 const CALLS_MOST_MS = 20_000
+const LOOKS_MOST = 10
+const LOOK_EVERY_MS = 137
 
 export interface PeaceOptions {
   readonly world: World
@@ -38,6 +40,9 @@ export async function letPeaceCome({ world, callers, faults }: PeaceOptions): Pr
     const everybody = lives.filter((life) => life !== null)
     last = everybody.flatMap((life) => world.connections.map((id) => callers.ask(life, null, id)))
     await timeline.advance(timeline.now() + numbers.callerDeadlineMs + 1000)
+    // Where tokens are short, or the store's clock is ahead, a refresh is on its way at most looks.
+    for (let looks = 0; looks < LOOKS_MOST && statuses().includes('presenting'); looks += 1)
+      await timeline.advance(timeline.now() + LOOK_EVERY_MS)
     // A caller's deadline, and what a call of the store can take at its beginning and its end.
     const toldBefore = timeline.now() - numbers.callerDeadlineMs - CALLS_MOST_MS
     for (const one of callers.asked)

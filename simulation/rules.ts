@@ -36,6 +36,10 @@ export interface Rules {
   lastIntentBefore(uid: Uid, before: number): number
   /** An operator let this attempt present at once. */
   isOperators(attempt: AttemptId): boolean
+  /** The number of the write that was the last sign of life of this attempt; -1: there was none. */
+  signOf(attempt: AttemptId): number
+  /** The number of the write that first brought this refresh token; -1: none did. */
+  storedBy(fingerprint: string): number
   /** Fingerprints of what was durable, in the store or in a slot. */
   readonly everStored: ReadonlySet<string>
   readonly violations: string[]
@@ -50,6 +54,9 @@ export function createRules(options: RulesOptions): Rules {
   const violations: string[] = []
   const intents = new Map<AttemptId, Intent>()
   const everStored = new Set<string>()
+  let writes = 0
+  const signs = new Map<AttemptId, { readonly heartbeat: number; readonly by: number }>()
+  const storedBy = new Map<string, number>()
   const must = (holds: boolean, sentence: string): void => {
     if (!holds && violations.length < 20) violations.push(sentence)
   }
@@ -156,8 +163,11 @@ export function createRules(options: RulesOptions): Rules {
         if (row.uid === uid && storeAt <= before) last = Math.max(last, storeAt)
       return last
     },
+    signOf: (attempt) => signs.get(attempt)?.by ?? -1,
+    storedBy: (fingerprint) => storedBy.get(fingerprint) ?? -1,
     isOperators: (attempt) => intents.get(attempt)?.before?.presentNow != null,
     wrote(before, after) {
+      writes += 1
       if (before !== undefined) {
         keepsCounting(before, after)
         movesOnlyAsAllowed(before, after)
@@ -173,10 +183,15 @@ export function createRules(options: RulesOptions): Rules {
         after.successor?.grant.refreshToken,
         ...after.siblings.map((each) => each.refreshToken),
       ])
-        if (token != null) everStored.add(token.fingerprint)
+        if (token != null) {
+          everStored.add(token.fingerprint)
+          if (!storedBy.has(token.fingerprint)) storedBy.set(token.fingerprint, writes)
+        }
       for (const token of after.accessTokens) everStored.add(token.fingerprint)
       if (after.successor?.grant.accessToken != null) everStored.add(after.successor.grant.accessToken.fingerprint)
       const attempt = attemptOf(after)
+      if (attempt !== null && signs.get(attempt.id)?.heartbeat !== attempt.heartbeat)
+        signs.set(attempt.id, { heartbeat: attempt.heartbeat, by: writes })
       if (attempt !== null && !intents.has(attempt.id))
         intents.set(attempt.id, { before: before ?? null, row: after, storeAt: options.storeNow() })
     },

@@ -203,6 +203,8 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   const story: string[] = []
   const broken: string[] = []
   const forgotten = new Set<string>()
+  /** When the store got a refresh token again that it had forgotten. */
+  const givenBack = new Map<string, number>()
   /** When a sign-in was replaced or deleted here, by its name. */
   const endedSignIns = new Map<string, number>()
   const storeState: StoreState = { awayUntil: 0, session: 0, clockSlackMs: 0, troubleAt: -1, forgotAt: -1 }
@@ -358,7 +360,10 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       rowsOf: () => memory.rows.values(),
       everStored: rules.everStored,
       forgotten,
+      givenBackAt: (fingerprint) => givenBack.get(fingerprint) ?? -1,
       isOperators: rules.isOperators,
+      signOf: rules.signOf,
+      storedBy: rules.storedBy,
       isIntended: rules.isIntended,
       lastIntentBefore: rules.lastIntentBefore,
       graceMs: policy.reuse.kind === 'grace' && 'seconds' in policy.reuse ? policy.reuse.seconds * 1000 : null,
@@ -380,6 +385,9 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     const before = memory.rows.get(uid)
     writes.push({ uid, before })
     rules.wrote(before, row)
+    const held = row.refreshToken?.fingerprint
+    if (held !== undefined && forgotten.has(held) && before?.refreshToken?.fingerprint !== held)
+      givenBack.set(held, timeline.now())
     news()
     if (before !== undefined && (row.grant !== before.grant || row.state.status === 'deleting')) {
       const ended = signInOf(before)?.name

@@ -83,7 +83,8 @@ export type { LifeSaid } from './token-response.ts'
 
 // The manager and what it awaits
 export { createManager } from './manager.ts'
-export type { Manager, ManagerOptions, TokenOptions } from './manager.ts'
+export type { Manager, ManagerOptions } from './manager.ts'
+export type { TokenOptions } from './token-request.ts'
 export { createConnections, infoOf } from './connections.ts'
 export type { ConnectionInfo, Connections, Custody, Rejection } from './connections.ts'
 export type { ConnectionInput, ListOptions, LogoutInput, SignInInput } from './connection-input.ts'

@@ -11,9 +11,9 @@ import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
 import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unreadable, type HandOut } from './handout.ts'
-import { next, parseConnectionId, type ConnectionId, type OwnerId, type Revision, type Uid } from './ids.ts'
+import { next, type ConnectionId, type OwnerId, type Revision, type Uid } from './ids.ts'
 import { COMPARE_EVERY_MS, type Numbers } from './policy.ts'
-import type { Ports } from './ports.ts'
+import type { ConnectionStore, Ports } from './ports.ts'
 import { refresh, reserved, storeAway, type Refreshed, type Refreshing } from './refresh.ts'
 import { rememberingPairs } from './remembered-pairs.ts'
 import { createRefusedScopes } from './refused-scopes.ts'
@@ -31,20 +31,9 @@ import {
   type Now,
 } from './time.ts'
 import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
-import { FULL, parseVariant, type Variant } from './variant.ts'
+import { FULL, type Variant } from './variant.ts'
+import { keyOf, readRequest, type TokenOptions } from './token-request.ts'
 import { createWatches, type Watches } from './wait.ts'
-
-/** What a caller may say about the token it wants. */
-export interface TokenOptions {
-  /** The life that the token should have left, milliseconds; at most half of its lifetime is granted. */
-  readonly minTtlMs?: number | undefined
-  /** A narrower scope than the one granted: scope tokens separated by spaces (RFC 6749 section 6). */
-  readonly scope?: string | undefined
-  /** Absolute URIs that the token is for (RFC 8707). */
-  readonly resource?: string | readonly string[] | undefined
-  /** How long to wait for a refresh, milliseconds; 20 s where absent. Giving up does not end the refresh. */
-  readonly waitMs?: number | undefined
-}
 
 export interface Manager {
   token(id: string, options?: TokenOptions): Promise<HandOut>
@@ -54,6 +43,8 @@ export interface Manager {
   readonly flights: Flights
   readonly watches: Watches
   readonly gate: Gate
+  /** The store, which is given back what it forgot and this process remembers. */
+  readonly store: ConnectionStore
   readonly numbers: Numbers
   /** False: an answer could not be kept here, so what is due is left to others. Looked at only after a refresh found no room. */
   hasRoom(): Promise<boolean>
@@ -88,7 +79,9 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   const { owner, numbers } = options
   const glance = options.glance ?? clock.now
   const cache = createCache(options.cacheBytes, numbers)
-  const watches = createWatches(ports, owner)
+  /** Connections with an answer here that the store has yet to take. */
+  const keeping = new Set<Uid>()
+  const watches = createWatches(ports, owner, (uid) => keeping.has(uid))
   const gate = createGate(ports, numbers)
   const flights = createFlights((of) => inTurn(ports, gate, of))
   const refusedScopes = createRefusedScopes(numbers)
@@ -246,14 +239,14 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       }
       case 'watch': {
         const flight = flights.of(uid)
-        if (flight !== undefined && shares(flight, grant, variant.key)) {
+        if (flight !== undefined) {
           // It may bring what the store has yet to take, which nobody can read there.
           const flown = await landed(flight, view, until)
-          if (flown === 'overtaken') return null
           if (flown === 'deadline') return atDeadline(view, decision.meanwhile, errorFor(decision.refusal, id))
+          if (flown === 'overtaken' || !shares(flight, grant, variant.key)) return null
           return land(flown, view, variant, ifLiving(view, decision.meanwhile), id)
         }
-        const ended = flight === undefined ? watches.watch(view) : flight.done.then(() => undefined)
+        const ended = watches.watch(view)
         // A watch that fails has not seen the end: look again, after a pause.
         const patient = await within(
           ended.catch(() => clock.alarm(numbers.pollCapMs).rung),
@@ -368,10 +361,14 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         if (brought !== null) cache.remember(flown.view ?? acquiredFrom(view), brought, clock.now())
         else if (flown.view !== null && flown.outcome.kind !== 'unavailable' && flown.outcome.kind !== 'not_sent')
           cache.drop(view.row.uid)
+        if (flown.spilled === null) return
+        keeping.add(view.row.uid)
         // While this process stood still another one may have gone past it, and ended what it brought.
-        void flown.spilled?.taken.then((stands) =>
-          stands === null ? cache.drop(view.row.uid) : cache.heard(stands, clock.now()),
-        )
+        void flown.spilled.taken.then((stands) => {
+          keeping.delete(view.row.uid)
+          if (stands === null) cache.drop(view.row.uid)
+          else cache.heard(stands, clock.now())
+        })
       },
       () => undefined,
     )
@@ -475,6 +472,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     flights,
     watches,
     gate,
+    store,
     numbers,
     stopRefreshing() {
       refreshes = false
@@ -517,41 +515,6 @@ async function refreshAnew(ports: Ports, of: Refreshing): Promise<Refreshed> {
   if ('kind' in view) return view
   const same = view.at.uid === at.uid && view.at.grant === at.grant && view.at.fence === at.fence
   return same ? refresh(ports, { ...of, view }) : { kind: 'moved' }
-}
-
-/** Names what is asked for; null: it is asked for in a way that has to be looked at first. */
-function keyOf(given: string, { scope, resource, minTtlMs, waitMs }: TokenOptions): string | null {
-  if (typeof given !== 'string' || typeof (scope ?? '') !== 'string' || resource !== undefined) return null
-  if (given.includes('\n') || scope?.includes('\n') === true) return null
-  const plain = [minTtlMs, waitMs].every((each) => each === undefined || typeof each === 'number')
-  return plain ? `${given}\n${scope === undefined ? '' : `=${scope}`}\n${minTtlMs}\n${waitMs}` : null
-}
-
-function readRequest(
-  given: string,
-  asked: TokenOptions,
-  numbers: Numbers,
-): { id: ConnectionId; variant: Variant; minTtlMs: DurationMs | null; waitMs: DurationMs } {
-  const parsed = parseConnectionId(given)
-  if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
-  const resource = typeof asked.resource === 'string' ? [asked.resource] : asked.resource
-  if (typeof (asked.scope ?? '') !== 'string' || !Array.isArray(resource ?? []))
-    throw new TokenError('invalid_input', 'scope is a string, resource one string or a list of strings')
-  const read = parseVariant(asked.scope, resource)
-  if ('wrong' in read) throw new TokenError('invalid_input', read.wrong, { subject: parsed.id })
-  return {
-    id: parsed.id,
-    variant: read.variant,
-    minTtlMs: asked.minTtlMs === undefined ? null : duration('minTtlMs', asked.minTtlMs),
-    waitMs: asked.waitMs === undefined ? numbers.callerDeadlineMs : duration('waitMs', asked.waitMs),
-  }
-}
-
-function duration(name: string, value: unknown): DurationMs {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw new TokenError('invalid_input', `${name} is a number of milliseconds, 0 or more`)
-  }
-  return ms(value)
 }
 
 const refusalFor = (view: View, refusal: Refusal): Refusal =>

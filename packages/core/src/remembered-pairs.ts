@@ -3,7 +3,8 @@
  * committed lately it remembers, sealed, and commits again before anything older is presented (`PROTOCOL.md` section 9,
  * "Incarnation").
  *
- * Every view that leads to a presentation passes here twice: when it is read, and when its refresh token is acquired.
+ * Every view that leads to a presentation passes here twice: when it is read, and when its refresh token is acquired. So does
+ * what is compared once a second, and an attempt that would be put in doubt, so that nobody who forgot is the first to go on.
  */
 import { keptFrom } from './commit.ts'
 import type { Generation, GrantNo, Uid } from './ids.ts'
@@ -13,6 +14,7 @@ import { agedBy, later, type MonoMs, type Now, type UnixMs } from './time.ts'
 
 /** The pairs of one grant that this process committed, each answering the one before. */
 interface Chain {
+  readonly uid: Uid
   readonly grant: GrantNo
   readonly pairs: readonly Kept[]
   readonly at: Now
@@ -60,6 +62,7 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     forget(kept.uid)
     const { grant, generation, lastGrant } = view.row
     const chain: Chain = {
+      uid: kept.uid,
       grant,
       pairs,
       at: clock.now(),
@@ -95,7 +98,7 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
    *
    * @throws TokenError where the store does not take them now: then nothing older is presented either
    */
-  const commitAgain = async (uid: Uid, chain: Chain): Promise<void> => {
+  const commitAgain = async (chain: Chain): Promise<void> => {
     if (chain.again !== null && clock.now().mono < chain.again) return
     for (const pair of chain.pairs) {
       const { kind, view } = await store.replay(pair)
@@ -103,7 +106,7 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
       // The store knows better: it was deleted, signed in again, or went on from what it had.
       const wentOn = view === null || view.row.grant !== chain.grant || (view.row.lastGrant?.at ?? 0) > chain.grantedAt
       if (!wentOn) continue
-      forget(uid)
+      forget(chain.uid)
       return
     }
     chain.again = later(clock.now().mono, REMEMBERED_PAIRS.againAfterMs)
@@ -114,7 +117,7 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     if (kind !== 'history' || view === null) return false
     const chain = ahead(kept.uid, view.row.grant, view.row.generation)
     if (chain?.pairs.at(-1)?.granted.refreshToken?.fingerprint !== kept.answers) return false
-    await commitAgain(kept.uid, chain)
+    await commitAgain(chain)
     return true
   }
 
@@ -126,13 +129,28 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
       const { uid, grant, generation } = view.row
       const chain = ahead(uid, grant, generation)
       if (chain === null) return view
-      await commitAgain(uid, chain)
+      await commitAgain(chain)
       return store.read(id)
+    },
+    // What is compared in the background: who remembers it gives it back before another process presents what it shows.
+    async changes(uids) {
+      const views = await store.changes(uids)
+      const behind = views.flatMap(({ row: { uid, grant, generation } }) => ahead(uid, grant, generation) ?? [])
+      if (behind.length === 0) return views
+      // Where it is not taken nothing older is presented either, and what was read is so.
+      for (const chain of behind) await commitAgain(chain).catch(() => undefined)
+      return store.changes(uids)
     },
     async acquire(at, why, attempt, room, usedAt) {
       const chain = ahead(at.uid, at.grant, at.generation)
       if (chain === null) return store.acquire(at, why, attempt, room, usedAt)
-      await commitAgain(at.uid, chain)
+      await commitAgain(chain)
+      return { kind: 'moved' }
+    },
+    async takeOver(at, evidence) {
+      const chain = ahead(at.uid, at.grant, at.generation)
+      if (chain === null) return store.takeOver(at, evidence)
+      await commitAgain(chain)
       return { kind: 'moved' }
     },
     async commit(lease, end) {

@@ -37,8 +37,8 @@ export function startScheduler(
   manager: Manager,
   finishDeletion: ((view: View) => Promise<void>) | null,
 ): Scheduler {
-  const { store, clock, events } = ports
-  const { cache } = manager
+  const { clock, events } = ports
+  const { cache, store } = manager
   const listener = ports.notices.listen()
   let stopped = false
   let finish = finishDeletion
@@ -151,6 +151,7 @@ export function startScheduler(
       await round()
       awaySince = null
     } catch {
+      manager.watches.storeWasAway()
       const now = clock.now()
       if (awaySince === null) events.tell({ type: 'store_unavailable', at: now.wall })
       awaySince ??= now.mono

@@ -20,6 +20,8 @@ export interface Sightings {
   since(view: View): MonoMs | null
   /** What was seen did not prove enough: whoever watches it begins anew. */
   forget(uid: Uid): void
+  /** The store was away: no owner could give a sign of life, so no silence counts. */
+  forgetAll(): void
 }
 
 interface Sighting {
@@ -72,6 +74,7 @@ export function createSightings(
       return seen?.fence === row.fence && seen.heartbeat === attemptOf(row.state)?.heartbeat ? seen.at : null
     },
     forget: (uid) => void sightings.delete(uid),
+    forgetAll: () => sightings.clear(),
   }
 }
 

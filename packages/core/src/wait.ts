@@ -25,6 +25,8 @@ export interface Watches {
   watch(view: View, patiently?: 'patiently'): Promise<View | null>
   /** What others have open in silence, in a window that closes: nobody may be waiting for it. To be called once a round. */
   fellSilent(): Promise<readonly View[]>
+  /** A round met a store that is away: whatever was silent until now may have been so for that. */
+  storeWasAway(): void
   /**
    * Probes other owners; whoever is dead is buried: slots replayed, open attempts put in doubt.
    *
@@ -52,7 +54,11 @@ interface Watch {
   concluding: boolean
 }
 
-export function createWatches(ports: Ports, owner: OwnerId): Watches {
+/**
+ * @param isKeeping whether this process has an answer for the connection that the store has yet to take: its own attempt
+ *   is then not silent, however long the store takes
+ */
+export function createWatches(ports: Ports, owner: OwnerId, isKeeping: (uid: Uid) => boolean = () => false): Watches {
   const { store, clock, liveness, notices } = ports
   const watches = new Map<Uid, Watch>()
   const sightings = createSightings(store, clock)
@@ -178,7 +184,9 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     const now = clock.now().mono
     if (changed === undefined) {
       const watchedMs = since(watch.seenAt, now)
-      if (watchedMs >= watch.seen.leaseMs) void conclude(watch, watchedMs)
+      if (watchedMs < watch.seen.leaseMs) return
+      if (watch.seen.owner === owner && isKeeping(watch.view.row.uid)) watch.seenAt = now
+      else void conclude(watch, watchedMs)
       return
     }
     const open = openAttempt(changed.row, changed.readAt.store)
@@ -312,6 +320,7 @@ export function createWatches(ports: Ports, owner: OwnerId): Watches {
     async fellSilent() {
       return (await sightings.look()).filter(({ row }) => !watches.has(row.uid))
     },
+    storeWasAway: sightings.forgetAll,
     async buryTheDead(most = Number.POSITIVE_INFINITY) {
       const others = await liveness.others()
       const from = others.length > most ? Math.floor(ports.random.fraction() * others.length) : 0

@@ -158,3 +158,25 @@ test('whoever claimed a try in a window, and met a store that failed, makes it a
   await world.pass(7.4 * S)
   assert.deepEqual([world.presented.length, world.row().state.status, world.server.dead], [2, 'ready', false])
 })
+
+test('silence while the store is away for everybody proves nothing: an answer that came meanwhile is committed, not doubted', async () => {
+  for (const phase of [0, 100, 250, 400, 500, 600, 750, 900]) {
+    const world = createWorld({ reuse: grace(10) })
+    const a = await withX(world)
+    const b = inBackground(world.start('B'))
+    await world.pass(1.5 * S)
+    world.scripts.push({ afterMs: 2 * S })
+    const fate = follow(a.manager.token('x', { waitMs: 50 * S }))
+    await world.pass(1.5 * S)
+    // B has seen it, and sees nothing any more.
+    const verbs = ['read', 'acquire', 'renew', 'commit', 'changes', 'takeOver', 'due'] as const
+    for (const verb of verbs) world.fails.add(verb)
+    await world.pass(90 * S + phase)
+    world.fails.clear()
+    const other = follow(b.manager.token('x'))
+    await world.pass(10 * S)
+    assert.deepEqual([world.presented.length, world.row().state.status, world.server.dead], [1, 'ready', false])
+    assert.deepEqual([fate.token, other.token], ['at-1', 'at-1'])
+    assert.ok(world.events.every(({ type }) => type !== 'in_doubt'))
+  }
+})

@@ -116,6 +116,31 @@ test('what is due by itself does not present it either', async () => {
   void scheduler.stop()
 })
 
+test('an attempt of before, shown open again, is not put in doubt: the pair that ended it is given back', async () => {
+  const world = createWorld()
+  const process = await withX(world)
+  world.lose((await refreshed(world, process)).during)
+  const [view] = await process.ports.store.openAttempts(process.owner)
+  assert.ok(view !== undefined)
+  void process.manager.watches.watch(view, 'patiently')
+  await world.pass(MIN)
+  assert.deepEqual([world.row().state.status, world.row().refreshToken?.fingerprint], ['ready', 'fp-rt-1'])
+  assert.ok(world.events.every(({ type }) => type !== 'in_doubt'))
+})
+
+test('what is handed out is compared once a second, and given back before another process presents the spent token', async () => {
+  const world = createWorld()
+  Object.assign(world.server, short)
+  const process = await withX(world)
+  const scheduler = startScheduler(process.ports, process.manager, process.custody.finishDeletion)
+  world.lose((await refreshed(world, process)).before)
+  await world.pass(2 * S)
+  const fate = follow(world.start('B').manager.token('x', { waitMs: 5 * S }))
+  await world.pass(S)
+  assert.deepEqual([fate.token, left(world), world.server.dead], ['at-1', ['rt-0'], false])
+  void scheduler.stop()
+})
+
 test('while the store does not take it back, nothing is presented', async () => {
   const world = createWorld()
   Object.assign(world.server, short)

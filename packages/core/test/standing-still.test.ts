@@ -89,6 +89,20 @@ test('and so does who comes while that refresh is on its way already', async () 
   assert.deepEqual(fate, { token: 'at-new' })
 })
 
+test('so does who asks for more while a refresh for a narrower scope is on its way', async () => {
+  const world = createWorld({ narrowing: 'token_only' })
+  const a = await withX(world)
+  const b = world.start('B')
+  world.scripts.push({ afterMs: MIN })
+  void follow(a.manager.token('x', { scope: 'a' }))
+  await world.pass(S)
+  const fate = follow(a.manager.token('x'))
+  await world.pass(S)
+  await b.custody.reconnect('x', signIn)
+  await world.pass(S)
+  assert.deepEqual([fate, world.presented.length], [{ token: 'at-new' }, 1])
+})
+
 test('however many wait for one refresh, whether others went past it is asked once a second', async () => {
   const world = createWorld()
   const process = await withX(world)

@@ -545,6 +545,22 @@ test('a store that is away fails who was asked for, and who begins to wait again
   assert.equal(ended, 2)
 })
 
+test('a process does not put its own attempt in doubt while its answer waits for the store', async () => {
+  const world = createWorld()
+  const { b, open } = await presenting(world, 1)
+  const [first] = open
+  assert.ok(first)
+  const { owner } = first.lease
+  let isKept = true
+  const watches = createWatches(b.ports, owner, () => isKept)
+  void watches.watch(first.view)
+  await world.pass(2 * MIN)
+  assert.equal((await read(b, 'c0')).row.state.status, 'presenting')
+  isKept = false
+  await world.pass(MIN)
+  assert.equal((await read(b, 'c0')).row.state.status, 'in_doubt')
+})
+
 test('after the last one stops waiting nothing is looked at any more', async () => {
   const world = createWorld()
   const { a, b, open } = await presenting(world, 1)
