@@ -40,7 +40,7 @@ export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => eac
 /** Before them whoever presents it was there already. */
 const LAST_MOMENTS_MS = 1000
 /** With less left of its window nobody can follow a try in time (ADR 0015). */
-const FOLLOWED_LEAST_MS = 4000
+const FOLLOWED_LEAST_MS = 5000
 /** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
 const INTO_SLOT_MOST_MS = 5000
 
@@ -151,9 +151,19 @@ export function createLosses(options: LossesOptions): Losses {
     const place = placeOf(living)
     const isNews = options.storedBy(fingerprintOf(living.value)) > options.signOf(one.attempt)
     const bringer = presented.find(({ carries }) => carries === living)
+    if (bringer !== undefined && server.find(one.refreshToken)?.parent === living.parent) {
+      // Of two answers to one token the other one was taken: while nobody knew of this one, or when its lease was over.
+      const both = presented.filter(({ carries }) => carries === living || carries?.value === one.refreshToken)
+      if (both.some(({ attempt }) => !options.isIntended(attempt))) return 'store_forgot'
+      if (isSilent(bringer.by)) return 'frozen_too_long'
+    }
     if (place !== 'in_store' || !isNews || bringer === undefined) return place
     return options.isIntended(bringer.attempt) ? awayOrAt(bringer.by, place) : 'store_forgot'
   }
+
+  /** Counted from its last heartbeat, for a lease or more. */
+  const isSilent = ({ awayFrom }: Process): boolean =>
+    awayFrom !== null && options.now() - awayFrom >= numbers.leaseMs / 2 - options.clockSlackMs()
 
   /** It lived on with the answer in memory alone, for longer than it takes to write it into a slot. */
   const hadTimeToKeep = ({ by, arrivedAt }: Presented): boolean => {
@@ -184,6 +194,17 @@ export function createLosses(options: LossesOptions): Losses {
         other.at > one.at && other.did === 'granted' && comesOf(server.find(other.refreshToken), one.refreshToken),
     )
 
+  /** The store forgot that its token had been presented, by it or before it. */
+  const isUnheardOf = (one: Presented): boolean =>
+    !options.isIntended(one.attempt) ||
+    presented.some(
+      (other) =>
+        other !== one &&
+        other.refreshToken === one.refreshToken &&
+        other.did === 'granted' &&
+        !options.isIntended(other.attempt),
+    )
+
   /** Another answer is tried as a last resort, because the token that lives was refused. */
   const isTriedAfterLie = ({ row }: Presented, living: Issued | undefined): boolean =>
     row?.state.status === 'presenting' &&
@@ -193,7 +214,8 @@ export function createLosses(options: LossesOptions): Losses {
   /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
     const { awayFrom, wellSince, frozenSince } = process
-    const isBack = frozenSince === null && process.cutOffUntil <= options.now()
+    // Its call of the store may hang for longer than it is back.
+    const isBack = frozenSince === null && process.cutOffUntil <= options.now() && !process.wasSlowed
     // It has just come back, and had no time to say what it has.
     if (awayFrom === null || (isBack && options.now() - wellSince > numbers.commitDeadlineMs)) return place
     // Counted from its last heartbeat, which may be half a lease before it stopped.
@@ -213,7 +235,8 @@ export function createLosses(options: LossesOptions): Losses {
     const [first] = same
     // Counted from the first unanswered acquire, whose request may never have left, or have come late.
     const closes = Math.min(firstUsedAt, doubtedSince(first) ?? first?.at ?? firstUsedAt) + options.graceMs * 0.75
-    if (first === undefined || closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
+    if (first === undefined || first.at > closes) return false
+    if (closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
     const asked = same.filter(({ at }) => at <= closes)
     const spent = Math.min(first.at, firstUsedAt)
     if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
@@ -271,6 +294,7 @@ export function createLosses(options: LossesOptions): Losses {
       if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
       const living = newestLiving(token.of)
       if (isOvertaken(one) || isOutlived(one)) killedBecause.set(token.of, 'late_request')
+      else if (isUnheardOf(one)) killedBecause.set(token.of, 'store_forgot')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
       else if (isTriedAfterLie(one, living)) killedBecause.set(token.of, 'server_lied')
       else if (isWindowMissed(token)) killedBecause.set(token.of, 'window_missed')

@@ -616,7 +616,9 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     const loss = row === undefined || signIn === null ? null : lossesAt(row.provider).lossOf(row, signIn)
     if (loss !== null && isAvoidable(loss))
       broken.push(`a sign-in was lost although its refresh token was at hand: ${loss}`)
-    for (const { carries, by, answer, refreshToken, attempt } of presentations.all) {
+    for (const { carries, by, answer, refreshToken, attempt, arrivedAt } of presentations.all) {
+      // What it was judged by may have been forgotten: a later sign-in, for example.
+      if (arrivedAt !== null && arrivedAt <= storeState.forgotAt) continue
       if (answer !== 'arrived' || carries === null || by.diedAt !== null || carries.of !== signIn) continue
       // The store forgot its intent, and with it what it answered: the answer was history when it came.
       if (!rules.isIntended(attempt)) continue

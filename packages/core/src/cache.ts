@@ -71,7 +71,10 @@ export interface Cache {
   drop(uid: Uid): void
   /** Whatever is remembered is looked up again before it is handed out. */
   readAgain(): void
-  /** Uids used within the last minute with the revision remembered; to be called once a second. */
+  /**
+   * Uids used within the last minute with the revision remembered; to be called once a second. Twice, the newest last, where
+   * one variant was read later than another one.
+   */
   usedLately(): readonly (readonly [Uid, Revision])[]
   /** The same, limited to those that were heard of, at any time. */
   usedAmong(heard: readonly Uid[] | 'unknown'): readonly (readonly [Uid, Revision])[]
@@ -147,14 +150,18 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
   }
 
   const recentOf = (among: Iterable<Entry>): readonly (readonly [Uid, Revision])[] => {
-    const used = new Map<Uid, Revision>()
+    const used = new Map<Uid, { oldest: Revision; newest: Revision }>()
     for (const { uid, revision, recent } of among) {
       if (recent === 0) continue
-      // The oldest reading of any variant: a write after it concerns that one.
       const known = used.get(uid)
-      if (known === undefined || revision < known) used.set(uid, revision)
+      if (known === undefined) used.set(uid, { oldest: revision, newest: revision })
+      else if (revision < known.oldest) known.oldest = revision
+      else if (revision > known.newest) known.newest = revision
     }
-    return [...used]
+    // A write after the oldest reading of any variant concerns that one; what the store forgot was the newest.
+    return [...used].flatMap(([uid, { oldest, newest }]): (readonly [Uid, Revision])[] =>
+      oldest === newest ? [[uid, oldest]] : [[uid, oldest], [uid, newest]],
+    )
   }
 
   const olderBy = (entry: Entry, token: OpenedAccessToken, now: Now): DurationMs => {

@@ -129,11 +129,11 @@ export function startScheduler(
   }
 
   const compare = async (used: ReturnType<typeof cache.usedLately>): Promise<void> => {
-    const known = new Map(used)
+    const newest = new Map(used)
     for (const view of await store.changes(used)) {
       const { uid, revision } = view.row
       // The store forgot its last writes: what is remembered was one of them, and others may end it unheard.
-      if (revision < (known.get(uid) ?? 0)) cache.drop(uid)
+      if (revision < (newest.get(uid) ?? 0)) cache.drop(uid)
       else cache.heard(view, clock.now())
     }
   }

@@ -201,7 +201,7 @@ test('used lately means within the last minute of polls', () => {
   assert.equal(cache.usedLately().length, 1)
 })
 
-test('a connection is polled from the oldest revision that any of its variants was read at', () => {
+test('a connection is polled from the oldest and from the newest revision that any of its variants was read at', () => {
   for (const [first, second] of [
     [5, 7],
     [7, 5],
@@ -209,7 +209,11 @@ test('a connection is polled from the oldest revision that any of its variants w
     const cache = of()
     put(cache, { revision: first })
     put(cache, { revision: second, variant: narrow })
-    assert.deepEqual(cache.usedLately(), [[view().row.uid, 5]])
+    const { uid } = view().row
+    assert.deepEqual(cache.usedLately(), [
+      [uid, 5],
+      [uid, 7],
+    ])
   }
 })
 
