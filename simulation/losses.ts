@@ -246,7 +246,7 @@ export function createLosses(options: LossesOptions): Losses {
       (each) =>
         each.diedAt === null &&
         each.frozenSince === null &&
-        Math.max(each.startedAt, each.wellSince, each.diskFullUntil, each.cutOffUntil) < firstUsedAt,
+        Math.max(each.startedAt, each.wellSince, each.diskFullUntil, each.cutOffUntil, each.failedAt) < spent,
     )
   }
 

@@ -52,6 +52,8 @@ export interface Process {
   session: string
   /** A call failed, or a clock was set, since its last background round: the next one is not left out. */
   hasNews: boolean
+  /** When a call of it failed the last time; -1: none did. */
+  failedAt: number
   /** A call of it took longer than calls take. */
   wasSlowed: boolean
   /** Something was written, or somebody died, since then: the next one may find something. */
@@ -197,6 +199,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
       // What failed is tried again, or looked for, by a round.
       const failed = (error: unknown): void => {
         of.hasNews = true
+        of.failedAt = timeline.now()
         reject(error)
       }
       const answer = (run: () => void): void => {

@@ -11,6 +11,7 @@ import { drawPlan } from './plan.ts'
 import { playMany } from './play-many.ts'
 import { POLICIES } from './policies.ts'
 import { replayLine, shrink } from './shrink.ts'
+import { say } from './say.ts'
 import { createTally, LONG_RUN } from './tally.ts'
 import { play } from './play.ts'
 
@@ -20,7 +21,6 @@ const PROGRESS_EVERY_MS = 10_000
 const BROKEN_MOST = 5
 const WORKERS_MOST = 256
 
-const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const { seed, runs, policy, without, workers } = chosen()
 let playing = seed
 // A promise of core that nobody waits for must not fail.

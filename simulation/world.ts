@@ -463,6 +463,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       diskFullUntil: 0,
       session: `${number}.${storeState.session}`,
       hasNews: true,
+      failedAt: -1,
       wasSlowed: false,
       mayFind: true,
     }

@@ -9,12 +9,12 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isAvoidable, type Loss } from '../losses.ts'
 import type { Explored } from './explore.ts'
+import { say } from '../say.ts'
 import { exploreInThread } from './explore-thread.ts'
 import { FIELDS } from './fields.ts'
 import { tellStory } from './story.ts'
 
 const WORKERS_MOST = 256
-const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const { fields, workers, path } = chosen()
 process.exitCode = path === null ? await exploreAll() : await tellOne(path)
 

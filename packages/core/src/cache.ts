@@ -160,7 +160,12 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     }
     // A write after the oldest reading of any variant concerns that one; what the store forgot was the newest.
     return [...used].flatMap(([uid, { oldest, newest }]): (readonly [Uid, Revision])[] =>
-      oldest === newest ? [[uid, oldest]] : [[uid, oldest], [uid, newest]],
+      oldest === newest
+        ? [[uid, oldest]]
+        : [
+            [uid, oldest],
+            [uid, newest],
+          ],
     )
   }
 

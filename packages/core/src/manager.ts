@@ -48,6 +48,8 @@ export interface Manager {
   readonly numbers: Numbers
   /** False: an answer could not be kept here, so what is due is left to others. Looked at only after a refresh found no room. */
   hasRoom(): Promise<boolean>
+  /** The background found the store there, or away: a caller's reading is not the only one to tell. */
+  storeWas(what: 'there' | 'away'): void
   /** From now on no refresh begins here. What lives is handed out, and who waits for a refresh on its way gets its token. */
   stopRefreshing(): void
   /**
@@ -474,6 +476,10 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     gate,
     store,
     numbers,
+    storeWas(what) {
+      if (what === 'there') awaySince = null
+      else watches.storeWasAway()
+    },
     stopRefreshing() {
       refreshes = false
       // What waits for its turn has not begun.

@@ -150,8 +150,9 @@ export function startScheduler(
     try {
       await round()
       awaySince = null
+      manager.storeWas('there')
     } catch {
-      manager.watches.storeWasAway()
+      manager.storeWas('away')
       const now = clock.now()
       if (awaySince === null) events.tell({ type: 'store_unavailable', at: now.wall })
       awaySince ??= now.mono

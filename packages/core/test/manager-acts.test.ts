@@ -1,11 +1,11 @@
 /** What people do to a connection while it is refreshed, cached, or cut off from its store. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ms, NUMBERS, startScheduler } from '@tokenkeep/core'
+import { ms, NUMBERS, startScheduler, type TokenOptions } from '@tokenkeep/core'
 import { createWorld, follow, MIN, S, withX, type Fate, type Process, type World } from './manager-world.ts'
 
-async function asked(world: World, { manager }: Process): Promise<Fate> {
-  const fate = follow(manager.token('x'))
+async function asked(world: World, { manager }: Process, options?: TokenOptions): Promise<Fate> {
+  const fate = follow(manager.token('x', options))
   await world.pass(2 * S)
   return fate
 }
@@ -79,6 +79,23 @@ test('remembered tokens are handed out without the store for five minutes and no
   const stopped = scheduler.stop()
   await world.pass(S)
   await stopped
+})
+
+test('a store that was away for a moment, and is again after a while in which nobody read it, has not been away all the time', async () => {
+  const world = createWorld()
+  const process = await withX(world)
+  const scheduler = startScheduler(process.ports, process.manager, async () => undefined)
+  assert.equal((await asked(world, process)).token, 'at-1')
+  world.fails.add('read')
+  // More life than is remembered as fresh: the store is read, in vain.
+  const more = { minTtlMs: 58 * MIN }
+  await world.pass(5 * MIN)
+  assert.equal((await asked(world, process, more)).token, 'at-1')
+  world.fails.clear()
+  await world.pass(NUMBERS.cacheWithoutStoreMs + S)
+  world.fails.add('read')
+  assert.equal((await asked(world, process, more)).token, 'at-1')
+  void scheduler.stop()
 })
 
 test('an attempt that was taken over is announced in doubt once, whatever its owner hears later', async () => {
