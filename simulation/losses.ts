@@ -211,11 +211,15 @@ export function createLosses(options: LossesOptions): Losses {
     row.state.attempt.why === 'sibling' &&
     presented.some(({ refreshToken, did }) => refreshToken === living?.value && did === 'lied')
 
+  /** It would have been granted when it left; the network let it go only after a while. */
+  const isHeldBack = (one: Presented): boolean => leftInTime.has(one) && one.fault === 'queued'
+
   /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
     const { awayFrom, wellSince, frozenSince } = process
-    // Its call of the store may hang for longer than it is back.
-    const isBack = frozenSince === null && process.cutOffUntil <= options.now() && !process.wasSlowed
+    // The store may keep it waiting for longer than it is back.
+    const isHeldUp = process.wasSlowed || options.storeAwaySince(wellSince)
+    const isBack = frozenSince === null && process.cutOffUntil <= options.now() && !isHeldUp
     // It has just come back, and had no time to say what it has.
     if (awayFrom === null || (isBack && options.now() - wellSince > numbers.commitDeadlineMs)) return place
     // Counted from its last heartbeat, which may be half a lease before it stopped.
@@ -293,7 +297,7 @@ export function createLosses(options: LossesOptions): Losses {
       const token = server.find(one.refreshToken)
       if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
       const living = newestLiving(token.of)
-      if (isOvertaken(one) || isOutlived(one)) killedBecause.set(token.of, 'late_request')
+      if (isOvertaken(one) || isOutlived(one) || isHeldBack(one)) killedBecause.set(token.of, 'late_request')
       else if (isUnheardOf(one)) killedBecause.set(token.of, 'store_forgot')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
       else if (isTriedAfterLie(one, living)) killedBecause.set(token.of, 'server_lied')

@@ -1,6 +1,7 @@
 /** What happens at the instant from which every interleaving is played. */
 import type { Callers } from '../callers.ts'
 import { worldMs } from '../process-ports.ts'
+import type { Process } from '../processes.ts'
 import type { World } from '../world.ts'
 
 export interface Scene {
@@ -11,6 +12,8 @@ export interface Scene {
   /** Up to the instant. */
   prepare(world: World, callers: Callers): Promise<void>
   begin(world: World, callers: Callers): void
+  /** What the others do once one of them has stood still for longer than a lease. */
+  silent?(world: World, callers: Callers, frozen: Process): void
 }
 
 const S = 1000
@@ -43,6 +46,11 @@ export const SCENES: readonly Scene[] = [
     background: 'in_peace',
     prepare: (world) => firstImport(world, 'refresh_token_alone'),
     begin: askAll,
+    // Whoever asked first has given up: one that waits for longer than patience after a freeze would be no caller.
+    silent: (world, callers, frozen) =>
+      everybody(world)
+        .filter(({ process }) => process !== frozen && process.frozenSince === null)
+        .forEach((life) => void callers.ask(life, null)),
   },
   {
     name: 'ahead',

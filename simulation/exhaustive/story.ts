@@ -41,6 +41,8 @@ export interface StoryOptions {
   readonly territory: Territory
 }
 
+/** Its lease is over by then, and patience after it is not. */
+const SILENT_LEASES = 1.25
 /** By then everything has come to rest, or never does. */
 const REST_AFTER_MS = 300_000
 
@@ -145,6 +147,10 @@ export async function tellStory(options: StoryOptions): Promise<Told> {
       spent = spentBy(choice, choices, spent)
       if (choice.kind === 'step' && isWriting(choice.step)) territory.wrote()
       steps.take(choice)
+      if (choice.kind === 'freeze') {
+        const { process } = choice
+        timeline.after(SILENT_LEASES * world.numbers.leaseMs, () => scene.silent?.(world, callers, process))
+      }
     }
     steps.release()
     await letPeaceCome({ world, callers, faults })
