@@ -244,8 +244,10 @@ export function createLosses(options: LossesOptions): Losses {
     const asked = same.filter(({ at }) => at <= closes)
     const spent = Math.min(first.at, firstUsedAt)
     if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
-    // Whose call hangs may have claimed the try, and nobody else makes it meanwhile.
-    if (options.processes.some(({ wasSlowed }) => wasSlowed)) return false
+    // Who stands still may have claimed the try, and nobody else makes it meanwhile.
+    const holdsUp = (each: Process): boolean =>
+      each.wasSlowed || (each !== first.by && each.awayFrom !== null && each.awayFrom >= spent)
+    if (options.processes.some(holdsUp)) return false
     return options.processes.some(
       (each) =>
         each.diedAt === null &&
