@@ -232,16 +232,14 @@ export function createLosses(options: LossesOptions): Losses {
   const isWindowMissed = (token: Issued): boolean => {
     const { firstUsedAt } = token
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
+    const same = presented.filter(({ refreshToken }) => refreshToken === token.value)
     // What was answered without being judged spent nothing.
-    const same = presented.filter(
-      ({ refreshToken, did }) => refreshToken === token.value && did !== 'lied' && did !== 'not_spent',
-    )
-    const [first] = same
+    const first = same.find(({ did }) => did !== 'lied' && did !== 'not_spent')
     // Counted from the first unanswered acquire, whose request may never have left, or have come late.
     const closes = Math.min(firstUsedAt, doubtedSince(first) ?? first?.at ?? firstUsedAt) + options.graceMs * 0.75
     if (first === undefined || first.at > closes) return false
     if (closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
-    const asked = same.filter(({ at }) => at <= closes)
+    const asked = same.filter(({ at }) => at >= first.at && at <= closes)
     const spent = Math.min(first.at, firstUsedAt)
     if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
     // Who stands still may have claimed the try, and nobody else makes it meanwhile.

@@ -149,9 +149,9 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     },
     async takeOver(at, evidence) {
       const chain = ahead(at.uid, at.grant, at.generation)
-      if (chain === null) return store.takeOver(at, evidence)
-      await commitAgain(chain)
-      return { kind: 'moved' }
+      if (chain !== null) await commitAgain(chain)
+      // What it took has moved the row. What it did not take stays open for nobody: it may be on its way out.
+      return store.takeOver(at, evidence)
     },
     async commit(lease, end) {
       const first = await store.commit(lease, end)

@@ -128,6 +128,22 @@ test('an attempt of before, shown open again, is not put in doubt: the pair that
   assert.ok(world.events.every(({ type }) => type !== 'in_doubt'))
 })
 
+test('what is on its way out goes, also where a rotation of a process that is gone stays lost', async () => {
+  const world = createWorld()
+  Object.assign(world.server, short)
+  const [a, b] = [await withX(world), world.start('B')]
+  const { during } = await refreshed(world, a)
+  await world.pass(MIN)
+  await refreshed(world, b)
+  world.kill(a)
+  world.lose(during)
+  const scheduler = startScheduler(b.ports, b.manager, b.custody.finishDeletion)
+  void b.custody.delete('x')
+  await world.pass(3 * MIN)
+  assert.equal(world.row().state.status, 'erased')
+  void scheduler.stop()
+})
+
 test('what is handed out is compared once a second, and given back before another process presents the spent token', async () => {
   const world = createWorld()
   Object.assign(world.server, short)
