@@ -28,8 +28,8 @@ const HAND_OUT_LATE_MS = 200
 const REMEMBERED_MOST_MS = 8000
 /** A process hears of what others begin at once, or in its next round. */
 const HEARD_OF_MOST_MS = 2000
-/** One that stood still hears of what it missed in the round that was due meanwhile. */
-const CAUGHT_UP_AFTER_MS = 200
+/** One that stood still hears of what it missed in the round that was due meanwhile; of what came when it went on, in the next one. */
+const CAUGHT_UP_AFTER_MS = 1200
 /** A caller that read just before is told what was so then. */
 const LIVES_STILL_MS = 5000
 /** What is never said while an access token lives. */

@@ -41,6 +41,8 @@ export const isAvoidable = (loss: Loss): boolean => AVOIDABLE.some((each) => eac
 const LAST_MOMENTS_MS = 1000
 /** With less left of its window nobody can follow a try in time (ADR 0015). */
 const FOLLOWED_LEAST_MS = 5000
+/** A lease is renewed at the first tick after half of it, and with every slow call that is drawn. */
+const TICK_MOST_MS = 100
 /** From an answer's arrival to its place in a slot, with every slow call that is drawn. */
 const INTO_SLOT_MOST_MS = 5000
 
@@ -222,8 +224,8 @@ export function createLosses(options: LossesOptions): Losses {
     const isBack = frozenSince === null && process.cutOffUntil <= options.now() && !isHeldUp
     // It has just come back, and had no time to say what it has.
     if (awayFrom === null || (isBack && options.now() - wellSince > numbers.commitDeadlineMs)) return place
-    // Counted from its last heartbeat, which may be half a lease before it stopped.
-    const patient = numbers.leaseMs / 2 + numbers.patienceMs - options.clockSlackMs()
+    // Counted from its last heartbeat, which may be half a lease before it stopped, and a tick.
+    const patient = numbers.leaseMs / 2 - TICK_MOST_MS + numbers.patienceMs - options.clockSlackMs()
     if (options.now() - awayFrom < patient) return place
     return process.cutOffUntil > awayFrom ? 'cut_off_too_long' : 'frozen_too_long'
   }
