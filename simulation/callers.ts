@@ -111,7 +111,12 @@ export function createCallers(world: World): Callers {
     if (storeState.troubleAt >= killer.at || (row !== undefined && wasInDoubt(row, one.at))) return false
     if (killer.by === one.by) return one.at > killer.at
     if (one.at <= one.by.wellSince + CAUGHT_UP_AFTER_MS && one.by.awayFrom !== null) return false
-    return one.at > killer.at + HEARD_OF_MOST_MS && killer.by.awayFrom === null && !one.by.hasNews && !one.by.wasSlowed
+    return (
+      one.at > killer.at + HEARD_OF_MOST_MS &&
+      killer.by.awayFrom === null &&
+      !one.by.hasNews &&
+      one.by.slowedFrom === null
+    )
   }
 
   /** So it was read, even if whoever read it has begun a refresh since. */

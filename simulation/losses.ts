@@ -218,15 +218,16 @@ export function createLosses(options: LossesOptions): Losses {
 
   /** Whoever stood still, or was cut off, for longer than a lease and patience is the trade-off of the protocol. */
   const awayOrAt = (process: Process, place: Loss): Loss => {
-    const { awayFrom, wellSince, frozenSince } = process
+    const { awayFrom, wellSince, frozenSince, slowedFrom } = process
     // The store may keep it waiting for longer than it is back.
-    const isHeldUp = process.wasSlowed || options.storeAwaySince(wellSince)
+    const isHeldUp = slowedFrom !== null || options.storeAwaySince(wellSince)
     const isBack = frozenSince === null && process.cutOffUntil <= options.now() && !isHeldUp
     // It has just come back, and had no time to say what it has.
     if (awayFrom === null || (isBack && options.now() - wellSince > numbers.commitDeadlineMs)) return place
+    const from = slowedFrom === null ? awayFrom : Math.min(awayFrom, slowedFrom)
     // Counted from its last heartbeat, which may be half a lease before it stopped, and a tick.
     const patient = numbers.leaseMs / 2 - TICK_MOST_MS + numbers.patienceMs - options.clockSlackMs()
-    if (options.now() - awayFrom < patient) return place
+    if (options.now() - from < patient) return place
     return process.cutOffUntil > awayFrom ? 'cut_off_too_long' : 'frozen_too_long'
   }
 
@@ -246,7 +247,7 @@ export function createLosses(options: LossesOptions): Losses {
     if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
     // Who stands still may have claimed the try, and nobody else makes it meanwhile.
     const holdsUp = (each: Process): boolean =>
-      each.wasSlowed || (each !== first.by && each.awayFrom !== null && each.awayFrom >= spent)
+      each.slowedFrom !== null || (each !== first.by && each.awayFrom !== null && each.awayFrom >= spent)
     if (options.processes.some(holdsUp)) return false
     return options.processes.some(
       (each) =>
@@ -279,7 +280,7 @@ export function createLosses(options: LossesOptions): Losses {
         each.awayFrom === null &&
         each.diedAt === null &&
         each.diskFullUntil === 0 &&
-        !each.wasSlowed,
+        each.slowedFrom === null,
     )
     return wasThere ? 'end_missed' : 'expired'
   }

@@ -52,7 +52,7 @@ export function createPaceRules(options: PaceRulesOptions): { left(one: Presente
           options.broken(`${by.owner} sent ${lately} requests in a minute to one that takes ${requestsPerMinute}`)
       }
       // Where calls are slow or a process stands still, nobody but the gate knows when a request passed it.
-      if (by.wasSlowed || by.awayFrom !== null || by.host.monoStep !== 0) return
+      if (by.slowedFrom !== null || by.awayFrom !== null || by.host.monoStep !== 0) return
       if (concurrency !== null) {
         const open = same.filter(({ endedAt, at }) => endedAt === null && one.at - at < slowAfterMs - ON_ITS_WAY_MS)
         if (open.length + 1 > concurrency)

@@ -54,8 +54,8 @@ export interface Process {
   hasNews: boolean
   /** When a call of it failed the last time; -1: none did. */
   failedAt: number
-  /** A call of it took longer than calls take. */
-  wasSlowed: boolean
+  /** Since when a call of it took longer than calls take, the first time; null: none did. */
+  slowedFrom: number | null
   /** Something was written, or somebody died, since then: the next one may find something. */
   mayFind: boolean
 }
@@ -192,7 +192,7 @@ export function createProcessControl(options: ControlOptions): ProcessControl {
         (sum, { happening }) => sum + (happening.kind === 'slow_call' ? happening.forMs : 0),
         0,
       )
-      if (slowMs > 0) of.wasSlowed = true
+      if (slowMs > 0) of.slowedFrom ??= timeline.now()
       const fails = struck.some(({ happening }) => happening.kind === 'store_error')
       const unheard = struck.some(({ happening }) => happening.kind === 'lost_acknowledgement')
       const { promise, resolve, reject } = Promise.withResolvers<Value>()

@@ -464,7 +464,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       session: `${number}.${storeState.session}`,
       hasNews: true,
       failedAt: -1,
-      wasSlowed: false,
+      slowedFrom: null,
       mayFind: true,
     }
     processes.push(process)
