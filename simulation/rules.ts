@@ -132,6 +132,9 @@ export function createRules(options: RulesOptions): Rules {
     if (row.state.status !== 'presenting') return null
     const { from, attempt } = row.state
     if (attempt.why === 'sibling') return 'another answer is tried'
+    // It was taken over before it left, by a lock that was missing, and counted by whoever presented since.
+    const isLate = earlier.every((each) => (intents.get(each.attempt)?.storeAt ?? storeAt) > storeAt)
+    if (isLate && reuse.kind === 'counted' && earlier.length <= reuse.n) return 'inside its count, though late'
     if (from.status === 'suspect') return 'a refusal is confirmed'
     // What the server said in words that were heard is known; and of what the store forgot nobody can know.
     const unknown = earlier.filter((each) => intents.has(each.attempt) && !isAnsweredUnspent(each))
