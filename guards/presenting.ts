@@ -146,6 +146,34 @@ export const PRESENTING: readonly Guard[] = [
           test: 'a renewed lease is watched anew, and one that falls silent is taken over',
         },
       },
+      {
+        what: 'silence while the store was away counts',
+        changes: [
+          {
+            file: 'packages/core/src/scheduler.ts',
+            find: "      manager.storeWas('away')\n",
+            replace: '',
+          },
+        ],
+        caughtBy: {
+          file: 'packages/core/test/grace-window.test.ts',
+          test: 'silence while the store is away for everybody proves nothing: an answer that came meanwhile is committed, not doubted',
+        },
+      },
+      {
+        what: 'a process takes its own attempt for silent while its answer waits for the store',
+        changes: [
+          {
+            file: 'packages/core/src/wait.ts',
+            find: '      if (watch.seen.owner === owner && isKeeping(watch.view.row.uid)) watch.seenAt = now\n      else void conclude(watch, watchedMs)\n',
+            replace: '      void conclude(watch, watchedMs)\n',
+          },
+        ],
+        caughtBy: {
+          file: 'packages/core/test/wait.test.ts',
+          test: 'a process does not put its own attempt in doubt while its answer waits for the store',
+        },
+      },
     ],
   },
   {

@@ -26,8 +26,8 @@ type SerialOf = NonNullable<ConnectionRow['refreshToken']>['serial']
 const AT_ONCE = 64
 
 export function storedSecrets(
-  rows: Rows,
-  registryRows: RegistryRows,
+  rows: Pick<Rows, 'uidsAfter' | 'change'>,
+  registryRows: Pick<RegistryRows, 'clients' | 'changeClient'>,
   noteKey: StoredSecrets['noteKey'],
 ): StoredSecrets {
   const walk = async (cipher: AesGcmCipher, how: 'count' | 'reseal') => {
