@@ -29,6 +29,7 @@ export const UNAVOIDABLE = [
   'host_away',
   'store_forgot',
   'late_request',
+  'clock_set',
   'server_lied',
   'operator',
   'expired',
@@ -196,6 +197,13 @@ export function createLosses(options: LossesOptions): Losses {
         other.at > one.at && other.did === 'granted' && comesOf(server.find(other.refreshToken), one.refreshToken),
     )
 
+  /** By the clock of the store, which was set back, its grace is not over. */
+  const isInWindowByStepped = ({ firstUsedAt }: Issued): boolean =>
+    options.graceMs !== null &&
+    firstUsedAt !== null &&
+    options.clockSlackMs() > 0 &&
+    options.now() - firstUsedAt <= options.graceMs + options.clockSlackMs()
+
   /** The store forgot that its token had been presented, by it or before it. */
   const isUnheardOf = (one: Presented): boolean =>
     !options.isIntended(one.attempt) ||
@@ -227,7 +235,8 @@ export function createLosses(options: LossesOptions): Losses {
     const from = slowedFrom === null ? awayFrom : Math.min(awayFrom, slowedFrom)
     // Counted from its last heartbeat, which may be half a lease before it stopped, and a tick.
     const patient = numbers.leaseMs / 2 - TICK_MOST_MS + numbers.patienceMs - options.clockSlackMs()
-    if (options.now() - from < patient) return place
+    // The store that was away when it came back, or before it went, counts as well.
+    if (options.now() - from < patient && !options.storeAwaySince(awayFrom)) return place
     return process.cutOffUntil > awayFrom ? 'cut_off_too_long' : 'frozen_too_long'
   }
 
@@ -301,6 +310,7 @@ export function createLosses(options: LossesOptions): Losses {
       if (token === undefined || token.of.end !== null || server.lives(token, options.now())) return
       const living = newestLiving(token.of)
       if (isOvertaken(one) || isOutlived(one) || isHeldBack(one)) killedBecause.set(token.of, 'late_request')
+      else if (isInWindowByStepped(token)) killedBecause.set(token.of, 'clock_set')
       else if (isUnheardOf(one)) killedBecause.set(token.of, 'store_forgot')
       else if (options.isOperators(one.attempt)) killedBecause.set(token.of, 'operator')
       else if (isTriedAfterLie(one, living)) killedBecause.set(token.of, 'server_lied')

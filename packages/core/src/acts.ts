@@ -3,7 +3,7 @@
  * (`PROTOCOL.md` section 9). Pure, like `lease.ts` and `commit.ts`.
  */
 import type { Writing } from './commit.ts'
-import type { ConnectionRow, Resting, SealedGrant, StoredAccessToken, Suspect } from './connection.ts'
+import type { Attempt, ConnectionRow, Resting, SealedGrant, StoredAccessToken, Suspect } from './connection.ts'
 import type { Fence, Fingerprint, Generation, GrantNo, Revision } from './ids.ts'
 import { next } from './ids.ts'
 import { written } from './lease.ts'
@@ -158,7 +158,15 @@ export function signedOut(
     case 'deleting':
     case 'erased':
       return row
-    case 'presenting':
+    case 'presenting': {
+      const attempt: Attempt = { ...state.attempt, signedOutMeanwhile: true }
+      return written(
+        { ...row, signedOutAt: now, state: { ...state, attempt, from: marked(state.from) } },
+        terms,
+        owner,
+        now,
+      )
+    }
     case 'blocked':
       return written({ ...row, signedOutAt: now, state: { ...state, from: marked(state.from) } }, terms, owner, now)
     case 'ready':

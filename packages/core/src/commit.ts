@@ -253,8 +253,8 @@ function afterGrant(
   const attempt = openAttemptOf(row, kept)
   const fixed = terms.provider.refreshTokenAbsoluteMs !== null
   const sessionEnd = sessionEndAfter(row, refreshToken, fixed, terms.policy, now.wall)
-  // A sign-out that was announced after this attempt was acquired is not answered by it.
-  const clears = row.signedOutAt === null || (attempt !== null && attempt.acquiredAt.at >= row.signedOutAt.at)
+  // Not by times: after a start of the machine its clock counts from nought, and each grant would seem to be from before the event.
+  const clears = row.signedOutAt === null || (attempt !== null && attempt.signedOutMeanwhile !== true)
   const ready: Ready = { status: 'ready', backOff: null }
   const marked: Suspect = { status: 'suspect', firstRefusedAt: now, refusals: 0, believed: null, backOff: null }
   return {

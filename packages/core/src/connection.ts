@@ -113,6 +113,8 @@ export interface Attempt {
   readonly leaseMs: DurationMs
   /** Its owner holds a lock in the store, which others can see missing; absent: only the timer tells of its end. */
   readonly showsLock?: true
+  /** The sign-out was announced while it was open: what it brings says nothing about that. Absent: it began afterwards, if there was one. */
+  readonly signedOutMeanwhile?: true
   /** Answers in a row that blamed the registration, before this attempt. */
   readonly blockedFailures: number
 }

@@ -7,7 +7,7 @@ import type { ConnectionRow } from '../src/connection.ts'
 import type { LogoutEvent } from '../src/ports.ts'
 import { acquire } from '../src/lease.ts'
 import { schedule } from '../src/schedule.ts'
-import type { UnixMs } from '../src/time.ts'
+import type { MonoMs, UnixMs } from '../src/time.ts'
 import {
   ALL,
   ENDS,
@@ -107,6 +107,15 @@ test('the next presentation decides, and is made at once', () => {
     const alive = accept(decides.row, STRICT, answer, writing(decides.elapsed)).row
     assert.deepEqual([stateOf(alive), alive.signedOutAt], ['ready', null], name)
   }
+})
+
+test('a grant answers a sign-out that was announced before the machine was started, whatever its clock counts since', () => {
+  const of = marked(situation('ready'))
+  const before = { boot: 'the one before', at: 1e12 as MonoMs, wall: momentAt(of.elapsed).wall }
+  const decides = present({ ...of.row, signedOutAt: before }, of.elapsed + 1_000)
+  const answer = kept(decides, 'rt9', 'at9', decides.elapsed)
+  const alive = accept(decides.row, STRICT, answer, writing(decides.elapsed)).row
+  assert.deepEqual([stateOf(alive), alive.signedOutAt], ['ready', null])
 })
 
 test('what was acquired before the event does not answer it', () => {
