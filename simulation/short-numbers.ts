@@ -17,6 +17,10 @@ const entries = Object.entries<number | readonly number[]>({ ...NUMBERS }).map((
 export const SHORT_NUMBERS = Object.fromEntries(entries) as Numbers
 
 /** In a story that is told in every way, fewer looks of those who wait are fewer ways. */
-const seldom = (numbers: Numbers): Numbers => ({ ...numbers, pollFirstMs: ms(500), pollCapMs: ms(500) })
-export const SELDOM_NUMBERS = seldom(NUMBERS)
-export const SHORT_SELDOM_NUMBERS = seldom(SHORT_NUMBERS)
+const seldom = (numbers: Numbers, everyMs: number): Numbers => ({
+  ...numbers,
+  pollFirstMs: ms(everyMs),
+  pollCapMs: ms(everyMs),
+})
+export const SELDOM_NUMBERS = seldom(NUMBERS, 1000)
+export const SHORT_SELDOM_NUMBERS = seldom(SHORT_NUMBERS, 500)
