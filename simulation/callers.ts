@@ -48,10 +48,10 @@ export function createCallers(world: World): Callers {
     if (now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
       broken.push(`${accessToken} was handed out after its end`)
     const endedAt = endedSignIns.get(of.name)
-    const isHeardOf = endedAt !== undefined && !isUnseen(accessToken, endedAt) && now > knownBy(one.by, endedAt)
+    const isHeardOf = endedAt !== undefined && !isUnseen(endedAt) && now > knownBy(one.by, endedAt)
     if (isHeardOf && one.by.frozenSince === null)
       broken.push(`${accessToken} was handed out ${now - endedAt} ms after its sign-in ended here`)
-    if (wasKilled(one, accessToken, known))
+    if (wasKilled(one, known))
       broken.push(`${accessToken} was handed out by ${one.by.owner} although the refresh that ends it was on its way`)
     if (scope !== one.scope) broken.push(`a caller that asked for ${one.scope} got a token for ${scope}`)
     if (!rules.everStored.has(fingerprintOf(accessToken)))
@@ -65,8 +65,7 @@ export function createCallers(world: World): Callers {
   }
 
   /** Remembered as of a revision that the store forgot, and gave to something else before anybody compared (docs/open.md). */
-  const isUnseen = (accessToken: string, at: number): boolean =>
-    world.forgotten.has(fingerprintOf(accessToken)) && at - storeState.forgotAt <= HEARD_OF_MOST_MS
+  const isUnseen = (at: number): boolean => storeState.forgotAt >= 0 && at - storeState.forgotAt <= HEARD_OF_MOST_MS
 
   const refused = (one: Asked, error: unknown): void => {
     if (!(error instanceof TokenError)) return void broken.push(`a caller met a defect: ${String(error)}`)
@@ -99,14 +98,14 @@ export function createCallers(world: World): Callers {
    * It was ended by a refresh of which whoever hands it out could have known: of the same process, or of another one a
    * while ago. What nobody has an answer to is in doubt, and there the old token is served.
    */
-  const wasKilled = (one: Asked, accessToken: string, { of, killedAt, issuedAt }: IssuedAccessToken): boolean => {
+  const wasKilled = (one: Asked, { of, killedAt, issuedAt }: IssuedAccessToken): boolean => {
     if (killedAt === null || one.by.wellSince > one.at) return false
     const killer = world.presentations.all.find(
       ({ carries, reachedAt, did }) =>
         did === 'granted' && carries?.of === of && reachedAt === killedAt && reachedAt >= issuedAt,
     )
     if (killer === undefined || killer.answer === 'lost' || killer.by.diedAt !== null) return false
-    if (killer.by !== one.by && isUnseen(accessToken, killer.at)) return false
+    if (killer.by !== one.by && isUnseen(killer.at)) return false
     const row = world.rowNow(one.id)
     if (storeState.troubleAt >= killer.at || (row !== undefined && wasInDoubt(row, one.at))) return false
     if (killer.by === one.by) return one.at > killer.at
@@ -128,7 +127,7 @@ export function createCallers(world: World): Callers {
 
   /** How long the access tokens of the row have been there for everybody to read. */
   const storedFor = (row: ConnectionRow): number =>
-    timeline.now() - worldMs(row.lastGrant?.at ?? row.signedInAt) - storeClock.step
+    timeline.now() - worldMs(row.lastGrant?.at ?? row.signedInAt) + storeClock.step
 
   return {
     asked,
