@@ -112,7 +112,8 @@ export interface Custody extends Connections {
 }
 
 export function createConnections(ports: Ports, manager: Manager, isClosed: () => boolean): Custody {
-  const { store, registry, cipher, clock, random, events } = ports
+  const { registry, cipher, clock, random, events } = ports
+  const { store } = manager
 
   const open = (): void => {
     if (isClosed()) throw closedError()

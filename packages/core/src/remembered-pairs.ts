@@ -150,7 +150,7 @@ export function rememberingPairs(store: ConnectionStore, clock: Pick<Clock, 'now
     async takeOver(at, evidence) {
       const chain = ahead(at.uid, at.grant, at.generation)
       if (chain !== null) await commitAgain(chain)
-      // What it took has moved the row. What it did not take stays open for nobody: it may be on its way out.
+      // What it took has moved the row. What it does not take must not keep the attempt open: the connection may be on its way out.
       return store.takeOver(at, evidence)
     },
     async commit(lease, end) {

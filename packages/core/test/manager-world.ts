@@ -355,7 +355,12 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       async beginDelete(seen) {
         const view = write(deleting(row(seen.uid), terms, writing()))
-        return { kind: 'deleting', uid: seen.uid, view, toRevoke: [], open: openAttempt(view.row, moment()) }
+        const { uid } = view.row
+        const { refreshToken } = row(uid)
+        const place: Place | null = refreshToken && { owner: uid, purpose: 'rt', serial: refreshToken.serial }
+        const opened = place && refreshToken && open_('refresh_token', refreshToken.sealed, place)
+        const toRevoke = opened === null || typeof opened === 'string' ? [] : [opened]
+        return { kind: 'deleting', uid, view, toRevoke, open: openAttempt(view.row, moment()) }
       },
       async finishDelete({ uid, view }) {
         if (row(uid).refreshToken?.fingerprint !== view.refreshToken?.fingerprint) return 'changed'

@@ -467,11 +467,11 @@ test('an answer in the slot of a dead owner whose connection was deleted meanwhi
   // As long as anybody waits for an attempt: its lease and patience.
   await world.pass(3 * MIN)
   await deleted
-  assert.deepEqual([world.row().state.status, world.revoked], ['erased', []])
+  assert.deepEqual([world.row().state.status, world.revoked], ['erased', ['rt-0']])
   world.kill(a)
   await world.start('C').manager.watches.buryTheDead()
   await world.pass(1)
-  assert.deepEqual([world.slots.size, world.revoked], [0, ['rt-1']])
+  assert.deepEqual([world.slots.size, world.revoked], [0, ['rt-0', 'rt-1']])
 })
 
 test('a dead process is noticed within a second or so, also where nobody asks for what it was refreshing', async () => {

@@ -128,6 +128,15 @@ test('an attempt of before, shown open again, is not put in doubt: the pair that
   assert.ok(world.events.every(({ type }) => type !== 'in_doubt'))
 })
 
+test('who deletes a connection revokes the newest refresh token, also where the store forgot it', async () => {
+  const world = createWorld()
+  const process = await withX(world)
+  world.lose((await refreshed(world, process)).before)
+  void process.custody.delete('x')
+  await world.pass(S)
+  assert.deepEqual([world.revoked, world.row().state.status], [['rt-1'], 'erased'])
+})
+
 test('what is on its way out goes, also where a rotation of a process that is gone stays lost', async () => {
   const world = createWorld()
   Object.assign(world.server, short)
