@@ -101,7 +101,9 @@ export async function tellStory(options: StoryOptions): Promise<Told> {
     const status = row?.state.status
     return (
       (status === undefined || status === 'ready' || status === 'needs_user') &&
-      (row?.grant !== before?.grant || row?.generation !== before?.generation || status !== before?.state.status) &&
+      (row?.grant !== before?.grant ||
+        row?.lastGrant?.fence !== before?.lastGrant?.fence ||
+        status !== before?.state.status) &&
       callers.asked.every(({ by, token, error }) => !runs(by) || token !== null || error !== null)
     )
   }
