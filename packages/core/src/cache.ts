@@ -159,13 +159,8 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       else if (revision > known.newest) known.newest = revision
     }
     // A write after the oldest reading of any variant concerns that one; what the store forgot was the newest.
-    return [...used].flatMap(([uid, { oldest, newest }]): (readonly [Uid, Revision])[] =>
-      oldest === newest
-        ? [[uid, oldest]]
-        : [
-            [uid, oldest],
-            [uid, newest],
-          ],
+    return [...used].flatMap(([uid, { oldest, newest }]) =>
+      [...new Set([oldest, newest])].map((revision) => [uid, revision] as const),
     )
   }
 

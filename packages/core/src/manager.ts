@@ -30,9 +30,9 @@ import {
   type MonoMs,
   type Now,
 } from './time.ts'
+import { keyOf, readRequest, type TokenOptions } from './token-request.ts'
 import { URGENCIES, urgencyOf, wantedUrgency, type Urgency } from './urgency.ts'
 import { FULL, type Variant } from './variant.ts'
-import { keyOf, readRequest, type TokenOptions } from './token-request.ts'
 import { createWatches, type Watches } from './wait.ts'
 
 export interface Manager {
