@@ -6,6 +6,7 @@ import { PRESETS, type Fact, type Preset } from '../packages/node/src/presets.ts
 import { span } from '../packages/server/src/cli/moments.ts'
 import {
   answerInWords,
+  authorizationInWords,
   EVIDENCE,
   NARROWING,
   requestInWords,
@@ -24,7 +25,7 @@ A preset fills in what you leave out when you add a provider. Everything in it c
 \`\`\`sh
 tokenkeep provider presets                    # this table
 tokenkeep provider presets slack              # all about one of them, with sources
-tokenkeep provider add slack --preset slack
+tokenkeep provider add slack                  # with the preset of that name
 tokenkeep provider add work --preset entra --variable tenant=example.org
 tokenkeep provider add login --preset keycloak --issuer https://id.example.org/realms/main --reuse strict
 \`\`\`
@@ -90,6 +91,10 @@ function section(id: string, preset: Preset): string {
     ...fact('Refresh endpoint', preset.refreshEndpoint, code),
     ...fact('Revocation endpoint', preset.revocationEndpoint, code),
     ...fact('Introspection endpoint', preset.introspectionEndpoint, code),
+    ...fact('Authorization endpoint', preset.authorizationEndpoint, code),
+    ...fact('Pushed authorization requests', preset.pushedAuthorizationRequestEndpoint, code),
+    ...fact('Device authorization endpoint', preset.deviceAuthorizationEndpoint, code),
+    ...fact('Keys', preset.jwksUri, code),
     ...fact('Client authentication', preset.tokenEndpointAuthMethods, (methods) =>
       methods.map((method) => `\`${method}\``).join(', '),
     ),
@@ -109,6 +114,7 @@ function section(id: string, preset: Preset): string {
     ),
     ...fact('Words', preset.words, () => (words.length === 0 ? 'those of RFC 6749' : words.join('; '))),
     ...fact('Requests', preset.request, (shape) => requestInWords(shape) ?? 'as RFC 6749 has them'),
+    ...fact('Sign-ins', preset.authorization, (shape) => authorizationInWords(shape) ?? 'as RFC 6749 has them'),
     ...fact('Answers', preset.answer, (shape) => answerInWords(shape) ?? 'as RFC 6749 has them'),
   ]
   return `## ${titleOf(id, preset)}\n\n${lines.join('\n')}`

@@ -10,6 +10,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/core/src/handout.ts': 'hands the access token to the caller',
   'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
   'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',
+  'packages/node/src/provider-keys.ts': 'reads the body of a key set',
   'packages/node/src/token-endpoint-oauth4webapi.ts': 'sends',
   'packages/server/src/remote/exchange.ts': 'sends the API key to the server',
 }

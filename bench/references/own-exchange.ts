@@ -6,11 +6,12 @@ import { formFor, FULL, judge, ms, NUMBERS, Secret, type Lease, type OpenedClien
 import { createSystemClock } from '../../packages/node/src/clock-system.ts'
 import { readClientInput } from '../../packages/node/src/client-input.ts'
 import { readProviderInput } from '../../packages/node/src/provider-input.ts'
+import { createProviderAccess } from '../../packages/node/src/provider-access.ts'
 import { createTokenEndpoint } from '../../packages/node/src/token-endpoint-oauth4webapi.ts'
 import type { Exchange, ExchangeSetup } from '../refresh-rounds.ts'
 
 export function prepareOwnExchange({ endpoint, clientId, clientSecret }: ExchangeSetup): Exchange {
-  const calls = createTokenEndpoint({ clock: createSystemClock() })
+  const calls = createTokenEndpoint(createProviderAccess({ clock: createSystemClock() }))
   const provider = {
     ...readProviderInput({ id: 'bare', tokenEndpoint: endpoint, reuse: { kind: 'strict' } }),
     revision: 1,

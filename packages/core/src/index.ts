@@ -28,11 +28,13 @@ export {
   CONCURRENCY_UNSAID,
   NO_WORDS,
   STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
   TOKEN_ENDPOINT_AUTH_METHODS,
 } from './provider.ts'
 export type {
   AnswerShape,
+  AuthorizationShape,
   Client,
   GrantType,
   Narrowing,

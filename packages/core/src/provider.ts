@@ -94,6 +94,18 @@ export const STANDARD_ANSWER: AnswerShape = {
   scopeSeparator: ' ',
 }
 
+/** How a person is sent to a provider to sign in, where that differs from RFC 6749 section 4.1.1. */
+export interface AuthorizationShape {
+  /** Sent with every authorization request, such as `access_type=offline`. No place for a secret. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** The scope asked for where a sign-in names none; null: none is sent. */
+  readonly scope: string | null
+  /** RFC 7636. `none` only where a server refuses the parameters: others pass over what they do not know. */
+  readonly pkce: 'S256' | 'none'
+}
+
+export const STANDARD_AUTHORIZATION: AuthorizationShape = { parameters: {}, scope: null, pkce: 'S256' }
+
 /** Half of the slots of a manager: a provider that hangs leaves the others room. */
 export const CONCURRENCY_UNSAID = 32
 
@@ -110,6 +122,14 @@ export interface Provider {
   readonly refreshEndpoint: string | null
   readonly revocationEndpoint: string | null
   readonly introspectionEndpoint: string | null
+  /** Where a person is sent to sign in (RFC 6749 section 3.1). */
+  readonly authorizationEndpoint: string | null
+  /** Where the parameters of a sign-in are left beforehand (RFC 9126). */
+  readonly pushedAuthorizationRequestEndpoint: string | null
+  /** Where a sign-in on another device begins (RFC 8628 section 3.1). */
+  readonly deviceAuthorizationEndpoint: string | null
+  /** The keys that its ID tokens, logout tokens and events are signed with (RFC 8414 section 2). */
+  readonly jwksUri: string | null
   /** How a client with a secret proves itself unless it says otherwise. */
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod
   readonly reuse: ReusePolicy
@@ -129,6 +149,7 @@ export interface Provider {
   readonly words: ProviderWords
   readonly request: RequestShape
   readonly answer: AnswerShape
+  readonly authorization: AuthorizationShape
   /** The APIs that tokens of this provider are for; `fetchFor` sends them nowhere else. Empty: not limited. */
   readonly apiBaseUrls: readonly string[]
   readonly allowPrivateNetwork: boolean

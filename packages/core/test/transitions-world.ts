@@ -10,7 +10,13 @@ import { acquire, type Lease } from '../src/lease.ts'
 import { NUMBERS, policyOf, type Terms } from '../src/policy.ts'
 import type { Evidence, Kept } from '../src/ports.ts'
 import type { Sealed } from '../src/secret.ts'
-import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, type ReusePolicy } from '../src/provider.ts'
+import {
+  NO_WORDS,
+  STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
+  STANDARD_REQUEST,
+  type ReusePolicy,
+} from '../src/provider.ts'
 import { schedule } from '../src/schedule.ts'
 import { ms, type Moment, type MonoMs, type UnixMs } from '../src/time.ts'
 import type { VariantKey } from '../src/variant.ts'
@@ -39,6 +45,10 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     tokenEndpoint: null,
     revocationEndpoint: null,
     introspectionEndpoint: null,
+    authorizationEndpoint: null,
+    pushedAuthorizationRequestEndpoint: null,
+    deviceAuthorizationEndpoint: null,
+    jwksUri: null,
     reuse,
     narrowing: 'token_only',
     refreshKillsAccessToken: false,
@@ -52,6 +62,7 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     words: NO_WORDS,
     request: STANDARD_REQUEST,
     answer: STANDARD_ANSWER,
+    authorization: STANDARD_AUTHORIZATION,
     apiBaseUrls: [],
     allowPrivateNetwork: false,
   } as const

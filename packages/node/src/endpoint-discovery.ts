@@ -16,7 +16,25 @@ import { processDiscoveryResponse, type AuthorizationServer } from 'oauth4webapi
 import { readProviderUrl } from './address-rules.ts'
 import type { Exchange } from './single-exchange.ts'
 
-export type EndpointName = 'tokenEndpoint' | 'refreshEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
+export type EndpointName =
+  | 'tokenEndpoint'
+  | 'refreshEndpoint'
+  | 'revocationEndpoint'
+  | 'introspectionEndpoint'
+  | 'authorizationEndpoint'
+  | 'pushedAuthorizationRequestEndpoint'
+  | 'deviceAuthorizationEndpoint'
+  | 'jwksUri'
+
+/** What a server's metadata says beside its endpoints. */
+export interface ServerSays {
+  /** Each authorization response names its issuer (RFC 9207 section 3). */
+  readonly namesIssuer: boolean
+  /** It takes authorization requests only where they were pushed (RFC 9126 section 5). */
+  readonly requiresPushedRequests: boolean
+}
+
+const SAYS_NOTHING: ServerSays = { namesIssuer: false, requiresPushedRequests: false }
 
 export interface EndpointDiscovery {
   /**
@@ -27,13 +45,22 @@ export interface EndpointDiscovery {
    * metadata names a URL that the address rules refuse. Never rejects.
    */
   find(provider: Provider, name: EndpointName, withinMs: DurationMs): Promise<URL | 'none' | 'failed'>
+  /**
+   * What the server says about itself.
+   *
+   * @returns all false where the provider has no issuer; `failed` where its metadata could not be had. Never rejects.
+   */
+  says(provider: Provider, withinMs: DurationMs): Promise<ServerSays | 'failed'>
 }
 
 // A provider that moves an endpoint is noticed within the hour; the token path hardly ever waits for metadata.
 const KEPT_MS = fromSeconds(3600)
 const DISCOVERY_DEADLINE_MS = fromSeconds(10)
 
-type Found = Readonly<Record<EndpointName, URL | 'none' | 'failed'>>
+interface Found {
+  readonly endpoints: Readonly<Record<EndpointName, URL | 'none' | 'failed'>>
+  readonly says: ServerSays
+}
 
 interface Kept {
   readonly revision: Provider['revision']
@@ -71,9 +98,19 @@ export function createEndpointDiscovery(setup: {
       const answer = await setup.exchange(to, { headers: setup.headers, body: null }, DISCOVERY_DEADLINE_MS)
       if (answer === null) continue
       const metadata = await readMetadata(issuer, answer.status, answer.body.reveal())
-      if (metadata !== null) return endpointsOf(metadata, provider)
+      if (metadata !== null) return foundIn(metadata, provider)
     }
     return null
+  }
+
+  /** What is known, or found out in time. */
+  const foundWithin = async (provider: Provider, issuer: string, withinMs: DurationMs): Promise<Found | null> => {
+    const known = kept.get(provider.id)
+    if (known?.revision === provider.revision && agedBy(known.at, clock.now()) < KEPT_MS) return known.found
+    const alarm = clock.alarm(withinMs)
+    const found = await Promise.race([discovered(provider, issuer), alarm.rung.then(() => null)])
+    alarm.cancel()
+    return found
   }
 
   return {
@@ -82,12 +119,12 @@ export function createEndpointDiscovery(setup: {
       if (explicit !== null) return URL.parse(explicit) ?? 'failed'
       if (provider.issuer === null || !URL.canParse(provider.issuer))
         return name === 'tokenEndpoint' ? 'failed' : 'none'
-      const known = kept.get(provider.id)
-      if (known?.revision === provider.revision && agedBy(known.at, clock.now()) < KEPT_MS) return known.found[name]
-      const alarm = clock.alarm(withinMs)
-      const found = await Promise.race([discovered(provider, provider.issuer), alarm.rung.then(() => null)])
-      alarm.cancel()
-      return found === null ? 'failed' : found[name]
+      return (await foundWithin(provider, provider.issuer, withinMs))?.endpoints[name] ?? 'failed'
+    },
+
+    async says(provider, withinMs) {
+      if (provider.issuer === null || !URL.canParse(provider.issuer)) return SAYS_NOTHING
+      return (await foundWithin(provider, provider.issuer, withinMs))?.says ?? 'failed'
     },
   }
 }
@@ -111,7 +148,7 @@ async function readMetadata(issuer: string, status: number, body: string): Promi
   }
 }
 
-function endpointsOf(metadata: AuthorizationServer, provider: Provider): Found | null {
+function foundIn(metadata: AuthorizationServer, provider: Provider): Found | null {
   const endpoint = (value: unknown): URL | 'none' | 'failed' => {
     if (value === undefined || value === null) return 'none'
     const read = readProviderUrl(value, provider)
@@ -121,10 +158,20 @@ function endpointsOf(metadata: AuthorizationServer, provider: Provider): Found |
   // Metadata without a usable token endpoint is not kept: whoever mends it should not wait for an hour.
   if (!(tokenEndpoint instanceof URL)) return null
   return {
-    tokenEndpoint,
-    // No metadata has one (RFC 8414 section 2): it is the token endpoint unless the provider's data says otherwise.
-    refreshEndpoint: tokenEndpoint,
-    revocationEndpoint: endpoint(metadata.revocation_endpoint),
-    introspectionEndpoint: endpoint(metadata.introspection_endpoint),
+    endpoints: {
+      tokenEndpoint,
+      // No metadata has one (RFC 8414 section 2): it is the token endpoint unless the provider's data says otherwise.
+      refreshEndpoint: tokenEndpoint,
+      revocationEndpoint: endpoint(metadata.revocation_endpoint),
+      introspectionEndpoint: endpoint(metadata.introspection_endpoint),
+      authorizationEndpoint: endpoint(metadata.authorization_endpoint),
+      pushedAuthorizationRequestEndpoint: endpoint(metadata.pushed_authorization_request_endpoint),
+      deviceAuthorizationEndpoint: endpoint(metadata.device_authorization_endpoint),
+      jwksUri: endpoint(metadata.jwks_uri),
+    },
+    says: {
+      namesIssuer: metadata.authorization_response_iss_parameter_supported === true,
+      requiresPushedRequests: metadata.require_pushed_authorization_requests === true,
+    },
   }
 }

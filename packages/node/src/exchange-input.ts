@@ -1,9 +1,11 @@
-/** What users write about a provider's requests and answers: words and statuses, members, parameters, headers. */
+/** What users write about a provider's requests and answers: words and statuses, members, parameters, headers, sign-ins. */
 import {
   NO_WORDS,
   STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
   type AnswerShape,
+  type AuthorizationShape,
   type ProviderWords,
   type RequestShape,
   type Sign,
@@ -150,6 +152,49 @@ export function answerOf(value: unknown, fallback: AnswerShape, refuse: Refuse):
           ? null
           : oneOf('answer.tokenType', tokenType, ['Bearer'] as const, refuse),
     scopeSeparator: separatorOf('answer', given, fallback.scopeSeparator, refuse),
+  }
+}
+
+/** Parameters that make a sign-in the one that was begun, or that say whose it is. */
+const OWN_AUTHORIZATION_PARAMETERS = [
+  'response_type',
+  'response_mode',
+  'client_id',
+  'client_secret',
+  'redirect_uri',
+  'scope',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+  'resource',
+  'request',
+  'request_uri',
+  'dpop_jkt',
+]
+
+const SCOPE_LENGTH_MAX = 4000
+
+export function authorizationOf(value: unknown, fallback: AuthorizationShape, refuse: Refuse): AuthorizationShape {
+  if (value === undefined) return fallback
+  const like = `{ parameters: { prompt: 'consent' } }`
+  const given = membersOf('authorization', value, Object.keys(STANDARD_AUTHORIZATION), like, refuse)
+  const { parameters, scope, pkce } = given
+  return {
+    parameters: textsOf(
+      'authorization.parameters',
+      parameters,
+      fallback.parameters,
+      OWN_AUTHORIZATION_PARAMETERS,
+      refuse,
+    ),
+    scope:
+      scope === undefined
+        ? fallback.scope
+        : scope === null
+          ? null
+          : textOf('authorization.scope', scope, SCOPE_LENGTH_MAX, refuse),
+    pkce: pkce === undefined ? fallback.pkce : oneOf('authorization.pkce', pkce, ['S256', 'none'] as const, refuse),
   }
 }
 

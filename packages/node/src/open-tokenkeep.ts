@@ -42,6 +42,7 @@ import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
 import { createMarkers } from './markers.ts'
 import { readClientInput } from './client-input.ts'
 import { knownPresets } from './known-presets.ts'
+import type { ProviderAccess } from './provider-access.ts'
 import { readProviderInput } from './provider-input.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
@@ -117,7 +118,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       notices,
       clock,
       random,
-      endpoint: tokenEndpointOnDemand({ clock }),
+      endpoint: tokenEndpointOnDemand(accessOnDemand(clock)),
       events: sinkTo(options.onEvent),
     }
     const { installation } = lived
@@ -130,6 +131,13 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     for (const part of opened.toReversed()) await part.close()
     throw error
   }
+}
+
+/** Loaded when a provider is spoken to for the first time: most processes only hand out what is fresh. */
+function accessOnDemand(clock: Clock): () => Promise<ProviderAccess> {
+  let loading: Promise<ProviderAccess> | null = null
+  return () =>
+    (loading ??= import('./provider-access.ts').then(({ createProviderAccess }) => createProviderAccess({ clock })))
 }
 
 function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<OpenedDatabase> {

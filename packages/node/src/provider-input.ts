@@ -3,9 +3,11 @@ import {
   CONCURRENCY_UNSAID,
   NO_WORDS,
   STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
   TOKEN_ENDPOINT_AUTH_METHODS,
   type AnswerShape,
+  type AuthorizationShape,
   type Narrowing,
   type Provider,
   type ProviderId,
@@ -30,7 +32,7 @@ import {
 } from './input-members.ts'
 import { readProviderUrl } from './address-rules.ts'
 import type { Preset } from './presets/preset.ts'
-import { answerOf, requestOf, wordsOf } from './exchange-input.ts'
+import { answerOf, authorizationOf, requestOf, wordsOf } from './exchange-input.ts'
 
 /** A provider as users write it. What is left out comes from the preset, else from the cautious default. */
 export interface ProviderInput {
@@ -50,6 +52,14 @@ export interface ProviderInput {
   readonly revocationEndpoint?: string | null | undefined
   /** RFC 7662. Null: there is none, whatever the preset says. */
   readonly introspectionEndpoint?: string | null | undefined
+  /** RFC 6749 section 3.1: where a person is sent to sign in. */
+  readonly authorizationEndpoint?: string | null | undefined
+  /** RFC 9126. Null: there is none, whatever the preset says. */
+  readonly pushedAuthorizationRequestEndpoint?: string | null | undefined
+  /** RFC 8628. Null: there is none, whatever the preset says. */
+  readonly deviceAuthorizationEndpoint?: string | null | undefined
+  /** RFC 8414 section 2: the keys that its ID tokens, logout tokens and events are signed with. */
+  readonly jwksUri?: string | null | undefined
   /** How its clients with a secret prove themselves unless they say otherwise; `client_secret_basic` where absent. */
   readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod | undefined
   /** What a second presentation of one refresh token does; `unknown` where absent. */
@@ -74,6 +84,8 @@ export interface ProviderInput {
   readonly request?: Partial<RequestShape> | undefined
   /** Where its answers differ from the standard. A member left out is the preset's. */
   readonly answer?: Partial<AnswerShape> | undefined
+  /** How people are sent there to sign in. A member left out is the preset's. */
+  readonly authorization?: Partial<AuthorizationShape> | undefined
   /** The APIs that its tokens are for, as URLs; `fetchFor` sends them nowhere else. Absent: not limited. */
   readonly apiBaseUrls?: readonly string[] | undefined
   /** Its URLs may point into private networks; false where absent. */
@@ -130,6 +142,10 @@ export function readProviderInput(
     refreshEndpoint: endpoint('refreshEndpoint'),
     revocationEndpoint: endpoint('revocationEndpoint'),
     introspectionEndpoint: endpoint('introspectionEndpoint'),
+    authorizationEndpoint: endpoint('authorizationEndpoint'),
+    pushedAuthorizationRequestEndpoint: endpoint('pushedAuthorizationRequestEndpoint'),
+    deviceAuthorizationEndpoint: endpoint('deviceAuthorizationEndpoint'),
+    jwksUri: endpoint('jwksUri'),
     tokenEndpointAuthMethod:
       given['tokenEndpointAuthMethod'] === undefined
         ? defaultAuthMethod(preset)
@@ -159,6 +175,11 @@ export function readProviderInput(
     words: wordsOf(given['words'], preset?.words.value ?? NO_WORDS, refuse),
     request: requestOf(given['request'], preset?.request.value ?? STANDARD_REQUEST, refuse),
     answer: answerOf(given['answer'], preset?.answer.value ?? STANDARD_ANSWER, refuse),
+    authorization: authorizationOf(
+      given['authorization'],
+      preset?.authorization.value ?? STANDARD_AUTHORIZATION,
+      refuse,
+    ),
     apiBaseUrls: baseUrlsOf(given['apiBaseUrls'], rules, refuse, refuseUrl),
     ...rules,
   }
@@ -175,6 +196,10 @@ const PROVIDER_MEMBERS = Object.keys({
   refreshEndpoint: true,
   revocationEndpoint: true,
   introspectionEndpoint: true,
+  authorizationEndpoint: true,
+  pushedAuthorizationRequestEndpoint: true,
+  deviceAuthorizationEndpoint: true,
+  jwksUri: true,
   tokenEndpointAuthMethod: true,
   reuse: true,
   narrowing: true,
@@ -187,6 +212,7 @@ const PROVIDER_MEMBERS = Object.keys({
   words: true,
   request: true,
   answer: true,
+  authorization: true,
   apiBaseUrls: true,
   allowPrivateNetwork: true,
 } satisfies Record<keyof ProviderInput, true>)
@@ -201,7 +227,15 @@ const REUSE_KINDS = [
   'unknown',
 ] as const satisfies readonly ReusePolicy['kind'][]
 
-type EndpointMember = 'tokenEndpoint' | 'refreshEndpoint' | 'revocationEndpoint' | 'introspectionEndpoint'
+type EndpointMember =
+  | 'tokenEndpoint'
+  | 'refreshEndpoint'
+  | 'revocationEndpoint'
+  | 'introspectionEndpoint'
+  | 'authorizationEndpoint'
+  | 'pushedAuthorizationRequestEndpoint'
+  | 'deviceAuthorizationEndpoint'
+  | 'jwksUri'
 
 function presetOf(name: unknown, presets: Readonly<Record<string, Preset>>, refuse: Refuse): Preset | null {
   if (name === undefined || name === null) return null

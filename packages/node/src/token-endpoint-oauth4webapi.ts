@@ -33,13 +33,10 @@ import {
   type AuthorizationServer,
   type ClientAuth,
 } from 'oauth4webapi'
-import { createDial, notSent, type DialSetup } from './dial.ts'
-import { createEndpointDiscovery, type EndpointName } from './endpoint-discovery.ts'
+import { notSent } from './dial.ts'
+import type { EndpointName } from './endpoint-discovery.ts'
 import { Line, type Outgoing } from './line.ts'
-import { createExchange } from './single-exchange.ts'
-
-/** This package's version as providers see it in their logs; a test compares it with package.json. */
-export const USER_AGENT = 'tokenkeep/0.1.0'
+import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
 
 // Revocation and introspection can be asked again at any time, so one plain deadline is enough for them.
 const QUESTION_DEADLINE_MS = fromSeconds(10)
@@ -60,15 +57,7 @@ interface Template {
  * Talks to token, revocation and introspection endpoints: each request over a fresh HTTP/1.1 connection, without
  * redirects, retries or proxies.
  */
-export function createTokenEndpoint(setup: DialSetup): TokenEndpoint {
-  const { clock } = setup
-  const dial = createDial(setup)
-  const exchange = createExchange(dial, clock)
-  const discovery = createEndpointDiscovery({
-    clock,
-    exchange,
-    headers: { Accept: 'application/json', 'User-Agent': USER_AGENT },
-  })
+export function createTokenEndpoint({ clock, dial, exchange, discovery }: ProviderAccess): TokenEndpoint {
   const prepared = new WeakMap<LineOfPort, Prepared>()
 
   /** Asks an endpoint beside the token endpoint; null: no answer. */

@@ -1,16 +1,18 @@
 import type { TokenEndpoint } from '@tokenkeep/core'
-import type { DialSetup } from './dial.ts'
+import type { ProviderAccess } from './provider-access.ts'
 
 /**
  * The token endpoint, loaded when something is to be sent for the first time.
  *
  * HTTP, TLS and the OAuth library take longer to load than all the rest, and most processes only hand out what is fresh.
  */
-export function tokenEndpointOnDemand(setup: DialSetup): TokenEndpoint {
+export function tokenEndpointOnDemand(access: () => Promise<ProviderAccess>): TokenEndpoint {
   let loading: Promise<TokenEndpoint> | null = null
   let loaded: TokenEndpoint | null = null
   const load = async (): Promise<TokenEndpoint> => {
-    loading ??= import('./token-endpoint-oauth4webapi.ts').then(({ createTokenEndpoint }) => createTokenEndpoint(setup))
+    loading ??= Promise.all([access(), import('./token-endpoint-oauth4webapi.ts')]).then(
+      ([loadedAccess, { createTokenEndpoint }]) => createTokenEndpoint(loadedAccess),
+    )
     loaded = await loading
     return loaded
   }

@@ -5,6 +5,7 @@ import { createSystemClock } from '../src/clock-system.ts'
 import { createDial } from '../src/dial.ts'
 import { createEndpointDiscovery, type EndpointDiscovery } from '../src/endpoint-discovery.ts'
 import { createExchange } from '../src/single-exchange.ts'
+import { createProviderAccess } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
 import { clientOf, providerOf } from './fixtures/provider.ts'
 import { httpServer } from './fixtures/servers.ts'
@@ -171,14 +172,14 @@ test('a caller whose time is up goes, and the discovery serves the next one', as
 
 test('a failed discovery means that nothing was sent', async (t) => {
   const { provider } = await issuer(t, [])
-  const endpoint = createTokenEndpoint({ clock: createSystemClock() })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock: createSystemClock() }))
   const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
   assert.deepEqual(line, { kind: 'not_sent', because: 'discovery' })
 })
 
 test('a discovered endpoint is connected to', async (t) => {
   const { provider } = await issuer(t, [OIDC])
-  const endpoint = createTokenEndpoint({ clock: createSystemClock() })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock: createSystemClock() }))
   const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
   assert.ok(!('kind' in line))
   line.close()

@@ -15,6 +15,7 @@ import {
 import { createSystemClock } from '../src/clock-system.ts'
 import { PRESETS } from '../src/presets.ts'
 import { readProviderInput } from '../src/provider-input.ts'
+import { createProviderAccess } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
 import { clientOf } from './fixtures/provider.ts'
 import { bodyOf, httpServer } from './fixtures/servers.ts'
@@ -666,7 +667,7 @@ async function replay(t: TestContext, id: string, answered: Answered): Promise<{
     tokenEndpoint: new URL('/token', url).href,
     refreshEndpoint: preset.refreshEndpoint === null ? null : new URL('/refresh', url).href,
   }
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const client = clientOf({ tokenEndpointAuthMethod: provider.tokenEndpointAuthMethod })
   const line = await endpoint.connect(provider, client, 'refresh_token', ms(20_000))
   if ('kind' in line) return assert.fail(line.because)

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { inspect } from 'node:util'
-import { NO_WORDS, STANDARD_ANSWER, STANDARD_REQUEST, TokenError, type FailureCode } from '@tokenkeep/core'
+import {
+  NO_WORDS,
+  STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
+  STANDARD_REQUEST,
+  TokenError,
+  type FailureCode,
+} from '@tokenkeep/core'
 import { readClientInput, type ClientInput } from '../src/client-input.ts'
 import { PRESETS } from '../src/presets.ts'
 import { readProviderInput as readWith, type ProviderInput } from '../src/provider-input.ts'
@@ -20,6 +27,10 @@ test('a provider with a token endpoint alone gets the cautious defaults', () => 
     refreshEndpoint: null,
     revocationEndpoint: null,
     introspectionEndpoint: null,
+    authorizationEndpoint: null,
+    pushedAuthorizationRequestEndpoint: null,
+    deviceAuthorizationEndpoint: null,
+    jwksUri: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     reuse: { kind: 'unknown' },
     narrowing: 'unknown',
@@ -32,6 +43,7 @@ test('a provider with a token endpoint alone gets the cautious defaults', () => 
     words: NO_WORDS,
     request: STANDARD_REQUEST,
     answer: STANDARD_ANSWER,
+    authorization: STANDARD_AUTHORIZATION,
     apiBaseUrls: [],
     allowPrivateNetwork: false,
   })
@@ -181,6 +193,11 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ request: { headers: { 'X-A': 'a\r\nb' } } }, /request\.headers\.X-A must not contain control characters/],
   [{ request: { headers: { 'X A': 'a' } } }, /request\.headers has a name that is not a plain word/],
   [{ request: { scopeSeparator: ';' } }, /request\.scopeSeparator must be one of/],
+  [{ authorization: { parameters: { state: 'canary' } } }, /authorization\.parameters must not have "state"/],
+  [{ authorization: { parameters: { redirect_uri: 'canary' } } }, /must not have "redirect_uri"/],
+  [{ authorization: { pkce: 'plain' } }, /authorization\.pkce must be one of S256, none/],
+  [{ authorization: { scope: '' } }, /authorization\.scope/],
+  [{ authorization: { scopes: [] } }, /authorization/],
   [{ answer: { token: ['a'] } }, /answer has no member "token"; known are tokensIn, accessToken/],
   [{ answer: { tokensIn: 'a' } }, /answer\.tokensIn must be a list/],
   [{ answer: { tokenType: 'DPoP' } }, /answer\.tokenType must be one of Bearer/],

@@ -19,7 +19,8 @@ import {
   type RequestShape,
 } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
-import { createTokenEndpoint, USER_AGENT } from '../src/token-endpoint-oauth4webapi.ts'
+import { createProviderAccess, USER_AGENT } from '../src/provider-access.ts'
+import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
 import { clientOf, providerOf } from './fixtures/provider.ts'
 import { bodyOf, httpServer, rawServer } from './fixtures/servers.ts'
 
@@ -65,7 +66,7 @@ async function present(
   presented = PRESENTED,
   lease = leaseOf(),
 ): Promise<Answer | NotSent> {
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const line = await endpoint.connect(provider, client, 'refresh_token', WITHIN)
   if ('kind' in line) return line
   return endpoint.present(
@@ -141,7 +142,7 @@ test('refreshes go to the refresh endpoint where there is one, client credential
   const { url, asked } = await server(t)
   const provider = providerOf({ tokenEndpoint: at(url, '/token'), refreshEndpoint: at(url, '/refresh') })
   await present(provider, clientOf())
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const line = await endpoint.connect(provider, clientOf(), 'client_credentials', WITHIN)
   assert.ok(!('kind' in line))
   const form: Form = { grantType: 'client_credentials', scope: null, resources: [] }
@@ -210,7 +211,7 @@ test('past the send limit nothing is sent', async (t) => {
 
 test('the ticket is taken before `present` returns, and a second presentation throws', async (t) => {
   const { url, asked } = await server(t)
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const provider = providerOf({ tokenEndpoint: at(url, '/token') })
   const [line, other] = await Promise.all([
     endpoint.connect(provider, clientOf(), 'refresh_token', WITHIN),
@@ -225,14 +226,14 @@ test('the ticket is taken before `present` returns, and a second presentation th
 })
 
 test('a line of another endpoint is refused before the ticket is taken', () => {
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const ticket = { take: () => assert.fail('the ticket was taken') }
   assert.throws(() => endpoint.present({ close: () => undefined } as Line, leaseOf(), ticket, REFRESH), /not opened by/)
 })
 
 test('a closed line sends nothing', async (t) => {
   const { url, asked } = await server(t)
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const line = await endpoint.connect(
     providerOf({ tokenEndpoint: at(url, '/token') }),
     clientOf(),
@@ -247,7 +248,7 @@ test('a closed line sends nothing', async (t) => {
 
 test('neither a line nor a presentation prints a secret', async (t) => {
   const { url } = await server(t, (_request, response) => response.end('{"access_token":"canary-at"}'))
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const provider = providerOf({ tokenEndpoint: at(url, '/token') })
   const line = await endpoint.connect(
     provider,
@@ -288,7 +289,12 @@ test('a stored endpoint that the address rules refuse is not connected to', asyn
 test('a client without the secret that its method needs is an error of ours, with nothing of the library in it', async () => {
   const provider = providerOf({ tokenEndpoint: 'http://127.0.0.1:1/token' })
   await assert.rejects(
-    createTokenEndpoint({ clock }).connect(provider, clientOf({ clientSecret: null }), 'refresh_token', WITHIN),
+    createTokenEndpoint(createProviderAccess({ clock })).connect(
+      provider,
+      clientOf({ clientSecret: null }),
+      'refresh_token',
+      WITHIN,
+    ),
     (error: unknown) => error instanceof TokenError && error.code === 'invalid_input' && error.cause === undefined,
   )
 })
@@ -306,7 +312,10 @@ const ACCESS = new Secret('access_token', 'at-9')
 test('revocation names the token and its kind, with the client`s proof (RFC 7009 section 2.1)', async (t) => {
   const { url, asked } = await server(t)
   const provider = providerOf({ tokenEndpoint: at(url, '/token'), revocationEndpoint: at(url, '/revoke') })
-  assert.equal(await createTokenEndpoint({ clock }).revoke(provider, clientOf(), TOKEN), 'revoked')
+  assert.equal(
+    await createTokenEndpoint(createProviderAccess({ clock })).revoke(provider, clientOf(), TOKEN),
+    'revoked',
+  )
   assert.equal(asked[0]?.path, '/revoke')
   assert.deepEqual(asked[0]?.form, {
     token: ['rt-9'],
@@ -330,7 +339,10 @@ for (const [status, body, outcome] of REVOCATIONS) {
   test(`a revocation answered ${status} ${body} is ${outcome}`, async (t) => {
     const { url } = await server(t, (_request, response) => response.writeHead(status).end(body))
     const provider = providerOf({ tokenEndpoint: at(url, '/token'), revocationEndpoint: at(url, '/revoke') })
-    assert.equal(await createTokenEndpoint({ clock }).revoke(provider, clientOf(), TOKEN), outcome)
+    assert.equal(
+      await createTokenEndpoint(createProviderAccess({ clock })).revoke(provider, clientOf(), TOKEN),
+      outcome,
+    )
   })
 }
 
@@ -350,21 +362,24 @@ for (const [status, body, outcome] of INTROSPECTIONS) {
   test(`an introspection answered ${status} ${body} is ${outcome}`, async (t) => {
     const { url, asked } = await server(t, (_request, response) => response.writeHead(status).end(body))
     const provider = providerOf({ tokenEndpoint: at(url, '/token'), introspectionEndpoint: at(url, '/introspect') })
-    assert.equal(await createTokenEndpoint({ clock }).introspect(provider, clientOf(), ACCESS), outcome)
+    assert.equal(
+      await createTokenEndpoint(createProviderAccess({ clock })).introspect(provider, clientOf(), ACCESS),
+      outcome,
+    )
     assert.deepEqual(asked[0]?.form['token'], ['at-9'])
     assert.deepEqual(asked[0]?.form['token_type_hint'], ['access_token'])
   })
 }
 
 test('a provider without these endpoints does not support them', async () => {
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const provider = providerOf({ tokenEndpoint: 'https://id.example.org/token' })
   assert.equal(await endpoint.revoke(provider, clientOf(), TOKEN), 'unsupported')
   assert.equal(await endpoint.introspect(provider, clientOf(), ACCESS), 'unsupported')
 })
 
 test('a server that cannot be reached, or ends in the middle of its answer, is unavailable', async (t) => {
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const half = await rawServer(t, 'http', (socket) =>
     socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"active":true}')),
   )
@@ -375,6 +390,6 @@ test('a server that cannot be reached, or ends in the middle of its answer, is u
 
 test('a client without its secret cannot revoke, which is not an error of the connection that is deleted', async () => {
   const provider = providerOf({ revocationEndpoint: 'http://127.0.0.1:1/revoke' })
-  const endpoint = createTokenEndpoint({ clock })
+  const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   assert.equal(await endpoint.revoke(provider, clientOf({ clientSecret: null }), TOKEN), 'unavailable')
 })

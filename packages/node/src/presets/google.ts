@@ -1,5 +1,5 @@
 import { fromSeconds } from '@tokenkeep/core'
-import { days, official, preset, quoted, recalled, secondary, words, type Preset } from './preset.ts'
+import { authorization, days, official, preset, quoted, recalled, secondary, words, type Preset } from './preset.ts'
 
 const OVERVIEW = 'https://developers.google.com/identity/protocols/oauth2'
 const WEB_SERVER = 'https://developers.google.com/identity/protocols/oauth2/web-server'
@@ -12,6 +12,11 @@ export const google: Preset = preset('Google', {
   tokenEndpoint: official('https://oauth2.googleapis.com/token', WEB_SERVER),
   revocationEndpoint: recalled('https://oauth2.googleapis.com/revoke', WEB_SERVER),
   tokenEndpointAuthMethods: quoted(['client_secret_post', 'none'], WEB_SERVER),
+  authorization: recalled(
+    authorization({ parameters: { access_type: 'offline', prompt: 'consent' }, scope: 'openid' }),
+    WEB_SERVER,
+    'Without access_type=offline there is no refresh token, and without prompt=consent only the first consent brings one.',
+  ),
   reuse: quoted(
     { kind: 'reusable' },
     WEB_SERVER,

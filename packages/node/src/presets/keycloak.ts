@@ -1,5 +1,6 @@
 import { fromSeconds, NO_WORDS } from '@tokenkeep/core'
 import {
+  authorization,
   concluded,
   official,
   preset,
@@ -26,6 +27,11 @@ export const keycloak: Preset = preset('Keycloak', {
   revocationEndpoint: recalled('{issuer}/protocol/openid-connect/revoke', LAYERS),
   introspectionEndpoint: recalled('{issuer}/protocol/openid-connect/token/introspect', LAYERS),
   tokenEndpointAuthMethods: recalled(['client_secret_basic', 'client_secret_post', 'none'], LAYERS),
+  authorization: recalled(
+    authorization({ scope: 'openid' }),
+    LAYERS,
+    'With openid an ID token says whose sign-in it is. A sign-in that outlives the session needs offline_access, too.',
+  ),
   reuse: official(
     { kind: 'unknown' },
     [TIMEOUTS, TOKEN_MANAGER],
@@ -67,6 +73,7 @@ export const jobrad: Preset = preset('JobRad (Keycloak realm external)', {
     STRING_SEARCH,
     'Client credentials stand in the form where it was seen.',
   ),
+  authorization: concluded(authorization({ scope: 'openid' }), LAYERS, LIKE_KEYCLOAK),
   reuse: unknown({ kind: 'unknown' }, 'Whether its refresh tokens rotate, and whether it issues any, is not known.'),
   accessTokenLifetimeMs: unknown(null, 'expires_in says it.'),
   refreshTokenIdleMs: unknown(null, 'refresh_expires_in says it, if it is Keycloak.'),

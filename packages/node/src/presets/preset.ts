@@ -3,8 +3,10 @@ import {
   fromSeconds,
   NO_WORDS,
   STANDARD_ANSWER,
+  STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
   type AnswerShape,
+  type AuthorizationShape,
   type DurationMs,
   type Narrowing,
   type ProviderWords,
@@ -52,6 +54,11 @@ export interface Preset {
   readonly refreshEndpoint: Fact<string | null>
   readonly revocationEndpoint: Fact<string | null>
   readonly introspectionEndpoint: Fact<string | null>
+  /** Null here and below: discovered from the issuer, or none. */
+  readonly authorizationEndpoint: Fact<string | null>
+  readonly pushedAuthorizationRequestEndpoint: Fact<string | null>
+  readonly deviceAuthorizationEndpoint: Fact<string | null>
+  readonly jwksUri: Fact<string | null>
   /** Of those that we speak; the first is what a client with a secret uses unless it says otherwise. */
   readonly tokenEndpointAuthMethods: Fact<readonly TokenEndpointAuthMethod[]>
   readonly reuse: Fact<ReusePolicy>
@@ -65,6 +72,7 @@ export interface Preset {
   readonly words: Fact<ProviderWords>
   readonly request: Fact<RequestShape>
   readonly answer: Fact<AnswerShape>
+  readonly authorization: Fact<AuthorizationShape>
 }
 
 /** The members of a preset that are facts. */
@@ -89,6 +97,10 @@ const NOTHING_KNOWN: Omit<Preset, 'name'> = {
   refreshEndpoint: unknown(null),
   revocationEndpoint: unknown(null),
   introspectionEndpoint: unknown(null),
+  authorizationEndpoint: unknown(null),
+  pushedAuthorizationRequestEndpoint: unknown(null),
+  deviceAuthorizationEndpoint: unknown(null),
+  jwksUri: unknown(null),
   tokenEndpointAuthMethods: unknown([]),
   reuse: unknown({ kind: 'unknown' }),
   narrowing: unknown('unknown'),
@@ -99,6 +111,7 @@ const NOTHING_KNOWN: Omit<Preset, 'name'> = {
   words: unknown(NO_WORDS),
   request: unknown(STANDARD_REQUEST),
   answer: unknown(STANDARD_ANSWER),
+  authorization: unknown(STANDARD_AUTHORIZATION),
 }
 
 type Source = string | readonly string[]
@@ -123,6 +136,10 @@ export const concluded = known('concluded_not_tried')
 
 export const words = (lists: Partial<ProviderWords>): ProviderWords => ({ ...NO_WORDS, ...lists })
 export const request = (shape: Partial<RequestShape>): RequestShape => ({ ...STANDARD_REQUEST, ...shape })
+export const authorization = (shape: Partial<AuthorizationShape>): AuthorizationShape => ({
+  ...STANDARD_AUTHORIZATION,
+  ...shape,
+})
 export const answer = (shape: Partial<AnswerShape>): AnswerShape => ({ ...STANDARD_ANSWER, ...shape })
 
 /** A list of endpoints that an integrator keeps in public; the bare fact is taken from it, nothing else. */

@@ -248,6 +248,12 @@ const settings = {
   refresh_endpoint: url.nullable().meta({ description: 'Where refreshes go if not to the token endpoint' }),
   revocation_endpoint: url.nullable(),
   introspection_endpoint: url.nullable(),
+  authorization_endpoint: url.nullable().meta({ description: 'Where a person is sent to sign in' }),
+  pushed_authorization_request_endpoint: url.nullable(),
+  device_authorization_endpoint: url.nullable(),
+  jwks_uri: url
+    .nullable()
+    .meta({ description: 'The keys that its ID tokens, logout tokens and events are signed with' }),
   token_endpoint_auth_method: z.enum(AUTH_METHODS).meta({ description: 'Of clients with a secret that do not say' }),
   reuse: reuse.meta({ description: 'What a second presentation of one refresh token does' }),
   narrowing: z.enum(['token_only', 'sticks', 'unknown']),
@@ -294,6 +300,13 @@ const settings = {
     token_type: z.literal('Bearer').nullable(),
     scope_separator: separator,
   }),
+  authorization: z
+    .strictObject({
+      parameters: texts,
+      scope: z.string().min(1).max(4000).nullable().meta({ description: 'Asked for where a sign-in names none' }),
+      pkce: z.enum(['S256', 'none']),
+    })
+    .meta({ description: 'How people are sent there to sign in' }),
   api_base_urls: z.array(url).max(50),
   allow_private_network: z.boolean(),
 }

@@ -2,7 +2,15 @@ import { TokenError, type DurationMs } from '@tokenkeep/core'
 import { knownPresets, type Fact, type FactName, type Preset } from '@tokenkeep/node'
 import type { Context } from './context.ts'
 import { span } from './moments.ts'
-import { answerInWords, EVIDENCE, NARROWING, requestInWords, reuseInWords, wordsInWords } from './provider-words.ts'
+import {
+  answerInWords,
+  authorizationInWords,
+  EVIDENCE,
+  NARROWING,
+  requestInWords,
+  reuseInWords,
+  wordsInWords,
+} from './provider-words.ts'
 import { table, type Cell } from './table.ts'
 
 /** `tokenkeep provider presets`: what is known without asking anybody. */
@@ -64,6 +72,10 @@ function factsOf(preset: Preset): readonly Row[] {
     row('refresh endpoint', 'refreshEndpoint', text),
     row('revocation endpoint', 'revocationEndpoint', text),
     row('introspection endpoint', 'introspectionEndpoint', text),
+    row('authorization endpoint', 'authorizationEndpoint', text),
+    row('pushed authorization requests', 'pushedAuthorizationRequestEndpoint', text),
+    row('device authorization endpoint', 'deviceAuthorizationEndpoint', text),
+    row('keys', 'jwksUri', text),
     row('client authentication', 'tokenEndpointAuthMethods', (methods) => text(methods.join(', ') || null)),
     row('second presentation', 'reuse', reuseInWords),
     row('narrower scope', 'narrowing', (narrowing) => NARROWING[narrowing]),
@@ -80,5 +92,6 @@ function factsOf(preset: Preset): readonly Row[] {
     ),
     row('request', 'request', (shape) => text(requestInWords(shape))),
     row('answer', 'answer', (shape) => text(answerInWords(shape))),
+    row('sign-in', 'authorization', (shape) => text(authorizationInWords(shape))),
   ]
 }

@@ -92,13 +92,23 @@ function addProviders(provider: Command, context: MakeContext): void {
   provider
     .command('add <id>')
     .description('add a provider, or replace its settings')
-    .option('--preset <name>', 'what is known about a provider: google, slack, entra, keycloak ...')
+    .option(
+      '--preset <name>',
+      'what is known about a provider: google, slack, entra ...; default: that of the same name',
+    )
     .option('--variable <name=value>', "what stands in braces in the preset's URLs; may be repeated", variable)
     .option('--issuer <url>', 'endpoints that are not given are discovered from it (RFC 8414)')
     .option('--token-endpoint <url>', 'where tokens are asked for')
     .option('--refresh-endpoint <url>', 'where refreshes go, if not there')
     .option('--revocation-endpoint <url>', 'where they are revoked (RFC 7009)')
     .option('--introspection-endpoint <url>', 'where they are looked at (RFC 7662)')
+    .option('--authorization-endpoint <url>', 'where a person is sent to sign in')
+    .option('--par-endpoint <url>', 'where a sign-in is announced beforehand (RFC 9126)')
+    .option('--device-endpoint <url>', 'where a sign-in on another device begins (RFC 8628)')
+    .option('--jwks-uri <url>', 'the keys that its ID tokens, logout tokens and events are signed with')
+    .option('--sign-in-scope <scope>', 'asked for where a sign-in names none')
+    .option('--sign-in-parameter <name=value>', 'one more parameter of sign-ins; may be repeated', parameter)
+    .option('--no-pkce', 'sign-ins go without PKCE, for a server that refuses its parameters')
     .addOption(
       new Option(
         '--auth-method <method>',

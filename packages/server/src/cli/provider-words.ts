@@ -1,5 +1,13 @@
 /** What is known about a provider, in words for people. */
-import type { AnswerShape, Provider, ProviderWords, RequestShape, ReusePolicy, Sign } from '@tokenkeep/core'
+import type {
+  AnswerShape,
+  AuthorizationShape,
+  Provider,
+  ProviderWords,
+  RequestShape,
+  ReusePolicy,
+  Sign,
+} from '@tokenkeep/core'
 import type { Evidence } from '@tokenkeep/node'
 
 export function reuseInWords(reuse: ReusePolicy): string {
@@ -54,6 +62,16 @@ export function requestInWords({ encoding, parameters, headers, scopeSeparator }
     ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`),
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     ...(scopeSeparator === ' ' ? [] : [`scopes separated by "${scopeSeparator}"`]),
+  ]
+  return differs.length === 0 ? null : differs.join('; ')
+}
+
+/** Null: as RFC 6749 has it, with PKCE. */
+export function authorizationInWords({ parameters, scope, pkce }: AuthorizationShape): string | null {
+  const differs = [
+    ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`),
+    ...(scope === null ? [] : [`scope ${scope} unless another is asked for`]),
+    ...(pkce === 'none' ? ['without PKCE'] : []),
   ]
   return differs.length === 0 ? null : differs.join('; ')
 }

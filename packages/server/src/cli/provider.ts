@@ -1,10 +1,17 @@
 import type { Narrowing, Provider, ProviderWords, ReusePolicy, Sign, TokenEndpointAuthMethod } from '@tokenkeep/core'
-import type { ProviderInput } from '@tokenkeep/node'
+import { knownPresets, type ProviderInput } from '@tokenkeep/node'
 import { withTokenkeep, type Context } from './context.ts'
 import type { Output } from './output.ts'
 import { pairs, table, type Cell } from './table.ts'
 import { span } from './moments.ts'
-import { answerInWords, NARROWING, requestInWords, reuseInWords, wordsInWords } from './provider-words.ts'
+import {
+  answerInWords,
+  authorizationInWords,
+  NARROWING,
+  requestInWords,
+  reuseInWords,
+  wordsInWords,
+} from './provider-words.ts'
 
 export interface ProviderArguments {
   readonly preset?: string
@@ -14,6 +21,14 @@ export interface ProviderArguments {
   readonly refreshEndpoint?: string
   readonly revocationEndpoint?: string
   readonly introspectionEndpoint?: string
+  readonly authorizationEndpoint?: string
+  readonly parEndpoint?: string
+  readonly deviceEndpoint?: string
+  readonly jwksUri?: string
+  /** Of authorization requests. */
+  readonly signInParameter?: Readonly<Record<string, string>>
+  readonly signInScope?: string
+  readonly pkce?: boolean
   readonly authMethod?: TokenEndpointAuthMethod
   readonly reuse?: ReusePolicy
   readonly narrowing?: Narrowing
@@ -43,7 +58,13 @@ export type OutcomeSigns = { readonly [Outcome in keyof ProviderWords]?: readonl
 /** `tokenkeep provider add ID`: adds a provider or replaces its settings. */
 export async function addProvider(context: Context, id: string, given: ProviderArguments): Promise<void> {
   const { accessTokenLifetime, refreshTokenIdle, refreshTokenAbsolute, apiBaseUrl, ...same } = given
-  const { variable, authMethod, sign, jsonRequests, parameter, header, tokensIn, wordsIn, ...named } = same
+  const { variable, authMethod, sign, jsonRequests, parameter, header, tokensIn, wordsIn, ...more } = same
+  const { parEndpoint, deviceEndpoint, signInParameter, signInScope, pkce, ...named } = more
+  const authorization = {
+    ...(signInParameter === undefined ? {} : { parameters: signInParameter }),
+    ...(signInScope === undefined ? {} : { scope: signInScope }),
+    ...(pkce === false ? { pkce: 'none' as const } : {}),
+  }
   const request = {
     ...(jsonRequests === undefined ? {} : { encoding: 'json' as const }),
     ...(parameter === undefined ? {} : { parameters: parameter }),
@@ -53,9 +74,11 @@ export async function addProvider(context: Context, id: string, given: ProviderA
     ...(tokensIn === undefined ? {} : { tokensIn }),
     ...(wordsIn === undefined ? {} : { words: wordsIn }),
   }
+  const known = given.preset ?? (await presetNamed(id))
   const input: ProviderInput = {
     id,
     ...named,
+    ...(known === undefined ? {} : { preset: known }),
     ...(variable === undefined ? {} : { variables: variable }),
     ...(authMethod === undefined ? {} : { tokenEndpointAuthMethod: authMethod }),
     ...(accessTokenLifetime === undefined ? {} : { accessTokenLifetimeMs: milliseconds(accessTokenLifetime) }),
@@ -64,6 +87,9 @@ export async function addProvider(context: Context, id: string, given: ProviderA
     ...(sign === undefined ? {} : { words: sign }),
     ...(Object.keys(request).length === 0 ? {} : { request }),
     ...(Object.keys(answer).length === 0 ? {} : { answer }),
+    ...(Object.keys(authorization).length === 0 ? {} : { authorization }),
+    ...(parEndpoint === undefined ? {} : { pushedAuthorizationRequestEndpoint: parEndpoint }),
+    ...(deviceEndpoint === undefined ? {} : { deviceAuthorizationEndpoint: deviceEndpoint }),
     ...(apiBaseUrl === undefined ? {} : { apiBaseUrls: apiBaseUrl }),
   }
   const { output } = context
@@ -76,6 +102,10 @@ export async function addProvider(context: Context, id: string, given: ProviderA
     ])
   })
 }
+
+/** `tokenkeep provider add google` means the preset of that name. */
+const presetNamed = async (id: string): Promise<string | undefined> =>
+  Object.hasOwn(await knownPresets(), id) ? id : undefined
 
 /** Rounded, because 1.001 times 1000 is a little less than 1001. */
 const milliseconds = (seconds: number): number => Math.round(seconds * 1000)
@@ -120,6 +150,10 @@ function described(provider: Provider, { colours }: Output): string[] {
     ...(provider.refreshEndpoint === null ? [] : [['refresh endpoint', provider.refreshEndpoint] as const]),
     ['revocation endpoint', provider.revocationEndpoint ?? discovered(provider)],
     ['introspection endpoint', provider.introspectionEndpoint ?? discovered(provider)],
+    ['authorization endpoint', provider.authorizationEndpoint ?? discovered(provider)],
+    ['pushed authorization requests', provider.pushedAuthorizationRequestEndpoint ?? discovered(provider)],
+    ['device authorization endpoint', provider.deviceAuthorizationEndpoint ?? discovered(provider)],
+    ['keys', provider.jwksUri ?? discovered(provider)],
     ['clients with a secret use', provider.tokenEndpointAuthMethod],
     ['second presentation', reuseInWords(provider.reuse)],
     ['narrower scope', NARROWING[provider.narrowing]],
@@ -135,6 +169,7 @@ function described(provider: Provider, { colours }: Output): string[] {
     ...wordsInWords(provider.words).map(([outcome, signs]) => [`said for: ${outcome}`, signs] as const),
     ...some('requests', requestInWords(provider.request)),
     ...some('answers', answerInWords(provider.answer)),
+    ...some('sign-ins', authorizationInWords(provider.authorization)),
     ['refreshes a minute', limit(provider.requestsPerMinute)],
     ['refreshes at once', limit(provider.concurrency)],
     ['APIs', provider.apiBaseUrls.length === 0 ? 'any' : provider.apiBaseUrls.join(' ')],

@@ -1,7 +1,16 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
 import type { Client, ConnectionInfo, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
 import type { Adopted, ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
-import { answerWire, requestWire, someAnswer, someRequest, someWords, wordsWire } from '../api/exchange-wire.ts'
+import {
+  answerWire,
+  authorizationWire,
+  requestWire,
+  someAnswer,
+  someAuthorization,
+  someRequest,
+  someWords,
+  wordsWire,
+} from '../api/exchange-wire.ts'
 import type {
   AdoptedWire,
   ApiKeyWire,
@@ -115,6 +124,10 @@ export const providerWire = (provider: Provider): ProviderWire => ({
   refresh_endpoint: provider.refreshEndpoint,
   revocation_endpoint: provider.revocationEndpoint,
   introspection_endpoint: provider.introspectionEndpoint,
+  authorization_endpoint: provider.authorizationEndpoint,
+  pushed_authorization_request_endpoint: provider.pushedAuthorizationRequestEndpoint,
+  device_authorization_endpoint: provider.deviceAuthorizationEndpoint,
+  jwks_uri: provider.jwksUri,
   token_endpoint_auth_method: provider.tokenEndpointAuthMethod,
   reuse: provider.reuse,
   narrowing: provider.narrowing,
@@ -127,12 +140,13 @@ export const providerWire = (provider: Provider): ProviderWire => ({
   words: wordsWire(provider.words),
   request: requestWire(provider.request),
   answer: answerWire(provider.answer),
+  authorization: authorizationWire(provider.authorization),
   api_base_urls: [...provider.apiBaseUrls],
   allow_private_network: provider.allowPrivateNetwork,
 })
 
 export function providerInput(id: string, body: ProviderSettingsWire): ProviderInput {
-  const { words, request, answer } = body
+  const { words, request, answer, authorization } = body
   const given = {
     preset: body.preset ?? undefined,
     variables: body.variables,
@@ -141,6 +155,10 @@ export function providerInput(id: string, body: ProviderSettingsWire): ProviderI
     refreshEndpoint: body.refresh_endpoint,
     revocationEndpoint: body.revocation_endpoint,
     introspectionEndpoint: body.introspection_endpoint,
+    authorizationEndpoint: body.authorization_endpoint,
+    pushedAuthorizationRequestEndpoint: body.pushed_authorization_request_endpoint,
+    deviceAuthorizationEndpoint: body.device_authorization_endpoint,
+    jwksUri: body.jwks_uri,
     tokenEndpointAuthMethod: body.token_endpoint_auth_method,
     reuse: body.reuse,
     narrowing: body.narrowing,
@@ -153,6 +171,7 @@ export function providerInput(id: string, body: ProviderSettingsWire): ProviderI
     words: words && someWords(words),
     request: request && someRequest(request),
     answer: answer && someAnswer(answer),
+    authorization: authorization && someAuthorization(authorization),
     apiBaseUrls: body.api_base_urls,
     allowPrivateNetwork: body.allow_private_network,
   }

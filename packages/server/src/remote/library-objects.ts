@@ -118,6 +118,7 @@ export function readProvider(answer: unknown): Provider {
   const words = provider.nested<ProviderWire['words']>('words')
   const request = provider.nested<ProviderWire['request']>('request')
   const shape = provider.nested<ProviderWire['answer']>('answer')
+  const authorization = provider.nested<ProviderWire['authorization']>('authorization')
   return {
     id: provider.text('id') as Provider['id'],
     revision: provider.number('revision') as Provider['revision'],
@@ -127,6 +128,10 @@ export function readProvider(answer: unknown): Provider {
     refreshEndpoint: provider.textOrNull('refresh_endpoint'),
     revocationEndpoint: provider.textOrNull('revocation_endpoint'),
     introspectionEndpoint: provider.textOrNull('introspection_endpoint'),
+    authorizationEndpoint: provider.textOrNull('authorization_endpoint'),
+    pushedAuthorizationRequestEndpoint: provider.textOrNull('pushed_authorization_request_endpoint'),
+    deviceAuthorizationEndpoint: provider.textOrNull('device_authorization_endpoint'),
+    jwksUri: provider.textOrNull('jwks_uri'),
     tokenEndpointAuthMethod: provider.oneOf('token_endpoint_auth_method', TOKEN_ENDPOINT_AUTH_METHODS),
     reuse: readReuse(provider.nested<ReuseWire>('reuse')),
     narrowing: provider.oneOf('narrowing', NARROWINGS),
@@ -149,6 +154,11 @@ export function readProvider(answer: unknown): Provider {
       parameters: request.texts('parameters'),
       headers: request.texts('headers'),
       scopeSeparator: request.text('scope_separator'),
+    },
+    authorization: {
+      parameters: authorization.texts('parameters'),
+      scope: authorization.textOrNull('scope'),
+      pkce: authorization.oneOf('pkce', ['S256', 'none']),
     },
     answer: {
       tokensIn: shape.list('tokens_in', textItem),

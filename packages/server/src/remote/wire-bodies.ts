@@ -1,7 +1,7 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
 import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
 import type { ApiKeyInput, ClientInput, ProviderInput } from '@tokenkeep/node'
-import { someAnswerWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
+import { someAnswerWire, someAuthorizationWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
 import type { ClientSettingsWire, ImportWire, NewApiKeyWire, ProviderSettingsWire, ReconnectWire } from '../api/wire.ts'
 
 /** A body before `JSON.stringify` leaves out what is undefined. */
@@ -40,8 +40,8 @@ function signInBody(input: SignInInput, nowMs: number) {
 }
 
 export function providerBody(input: ProviderInput): Record<string, unknown> {
-  const { words, request, answer } = input
-  const body: Written<Omit<ProviderSettingsWire, 'words' | 'request' | 'answer'>> = {
+  const { words, request, answer, authorization } = input
+  const body: Written<Omit<ProviderSettingsWire, 'words' | 'request' | 'answer' | 'authorization'>> = {
     preset: input.preset,
     variables: input.variables,
     issuer: input.issuer,
@@ -49,6 +49,10 @@ export function providerBody(input: ProviderInput): Record<string, unknown> {
     refresh_endpoint: input.refreshEndpoint,
     revocation_endpoint: input.revocationEndpoint,
     introspection_endpoint: input.introspectionEndpoint,
+    authorization_endpoint: input.authorizationEndpoint,
+    pushed_authorization_request_endpoint: input.pushedAuthorizationRequestEndpoint,
+    device_authorization_endpoint: input.deviceAuthorizationEndpoint,
+    jwks_uri: input.jwksUri,
     token_endpoint_auth_method: input.tokenEndpointAuthMethod,
     reuse: input.reuse,
     narrowing: input.narrowing,
@@ -66,6 +70,7 @@ export function providerBody(input: ProviderInput): Record<string, unknown> {
     words: words && someWordsWire(words),
     request: request && someRequestWire(request),
     answer: answer && someAnswerWire(answer),
+    authorization: authorization && someAuthorizationWire(authorization),
   }
 }
 

@@ -1,0 +1,26 @@
+/** How this process speaks to providers: one dial, one discovery and one memory of keys for all that is asked of them. */
+import type { Clock } from '@tokenkeep/core'
+import { createDial, type Dial, type DialSetup } from './dial.ts'
+import { createEndpointDiscovery, type EndpointDiscovery } from './endpoint-discovery.ts'
+import { createProviderKeys, type ProviderKeys } from './provider-keys.ts'
+import { createExchange, type Exchange } from './single-exchange.ts'
+
+/** This package's version as providers see it in their logs; a test compares it with package.json. */
+export const USER_AGENT = 'tokenkeep/0.1.0'
+
+export interface ProviderAccess {
+  readonly clock: Clock
+  readonly dial: Dial
+  readonly exchange: Exchange
+  readonly discovery: EndpointDiscovery
+  readonly keys: ProviderKeys
+}
+
+export function createProviderAccess(setup: DialSetup): ProviderAccess {
+  const { clock } = setup
+  const dial = createDial(setup)
+  const exchange = createExchange(dial, clock)
+  const headers = { Accept: 'application/json', 'User-Agent': USER_AGENT }
+  const discovery = createEndpointDiscovery({ clock, exchange, headers })
+  return { clock, dial, exchange, discovery, keys: createProviderKeys({ clock, exchange, discovery, headers }) }
+}

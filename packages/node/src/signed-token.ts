@@ -1,0 +1,93 @@
+/**
+ * JWTs that a provider signed: ID tokens, logout tokens, security events.
+ *
+ * @see RFC 7519 section 7.2 (validation), RFC 8725 section 3 (algorithms, `typ`, issuer and audience are all checked)
+ */
+import type { Provider } from '@tokenkeep/core'
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
+import type { ProviderAccess } from './provider-access.ts'
+
+/** What a kind of token has to say of itself. */
+export interface Expected {
+  /** The `typ` of its header, without regard to case; null: it is not looked at. */
+  readonly type: string | null
+  /** One of these is among its `aud`. */
+  readonly audience: readonly string[]
+  /** Claims that it has to have, beside `iss` and `aud`. */
+  readonly required: readonly string[]
+}
+
+export type NotValidBecause =
+  'malformed' | 'algorithm' | 'type' | 'key' | 'signature' | 'issuer' | 'audience' | 'expired' | 'not_yet' | 'claims'
+
+export type Verified =
+  | { readonly kind: 'valid'; readonly claims: JWTPayload }
+  | { readonly kind: 'not_valid'; readonly because: NotValidBecause }
+  /** Its keys could not be had: whether it is valid is not known. `no_keys`: the provider publishes none. */
+  | { readonly kind: 'not_known'; readonly because: 'no_keys' | 'unavailable' }
+
+/** Never `none`, and no shared secret: whoever has the public keys could sign with them as one (RFC 8725 section 2.1). */
+const ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+]
+const CLOCKS_APART_SECONDS = 60
+const LENGTH_MAX = 64 * 1024
+
+/** Checks a signed token of a provider, whose issuer it must name; it is not remembered here whether it came before. */
+export async function verifySignedToken(
+  { keys, clock }: Pick<ProviderAccess, 'keys' | 'clock'>,
+  provider: Provider,
+  token: string,
+  expected: Expected,
+): Promise<Verified> {
+  // Not the issuer that the token names, but the one that it must: without one there is nothing to compare.
+  if (provider.issuer === null) return { kind: 'not_known', because: 'no_keys' }
+  if (token.length > LENGTH_MAX) return { kind: 'not_valid', because: 'malformed' }
+  const options: JWTVerifyOptions = {
+    algorithms: ALGORITHMS,
+    issuer: provider.issuer,
+    audience: [...expected.audience],
+    requiredClaims: [...expected.required],
+    clockTolerance: CLOCKS_APART_SECONDS,
+    currentDate: new Date(clock.now().wall),
+    ...(expected.type === null ? {} : { typ: expected.type }),
+  }
+  for (const wanted of ['known', 'newer'] as const) {
+    const found = await keys.of(provider, wanted)
+    if (found === 'none') return { kind: 'not_known', because: 'no_keys' }
+    if (found === 'failed') return { kind: 'not_known', because: 'unavailable' }
+    try {
+      const { payload } = await jwtVerify(token, found, options)
+      return { kind: 'valid', claims: payload }
+    } catch (error) {
+      // The library's errors hold claims, so none of them leaves this file.
+      if (error instanceof errors.JWKSNoMatchingKey && wanted === 'known') continue
+      return { kind: 'not_valid', because: reasonOf(error) }
+    }
+  }
+  return { kind: 'not_valid', because: 'key' }
+}
+
+function reasonOf(error: unknown): NotValidBecause {
+  if (error instanceof errors.JWTExpired) return 'expired'
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    switch (error.claim) {
+      case 'typ':
+        return 'type'
+      case 'iss':
+        return 'issuer'
+      case 'aud':
+        return 'audience'
+      case 'nbf':
+      case 'iat':
+        return error.reason === 'missing' ? 'claims' : 'not_yet'
+      default:
+        return 'claims'
+    }
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'algorithm'
+  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) return 'key'
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'signature'
+  return 'malformed'
+}
