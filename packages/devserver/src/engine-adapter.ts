@@ -141,6 +141,7 @@ function engineClient(options: ClientOptions): AdapterPayload {
       ...(method === 'none' ? [] : ['client_credentials']),
     ],
     ...(options.scope === undefined ? {} : { scope: options.scope }),
+    ...(options.requirePushedAuthorizationRequests === true ? { require_pushed_authorization_requests: true } : {}),
   }
 }
 

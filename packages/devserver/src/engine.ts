@@ -65,6 +65,7 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
       token: `${ENDPOINTS}/token`,
       revocation: `${ENDPOINTS}/revoke`,
       introspection: `${ENDPOINTS}/token/introspect`,
+      pushed_authorization_request: `${ENDPOINTS}/ext/par/request`,
       jwks: `${ENDPOINTS}/certs`,
       userinfo: `${ENDPOINTS}/userinfo`,
       end_session: `${ENDPOINTS}/logout`,
@@ -94,7 +95,10 @@ function features(realm: Realm): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
     dPoP: { enabled: false },
-    pushedAuthorizationRequests: { enabled: false },
+    pushedAuthorizationRequests: {
+      enabled: realm.settings.pushedAuthorizationRequests !== 'off',
+      requirePushedAuthorizationRequests: realm.settings.pushedAuthorizationRequests === 'required',
+    },
     clientCredentials: { enabled: true },
     userinfo: { enabled: true },
     introspection: {

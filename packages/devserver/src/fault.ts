@@ -1,6 +1,7 @@
 import { InvalidInput, members, oneOf, optional, positive, text, whole, type Members } from './json-shape.ts'
 
-export type Endpoint = 'token' | 'revoke' | 'introspect' | 'demo-api'
+export const FAULTY_ENDPOINTS = ['token', 'revoke', 'introspect', 'par', 'demo-api'] as const
+export type Endpoint = (typeof FAULTY_ENDPOINTS)[number]
 
 /** One thing that can go wrong with an answer. */
 export type Fault =
@@ -120,7 +121,7 @@ export function readFaultOrder(value: unknown, path: string): FaultOrder {
     ...optional(from, 'realm', text),
     ...optional(from, 'sessionId', text),
     ...optional(from, 'grantType', text),
-    ...optional(from, 'endpoint', (it, key) => oneOf(it, key, ['token', 'revoke', 'introspect', 'demo-api'])),
+    ...optional(from, 'endpoint', (it, key) => oneOf(it, key, FAULTY_ENDPOINTS)),
   }
   const { fault } = order
   const needsAnswer =

@@ -7,6 +7,7 @@ export type {
   ClientOptions,
   DevserverOptions,
   Narrowing,
+  Offer,
   RealmOptions,
   TokenEndpointAuthMethod,
 } from './options.ts'

@@ -10,7 +10,7 @@ import {
   whole,
   type Members,
 } from './json-shape.ts'
-import { REALM_DEFAULTS, type ClientOptions, type DevserverOptions, type RealmOptions } from './options.ts'
+import { REALM_DEFAULTS, type ClientOptions, type DevserverOptions, type Offer, type RealmOptions } from './options.ts'
 import type { RealmSettings } from './options.ts'
 import type { Rotation } from './rotation.ts'
 
@@ -47,6 +47,7 @@ export function readRealmChange(value: unknown, path: string): Partial<Omit<Real
     ...optional(from, 'refreshTokenSeconds', (it, key) => whole(it, key, 0)),
     ...optional(from, 'sessionSeconds', (it, key) => whole(it, key, 0)),
     ...optional(from, 'refreshKillsAccessToken', flag),
+    ...optional(from, 'pushedAuthorizationRequests', offer),
     ...optional(from, 'clients', (it, key) =>
       list(it, key).map((client, at) => readClientOptions(client, `${path}.clients[${at}]`)),
     ),
@@ -68,6 +69,7 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     'mayRefresh',
     'accessTokenSeconds',
     'scope',
+    'requirePushedAuthorizationRequests',
   ])
   const client: ClientOptions = {
     clientId: text(from, 'clientId'),
@@ -81,6 +83,7 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     ...optional(from, 'mayRefresh', flag),
     ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
     ...optional(from, 'scope', readScope),
+    ...optional(from, 'requirePushedAuthorizationRequests', flag),
   }
   const secretNeeded = client.tokenEndpointAuthMethod !== undefined && client.tokenEndpointAuthMethod !== 'none'
   if (secretNeeded && client.clientSecret === undefined) {
@@ -116,6 +119,10 @@ export function readRotation(outer: Members, key: string): Rotation {
     case 'reusable':
       return { kind, ...optional(from, 'answer', (it, member) => oneOf(it, member, ['same', 'none'])) }
   }
+}
+
+function offer(from: Members, key: string): Offer {
+  return oneOf(from, key, ['off', 'allowed', 'required'])
 }
 
 function port(from: Members, key: string): number {

@@ -2,6 +2,8 @@ import type { Rotation } from './rotation.ts'
 
 export type Narrowing = 'token_only' | 'sticks'
 export type AccessTokenFormat = 'jwt' | 'opaque'
+/** How a realm stands to a feature that clients may use. */
+export type Offer = 'off' | 'allowed' | 'required'
 export type TokenEndpointAuthMethod = 'client_secret_post' | 'client_secret_basic' | 'none'
 
 export interface DevserverOptions {
@@ -35,6 +37,8 @@ export interface RealmOptions {
   readonly sessionSeconds?: number
   /** A refresh revokes the earlier access tokens of its session. Default false. */
   readonly refreshKillsAccessToken?: boolean
+  /** RFC 9126. `allowed` (default): offered to everybody. `required`: of every client. `off`: not offered. */
+  readonly pushedAuthorizationRequests?: Offer
   readonly clients?: readonly ClientOptions[]
 }
 
@@ -51,6 +55,8 @@ export interface ClientOptions {
   readonly accessTokenSeconds?: number
   /** The scopes this client may ask for in the code flow and with client credentials, separated by spaces. Default: all. */
   readonly scope?: string
+  /** This client's authorization requests must be pushed (RFC 9126). Default false. */
+  readonly requirePushedAuthorizationRequests?: boolean
 }
 
 /** A realm's settings with nothing left open. */
@@ -63,6 +69,7 @@ export interface RealmSettings {
   readonly refreshTokenSeconds: number
   readonly sessionSeconds: number
   readonly refreshKillsAccessToken: boolean
+  readonly pushedAuthorizationRequests: Offer
 }
 
 export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
@@ -73,6 +80,7 @@ export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
   refreshTokenSeconds: 1800, // Keycloak's SSO Session Idle.
   sessionSeconds: 0,
   refreshKillsAccessToken: false,
+  pushedAuthorizationRequests: 'allowed',
 }
 
 /** The scopes every realm knows; clients and resources may bring more. */

@@ -14,6 +14,7 @@ const EXCHANGES: ReadonlyMap<string, Endpoint> = new Map([
   [`${BASE}/token`, 'token'],
   [`${BASE}/revoke`, 'revoke'],
   [`${BASE}/token/introspect`, 'introspect'],
+  [`${BASE}/ext/par/request`, 'par'],
 ])
 
 /** A request below `/realms/{realm}`; `path` is what follows, without the query. */
@@ -50,8 +51,7 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
   if (endpoint === 'token' && sessionId !== null) realm.sessions.arrived(sessionId)
 
   const carryOut = async (): Promise<Answer | null> => {
-    if (endpoint !== 'token' && shown !== null) form.set('token', realm.recordId(shown))
-    const exchange = new Exchange(request, { endpoint, url: path, body: endpoint === 'token' ? body : form.toString() })
+    const exchange = new Exchange(request, { endpoint, url: path, body: engineBody(realm, endpoint, body) })
     // Without a session the code is what must not be spent twice at once; anything else needs no turn.
     const turn = sessionId ?? form.get('code') ?? crypto.randomUUID()
     await world.turns.take(`${realm.name} ${turn}`, () => engine(realm, exchange, response))
@@ -65,6 +65,15 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
     response,
     carryOut,
   })
+}
+
+/** The engine knows a JWT access token by its record; see Realm.presentable. */
+function engineBody(realm: Realm, endpoint: Endpoint, body: string): string {
+  if (endpoint !== 'revoke' && endpoint !== 'introspect') return body
+  const form = new URLSearchParams(body)
+  const shown = form.get('token')
+  if (shown !== null) form.set('token', realm.recordId(shown))
+  return form.toString()
 }
 
 function sessionOf(realm: Realm, shown: string): string | null {

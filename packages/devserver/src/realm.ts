@@ -22,6 +22,8 @@ interface Engine {
   readonly provider: Provider
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
   readonly scopes: string
+  /** The settings that it was built with; others are looked up when they matter. */
+  readonly builtWith: string
 }
 
 /**
@@ -80,6 +82,7 @@ export class Realm {
   change(change: Partial<Omit<RealmOptions, 'name'>>): void {
     this.#settings = settleRealm({ ...change, name: this.name }, this.#settings)
     this.#save()
+    this.#engine = this.#startEngine()
   }
 
   client(clientId: string): ClientOptions | null {
@@ -179,14 +182,19 @@ export class Realm {
     )
   }
 
-  /** The engine fixes its scopes at the start, so a client with a new scope means a new engine; state is not in it. */
+  /**
+   * The engine fixes its scopes and features at the start, so a client with a new scope or a feature that is switched
+   * means a new engine; state is not in it.
+   */
   #startEngine(): Engine {
     const rows = this.state.rows('SELECT options FROM client WHERE realm = ?', this.name)
     const own = rows.flatMap((row) => (JSON.parse(String(row['options'])) as ClientOptions).scope?.split(' ') ?? [])
     const scopes = [...new Set([...KNOWN_SCOPES, ...own])].sort()
-    if (this.#engine?.scopes === scopes.join(' ')) return this.#engine
+    const { pushedAuthorizationRequests } = this.#settings
+    const builtWith = JSON.stringify({ scopes, pushedAuthorizationRequests })
+    if (this.#engine?.builtWith === builtWith) return this.#engine
     const provider = createEngine(this, scopes)
-    return { provider, handle: provider.callback(), scopes: scopes.join(' ') }
+    return { provider, handle: provider.callback(), scopes: scopes.join(' '), builtWith }
   }
 }
 

@@ -16,6 +16,8 @@ export interface Totals {
   }
   readonly revoke: EndpointTotals
   readonly introspect: EndpointTotals
+  /** Pushed authorization requests. */
+  readonly par: EndpointTotals
   readonly demoApi: EndpointTotals
 }
 
@@ -99,6 +101,7 @@ export class Tally {
       },
       revoke: sums('revoke'),
       introspect: sums('introspect'),
+      par: sums('par'),
       demoApi: sums('demo-api'),
     }
   }
