@@ -37,7 +37,7 @@ export async function serveControl(
   try {
     const given = await readArguments(name, request)
     const result = await call(control, name, given)
-    send(response, jsonAnswer(200, result ?? {}))
+    send(response, jsonAnswer(200, result === undefined ? {} : result))
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error
     send(response, jsonAnswer(400, { error: 'invalid_input', message: error.message }))

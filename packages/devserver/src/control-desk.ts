@@ -83,6 +83,14 @@ export function createControl(world: World, shutdown: () => void): Control {
         world.state.together(async () => realm.sessions.kill(sessionId, 'revoked_upstream', Date.now())),
       )
     },
+    async signOut(name, sessionId) {
+      const realm = realmOf(name)
+      countersOf(realm, sessionId)
+      return world.turns.take(`${realm.name} ${sessionId}`, () => realm.signOut(sessionId))
+    },
+    async logoutPosts(name) {
+      return realmOf(name).logouts.list()
+    },
     async shutdown() {
       shutdown()
     },

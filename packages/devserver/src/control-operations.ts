@@ -20,13 +20,15 @@ export const OPERATIONS = {
   resetCounters: [],
   revokeAccessToken: ['token'],
   killSession: ['realm', 'sessionId'],
+  signOut: ['realm', 'sessionId'],
+  logoutPosts: ['realm'],
   shutdown: [],
 } as const satisfies Record<keyof Control, readonly string[]>
 
 export type Operation = keyof typeof OPERATIONS
 
 /** Operations that only read; they answer GET too, arguments in the query, for a look with a browser or curl. */
-export const READING: readonly Operation[] = ['faults', 'counters', 'sessions', 'totals', 'requests']
+export const READING: readonly Operation[] = ['faults', 'counters', 'sessions', 'totals', 'requests', 'logoutPosts']
 
 export function isOperation(name: string): name is Operation {
   return Object.hasOwn(OPERATIONS, name)

@@ -1,3 +1,4 @@
+import type { LogoutPost } from './backchannel-logout.ts'
 import type { FaultOrder, StandingFault } from './fault.ts'
 import type { ClientOptions, RealmOptions } from './options.ts'
 import type { LoggedRequest } from './request-log.ts'
@@ -61,6 +62,14 @@ export interface Control {
   revokeAccessToken(token: string): Promise<void>
   /** Ends a session with all its tokens, as an operator or a sign-out elsewhere would. */
   killSession(realm: string, sessionId: string): Promise<void>
+  /**
+   * Signs out of a session as its person would, and tells the client by back channel where it has an address for that.
+   *
+   * @returns how the post went; null when none was sent, also for a session that was over already
+   */
+  signOut(realm: string, sessionId: string): Promise<LogoutPost | null>
+  /** The last 200 logout tokens that were posted in this realm, oldest first; not kept over a restart. */
+  logoutPosts(realm: string): Promise<readonly LogoutPost[]>
   /** Closes the server, after the answer to this. */
   shutdown(): Promise<void>
 }

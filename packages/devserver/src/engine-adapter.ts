@@ -44,7 +44,9 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
       const exp = expiresMs === null ? {} : { exp: Math.ceil(expiresMs / 1000) }
       const byUid = model === 'Session' ? (payload.uid ?? null) : null
       // The engine finds a browser session by uid too and needs its id then; nothing else is looked up that way.
-      const { jti, ...rest } = payload
+      const { jti, ...other } = payload
+      // A session is what ends, so its id is the `sid` of every token: the engine's own would be one a browser.
+      const rest = other.grantId === undefined ? other : { ...other, sid: other.grantId }
       state.write(
         `INSERT INTO artifact (realm, model, name, grant_id, uid, payload, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET grant_id = excluded.grant_id, uid = excluded.uid, payload = excluded.payload,

@@ -25,12 +25,20 @@ export function createEngine(realm: Realm, scopes: readonly string[]): Provider 
     'resource',
   )
   provider.use((ctx, next) => answerExchange(realm, ctx, next))
+  provider.use(async (ctx, next) => {
+    await next()
+    // Whoever signs out learns of it when the clients have. Others must not wait: a client that hears of it may ask us
+    // for our keys before it answers.
+    if (ctx.path.endsWith(`${ENDPOINTS}/logout/confirm`)) await realm.logouts.settled()
+  })
   provider.on('grant.revoked', (ctx, grantId) => {
-    realm.sessions.kill(grantId, REVOKED_BY_ROUTE[ctx.oidc.route] ?? 'logout', Date.now())
+    const because = REVOKED_BY_ROUTE[ctx.oidc.route]
+    if (because) realm.sessions.kill(grantId, because, Date.now())
+    else void realm.signOut(grantId)
   })
   provider.on('end_session.success', (ctx) => {
     const browser = ctx.oidc.session?.uid
-    if (browser !== undefined) realm.sessions.killAllOf(browser, Date.now())
+    for (const sessionId of browser === undefined ? [] : realm.sessions.idsOf(browser)) void realm.signOut(sessionId)
   })
   provider.on('server_error', (_ctx, error) => process.emitWarning(error))
   // The engine's types hide Koa's own event; with a listener Koa does not write to the console.
@@ -76,6 +84,7 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     clientBasedCORS: () => false, // Tokens are no business of scripts in a page.
+    discovery: { backchannel_logout_supported: true, backchannel_logout_session_supported: true },
     interactions: { url: (_ctx, interaction) => `${base}/interaction/${interaction.uid}` },
     findAccount: (_ctx, accountId) => ({ accountId, claims: () => claimsOf(accountId) }),
     loadExistingGrant: (ctx) => signIn(realm, ctx),

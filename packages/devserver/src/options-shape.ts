@@ -70,6 +70,9 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     'accessTokenSeconds',
     'scope',
     'requirePushedAuthorizationRequests',
+    'backchannelLogoutUri',
+    'backchannelLogoutSessionRequired',
+    'backchannelLogoutRevokeOfflineAccess',
   ])
   const client: ClientOptions = {
     clientId: text(from, 'clientId'),
@@ -84,6 +87,9 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
     ...optional(from, 'scope', readScope),
     ...optional(from, 'requirePushedAuthorizationRequests', flag),
+    ...optional(from, 'backchannelLogoutUri', webAddress),
+    ...optional(from, 'backchannelLogoutSessionRequired', flag),
+    ...optional(from, 'backchannelLogoutRevokeOfflineAccess', flag),
   }
   const secretNeeded = client.tokenEndpointAuthMethod !== undefined && client.tokenEndpointAuthMethod !== 'none'
   if (secretNeeded && client.clientSecret === undefined) {
@@ -119,6 +125,15 @@ export function readRotation(outer: Members, key: string): Rotation {
     case 'reusable':
       return { kind, ...optional(from, 'answer', (it, member) => oneOf(it, member, ['same', 'none'])) }
   }
+}
+
+export function webAddress(from: Members, key: string): string {
+  const address = text(from, key)
+  const url = URL.parse(address)
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.hash !== '') {
+    throw new InvalidInput(`${from.path}.${key} must be an http or https URL without a fragment`)
+  }
+  return address
 }
 
 function offer(from: Members, key: string): Offer {

@@ -57,6 +57,12 @@ export interface ClientOptions {
   readonly scope?: string
   /** This client's authorization requests must be pushed (RFC 9126). Default false. */
   readonly requirePushedAuthorizationRequests?: boolean
+  /** Where a signed logout token is posted when a session of this client is signed out of. Default: nowhere. */
+  readonly backchannelLogoutUri?: string
+  /** false: the logout token names the person (`sub`), not the session (`sid`). Default true. */
+  readonly backchannelLogoutSessionRequired?: boolean
+  /** The logout token says, as Keycloak does on request, that offline tokens are revoked too. Default false. */
+  readonly backchannelLogoutRevokeOfflineAccess?: boolean
 }
 
 /** A realm's settings with nothing left open. */

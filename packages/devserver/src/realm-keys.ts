@@ -26,23 +26,31 @@ export function generateRealmKeys(): RealmKeys {
   }
 }
 
-/** Signs and checks the JWT access tokens of one realm (RFC 9068: ES256, `typ: at+jwt`). */
-export interface AccessTokenSigner {
-  sign(claims: Readonly<Record<string, unknown>>): string
-  /** The claims of a token this realm signed, expired or not; null for anything else. */
-  read(token: string): Readonly<Record<string, unknown>> | null
+export type Claims = Readonly<Record<string, unknown>>
+
+/** Signs the JWTs of one realm, all of them with ES256. */
+export interface JwtSigner {
+  /** Any JWT; its header says at least which kind it is. */
+  jwt(header: { readonly typ: string }, claims: Claims): string
+  /** An access token (RFC 9068: `typ: at+jwt`). */
+  sign(claims: Claims): string
+  /** The claims of an access token this realm signed, expired or not; null for anything else. */
+  read(token: string): Claims | null
 }
 
-export function createSigner(keys: RealmKeys): AccessTokenSigner {
+export function createSigner(keys: RealmKeys): JwtSigner {
   const privateKey = createPrivateKey({ key: keys.signing, format: 'jwk' })
   const publicKey = createPublicKey(privateKey)
-  const header = encode({ alg: 'ES256', typ: 'at+jwt', kid: keys.signing.kid })
+  const headerOf = (typ: string) => encode({ alg: 'ES256', typ, kid: keys.signing.kid })
+  const header = headerOf('at+jwt')
+  const signed = (head: string, claims: Claims) => {
+    const body = `${head}.${encode(claims)}`
+    const signature = sign('sha256', Buffer.from(body), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+    return `${body}.${signature.toString('base64url')}`
+  }
   return {
-    sign(claims) {
-      const body = `${header}.${encode(claims)}`
-      const signature = sign('sha256', Buffer.from(body), { key: privateKey, dsaEncoding: 'ieee-p1363' })
-      return `${body}.${signature.toString('base64url')}`
-    },
+    jwt: ({ typ }, claims) => signed(headerOf(typ), claims),
+    sign: (claims) => signed(header, claims),
     read(token) {
       const [head, claims, signature, ...more] = token.split('.')
       if (head !== header || claims === undefined || signature === undefined || more.length > 0) return null

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Provider from 'oidc-provider'
+import { BackchannelLogouts, type LogoutPost } from './backchannel-logout.ts'
 import type { AccessToken, ClientCredentials } from './engine-models.ts'
 import { createEngine } from './engine.ts'
 import { BY_NAME, recordName } from './engine-adapter.ts'
@@ -8,7 +9,7 @@ import { InvalidInput } from './json-shape.ts'
 import { settleLifetimes, type Lifetimes } from './lifetimes.ts'
 import { KNOWN_SCOPES, type ClientOptions, type RealmOptions, type RealmSettings } from './options.ts'
 import { settleRealm } from './options-shape.ts'
-import { createSigner, generateRealmKeys, type AccessTokenSigner, type RealmKeys } from './realm-keys.ts'
+import { createSigner, generateRealmKeys, type JwtSigner, type RealmKeys } from './realm-keys.ts'
 import { Sessions, type Session } from './sessions.ts'
 import type { State } from './state.ts'
 
@@ -44,7 +45,8 @@ export class Realm {
   readonly sessions: Sessions
   readonly state: State
   readonly keys: RealmKeys
-  readonly #signer: AccessTokenSigner
+  readonly logouts: BackchannelLogouts
+  readonly #signer: JwtSigner
   #settings: RealmSettings
   #engine: Engine
 
@@ -56,6 +58,7 @@ export class Realm {
     this.sessions = new Sessions(state, options.name)
     this.keys = stored ? (JSON.parse(String(stored['keys'])) as RealmKeys) : generateRealmKeys()
     this.#signer = createSigner(this.keys)
+    this.logouts = new BackchannelLogouts(this.issuer, this.#signer)
     this.#settings = settleRealm(options, stored && (JSON.parse(String(stored['settings'])) as RealmSettings))
     this.#save()
     this.#engine = this.#startEngine()
@@ -103,6 +106,19 @@ export class Realm {
       else this.state.write('DELETE FROM client WHERE realm = ? AND client_id = ?', this.name, client.clientId)
       throw new InvalidInput(`client ${client.clientId}: ${engineComplaint(error)}`)
     }
+  }
+
+  /**
+   * Ends a session as a sign-out does, and tells its client where that wants to hear of it.
+   *
+   * @returns the post to the client; null when there was none, also for a session that was over already
+   */
+  async signOut(sessionId: string): Promise<LogoutPost | null> {
+    const session = this.sessions.find(sessionId)
+    const client = session && this.client(session.clientId)
+    if (!session || session.killedBecause !== null) return null
+    this.sessions.kill(sessionId, 'logout', Date.now())
+    return client && this.logouts.tell({ sessionId, subject: session.subject, client })
   }
 
   lifetimes(session: Session, nowMs: number): Lifetimes {

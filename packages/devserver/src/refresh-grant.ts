@@ -185,11 +185,11 @@ async function issue(admitted: Admitted, refreshToken: { secret: string | null; 
   })
 }
 
-async function idToken({ ctx, token }: Admitted): Promise<string> {
+async function idToken({ ctx, token, session }: Admitted): Promise<string> {
   const made = new ctx.oidc.provider.IdToken({ sub: token.accountId, auth_time: token.authTime }, { ctx })
   Object.assign(made, { scope: 'openid' }) // The types lack it; without it the engine leaves `sub` alone in the token.
   made.set('nonce', token.nonce)
-  made.set('sid', token.sid)
+  made.set('sid', session.id)
   return made.issue({ use: 'idtoken' })
 }
 

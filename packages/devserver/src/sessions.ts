@@ -47,6 +47,7 @@ export interface NewSession {
 export interface Session {
   readonly id: string
   readonly clientId: string
+  readonly subject: string
   readonly createdMs: number
   readonly accessSeconds: number | null
   readonly refreshSeconds: number | null
@@ -194,15 +195,15 @@ export class Sessions {
     )
   }
 
-  /** Ends every session that was signed in with this browser session. */
-  killAllOf(browserUid: string, atMs: number): void {
+  /** The ids of all sessions that were signed in with this browser session. */
+  idsOf(browserUid: string): readonly string[] {
     const rows = this.#state.rows(
       `SELECT DISTINCT grant_id FROM artifact
        WHERE realm = ? AND model IN ('AccessToken', 'RefreshToken') AND json_extract(payload, '$.sessionUid') = ?`,
       this.#realm,
       browserUid,
     )
-    for (const row of rows) this.kill(String(row['grant_id']), 'logout', atMs)
+    return rows.map((row) => String(row['grant_id']))
   }
 
   killAccessTokensOf(id: string, atMs: number): void {
@@ -228,6 +229,7 @@ function sessionOf(row: Row): Session {
   return {
     id: String(row['id']),
     clientId: String(row['client_id']),
+    subject: String(row['subject']),
     createdMs: Number(row['created_ms']),
     accessSeconds: numberOrNull(row['access_seconds']),
     refreshSeconds: numberOrNull(row['refresh_seconds']),
