@@ -8,6 +8,9 @@ import { readProviderInput, type ProviderInput } from '../src/provider-input.ts'
 /** Good enough to let a second presentation leave, or to believe that one kills nothing. */
 const FIRM: readonly Evidence[] = ['official', 'source_code', 'official_text_via_quotation']
 
+/** Not good enough to send a person to an address, or to leave out what guards the way back. */
+const GUESSED: readonly Evidence[] = ['recalled_not_reread', 'concluded_not_tried', 'unknown']
+
 const factsOf = ({ name: _, variables: __, ...facts }: Preset): readonly [FactName, Fact<unknown>][] =>
   Object.entries(facts) as [FactName, Fact<unknown>][]
 
@@ -37,6 +40,18 @@ for (const [id, preset] of Object.entries(PRESETS)) {
     if (preset.narrowing.value === 'token_only') assert.ok(FIRM.includes(preset.narrowing.evidence))
   })
 
+  test(`preset ${id} knows where people sign in, or an issuer that tells, or says why not`, () => {
+    const { issuer, tokenEndpoint, authorizationEndpoint } = preset
+    const discovered = issuer.value !== null || (tokenEndpoint.value ?? '{issuer}').includes('{issuer}')
+    assert.ok(discovered || authorizationEndpoint.value !== null || authorizationEndpoint.note !== undefined)
+  })
+
+  test(`preset ${id} leaves PKCE out, or sends to an address, on better than memory or a conclusion`, () => {
+    const { authorization, authorizationEndpoint } = preset
+    if (authorization.value.pkce === 'none') assert.ok(!GUESSED.includes(authorization.evidence))
+    if (authorizationEndpoint.value !== null) assert.ok(!GUESSED.includes(authorizationEndpoint.evidence))
+  })
+
   test(`preset ${id} makes a provider whose URLs have nothing left in braces`, () => {
     const provider = readProviderInput(inputFor(id, preset), PRESETS)
     assert.equal(provider.preset, id)
@@ -45,10 +60,14 @@ for (const [id, preset] of Object.entries(PRESETS)) {
   })
 
   test(`preset ${id} sends what it says through the checks that users' settings meet`, () => {
-    const { words, request, answer } = preset
-    const given = { ...inputFor(id, preset), words: words.value, request: request.value, answer: answer.value }
-    const { words: read, request: sent, answer: heard } = readProviderInput(given, PRESETS)
-    assert.deepEqual([read, sent, heard], [words.value, request.value, answer.value])
+    const said = {
+      words: preset.words.value,
+      request: preset.request.value,
+      answer: preset.answer.value,
+      authorization: preset.authorization.value,
+    }
+    const { words, request, answer, authorization } = readProviderInput({ ...inputFor(id, preset), ...said }, PRESETS)
+    assert.deepEqual({ words, request, answer, authorization }, said)
   })
 }
 

@@ -1,6 +1,7 @@
 import { fromSeconds } from '@tokenkeep/core'
 import {
   answer,
+  authorization,
   days,
   official,
   preset,
@@ -9,6 +10,7 @@ import {
   reported,
   request,
   secondary,
+  SIGN_IN_LIST,
   words,
   type Preset,
 } from './preset.ts'
@@ -20,8 +22,22 @@ const GITHUB_PARAMETERS =
 const GITHUB_ERRORS =
   'https://github.com/github/docs/blob/058fa63bfe93d4d06889d0d18c601d6c56b66c56/content/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors.md'
 
+const GITHUB_SIGN_IN =
+  'https://github.com/github/docs/blob/001a9459faf72bf9482d23201bdcb77016436b8a/content/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app.md'
+
 export const githubApp: Preset = preset('GitHub Apps (user access tokens)', {
   tokenEndpoint: official('https://github.com/login/oauth/access_token', GITHUB_REFRESH),
+  authorizationEndpoint: official('https://github.com/login/oauth/authorize', GITHUB_SIGN_IN),
+  deviceAuthorizationEndpoint: official(
+    'https://github.com/login/device/code',
+    GITHUB_SIGN_IN,
+    'Has to be turned on for the app. While it waits, errors come with status 200.',
+  ),
+  authorization: official(
+    authorization({}),
+    GITHUB_SIGN_IN,
+    'There are no scopes: the permissions of the app count. Refresh tokens come unless the app opted out of expiring tokens.',
+  ),
   revocationEndpoint: official(
     null,
     GITHUB_REFRESH,
@@ -57,6 +73,13 @@ const GITLAB = 'https://github.com/gitlabhq/gitlabhq/blob/04b8ef1303253eb7059349
 export const gitlab: Preset = preset('GitLab', {
   issuer: official('https://gitlab.com', GITLAB, 'Your own address where GitLab is your own.'),
   tokenEndpoint: official('{issuer}/oauth/token', GITLAB),
+  authorizationEndpoint: official('{issuer}/oauth/authorize', GITLAB),
+  deviceAuthorizationEndpoint: official('{issuer}/oauth/authorize_device', GITLAB, 'Since GitLab 17.3.'),
+  authorization: official(
+    authorization({}),
+    GITLAB,
+    'Scopes are those that the application was registered with. Refresh tokens need none.',
+  ),
   revocationEndpoint: official('{issuer}/oauth/revoke', GITLAB),
   tokenEndpointAuthMethods: official(['client_secret_post', 'none'], GITLAB),
   reuse: official(
@@ -78,6 +101,12 @@ const BITBUCKET_CHANGES =
 
 export const bitbucket: Preset = preset('Bitbucket Cloud', {
   tokenEndpoint: secondary('https://bitbucket.org/site/oauth2/access_token', PROVIDER_LIST),
+  authorizationEndpoint: secondary('https://bitbucket.org/site/oauth2/authorize', SIGN_IN_LIST),
+  authorization: secondary(
+    authorization({}),
+    ['https://jira.atlassian.com/browse/BCLOUD-23469', 'https://v2.lucia-auth.com/oauth/providers/bitbucket'],
+    'It offers no PKCE; that it passes over the parameters is assumed. Scopes are those of the OAuth consumer.',
+  ),
   tokenEndpointAuthMethods: recalled(
     ['client_secret_basic', 'client_secret_post'],
     'https://developer.atlassian.com/cloud/bitbucket/oauth-2/',

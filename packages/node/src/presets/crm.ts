@@ -1,11 +1,14 @@
 import { fromSeconds } from '@tokenkeep/core'
 import {
   answer,
+  authorization,
   official,
   preset,
   PROVIDER_LIST,
   recalled,
+  request,
   secondary,
+  SIGN_IN_LIST,
   STRING_SEARCH,
   thirdPartyCode,
   words,
@@ -19,6 +22,12 @@ const HUBSPOT_ERRORS =
 
 export const hubspot: Preset = preset('HubSpot', {
   tokenEndpoint: official('https://api.hubapi.com/oauth/2026-03/token', HUBSPOT_ENDPOINTS),
+  authorizationEndpoint: secondary('https://app.hubspot.com/oauth/authorize', SIGN_IN_LIST),
+  authorization: recalled(
+    authorization({}),
+    'https://developers.hubspot.com/docs/apps/legacy-apps/authentication/working-with-oauth',
+    'Each scope asked for has to be one of the app; those of accounts that may lack them go in the parameter optional_scope.',
+  ),
   revocationEndpoint: official('https://api.hubapi.com/oauth/2026-03/token/revoke', HUBSPOT_ENDPOINTS),
   introspectionEndpoint: official('https://api.hubapi.com/oauth/2026-03/token/introspect', HUBSPOT_ENDPOINTS),
   tokenEndpointAuthMethods: official(['client_secret_post'], HUBSPOT_REFRESH),
@@ -46,6 +55,11 @@ export const salesforce: Preset = preset('Salesforce', {
     '{issuer}/services/oauth2/introspect',
     'https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oidc_token_introspection.htm',
   ),
+  authorization: recalled(
+    authorization({}),
+    'https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_tokens_scopes.htm',
+    'Where no scope is asked for, all of the app are given; without refresh_token (or offline_access) there is no refresh token.',
+  ),
   tokenEndpointAuthMethods: official(['client_secret_post', 'none'], SALESFORCE_INTRO),
   reuse: official(
     { kind: 'unknown' },
@@ -67,9 +81,20 @@ export const salesforce: Preset = preset('Salesforce', {
 const ZOHO_VALIDITY = 'https://zoho.com/crm/developer/docs/api/v3/token-validity.html'
 const ZOHO_VALIDITY_V2 = 'https://zoho.com/crm/developer/docs/api/v2/token-validity.html'
 
+const ZOHO_AUTHORIZE = 'https://zoho.com/accounts/protocol/oauth/web-apps/authorization.html'
+const ZOHO_COMMERCE = 'https://www.zoho.com/commerce/api/step-2-generating-grant-tokens.html'
+
 export const zoho: Preset = preset('Zoho', {
   variables: { dc: 'the ending of its data centre, such as com, eu, in, com.au' },
   tokenEndpoint: secondary('https://accounts.zoho.{dc}/oauth/v2/token', PROVIDER_LIST),
+  authorizationEndpoint: official('https://accounts.zoho.{dc}/oauth/v2/auth', ZOHO_AUTHORIZE),
+  authorization: official(
+    authorization({ parameters: { access_type: 'offline', prompt: 'consent' } }),
+    [ZOHO_AUTHORIZE, ZOHO_COMMERCE, 'https://zoho.com/meeting/api-integration/authentication.html'],
+    'Without access_type=offline there is no refresh token, and without prompt=consent only the first consent brings one. ' +
+      'A scope is needed.',
+  ),
+  request: official(request({ scopeSeparator: ',' }), ZOHO_COMMERCE),
   revocationEndpoint: recalled(
     'https://accounts.zoho.{dc}/oauth/v2/token/revoke',
     'https://www.zoho.com/accounts/protocol/oauth/revoke-tokens.html',

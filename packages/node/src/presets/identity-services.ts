@@ -1,5 +1,5 @@
 import { fromSeconds } from '@tokenkeep/core'
-import { days, official, preset, PROVIDER_LIST, recalled, secondary, type Preset } from './preset.ts'
+import { authorization, days, official, preset, PROVIDER_LIST, recalled, secondary, type Preset } from './preset.ts'
 
 const OKTA_GUIDE =
   'https://github.com/okta/okta-developer-docs/blob/01d856d2830659d82fca064181828d2f851fa441/packages/@okta/vuepress-site/docs/guides/refresh-tokens/main/index.md'
@@ -12,6 +12,11 @@ export const okta: Preset = preset('Okta', {
     'https://{domain}/oauth2/{authorization server} or https://{domain}; its endpoints are discovered from it.',
   ),
   tokenEndpointAuthMethods: recalled(['client_secret_basic', 'client_secret_post', 'none'], OKTA_API),
+  authorization: official(
+    authorization({ scope: 'openid offline_access' }),
+    OKTA_GUIDE,
+    'Without offline_access there is no refresh token, which the app has to have among its grants, too.',
+  ),
   reuse: official(
     { kind: 'unknown' },
     OKTA_GUIDE,
@@ -28,6 +33,9 @@ export const okta: Preset = preset('Okta', {
 const AUTH0_TROUBLE =
   'https://community.auth0.com/t/troubleshoot-refresh-token-unknown-or-invalid-before-expiry-403-unknown-or-invalid-refresh-token/120406'
 
+const AUTH0_OFFLINE =
+  'https://auth0.github.io/auth0-oidc-client-net/documentation/advanced-scenarios/refresh-tokens.html'
+
 export const auth0: Preset = preset('Auth0', {
   issuer: recalled(null, 'https://auth0.com/docs/get-started/applications', 'https://{domain}/'),
   tokenEndpoint: secondary('{issuer}/oauth/token', PROVIDER_LIST),
@@ -35,6 +43,12 @@ export const auth0: Preset = preset('Auth0', {
   tokenEndpointAuthMethods: recalled(
     ['client_secret_post', 'client_secret_basic', 'none'],
     'https://auth0.com/docs/secure/application-credentials',
+  ),
+  authorization: official(
+    authorization({ scope: 'openid offline_access' }),
+    [AUTH0_OFFLINE, 'https://auth0.com/docs/tokens/guides/get-access-tokens'],
+    'Without offline_access there is no refresh token, and the API has to allow it. For the tokens of an API its identifier has ' +
+      'to be the parameter audience.',
   ),
   reuse: official(
     { kind: 'unknown' },
@@ -56,6 +70,15 @@ export const cognito: Preset = preset('Amazon Cognito', {
   revocationEndpoint: recalled(
     'https://{domain}/oauth2/revoke',
     'https://docs.aws.amazon.com/cognito/latest/developerguide/revocation-endpoint.html',
+  ),
+  authorizationEndpoint: official(
+    'https://{domain}/oauth2/authorize',
+    'https://docs.aws.amazon.com/cognito/latest/developerguide/authorization-endpoint.html',
+  ),
+  jwksUri: recalled(
+    null,
+    'https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html',
+    'Of the user pool: https://cognito-idp.{region}.amazonaws.com/{pool id}/.well-known/jwks.json, below its issuer.',
   ),
   tokenEndpointAuthMethods: recalled(
     ['client_secret_basic', 'client_secret_post', 'none'],

@@ -1,4 +1,13 @@
-import { preset, recalled, reported, words, type Preset } from './preset.ts'
+import {
+  authorization,
+  preset,
+  recalled,
+  reported,
+  STRING_SEARCH,
+  thirdPartyCode,
+  words,
+  type Preset,
+} from './preset.ts'
 
 const REPORTS = [
   'https://github.com/decolua/9router/pull/1821',
@@ -8,6 +17,12 @@ const REPORTS = [
 
 export const openai: Preset = preset('OpenAI (auth.openai.com)', {
   tokenEndpoint: reported('https://auth.openai.com/oauth/token', REPORTS),
+  authorizationEndpoint: thirdPartyCode('https://auth.openai.com/oauth/authorize', STRING_SEARCH),
+  authorization: thirdPartyCode(
+    authorization({ scope: 'openid profile email offline_access' }),
+    STRING_SEARCH,
+    'Seen with PKCE and the client id of its own programs, which come back to http://localhost:1455/auth/callback alone.',
+  ),
   tokenEndpointAuthMethods: recalled(['none'], 'https://github.com/openai/codex'),
   reuse: reported({ kind: 'strict' }, [...REPORTS, 'https://github.com/openai/codex/issues/6028']),
   words: reported(

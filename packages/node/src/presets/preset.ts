@@ -145,6 +145,9 @@ export const answer = (shape: Partial<AnswerShape>): AnswerShape => ({ ...STANDA
 /** A list of endpoints that an integrator keeps in public; the bare fact is taken from it, nothing else. */
 export const PROVIDER_LIST =
   'https://github.com/NangoHQ/nango/blob/2f4c0af671e2ca1c43dd4e78f3c369218bf3fc87/packages/providers/providers.yaml'
+/** The same list as it was later: where people sign in was taken from it. */
+export const SIGN_IN_LIST =
+  'https://github.com/NangoHQ/nango/blob/0004941efdc462b2a0d2b527f8e99702717a132f/packages/providers/providers.yaml'
 export const STRING_SEARCH = 'string search over public source files (index names no repository)'
 
 export const days = (count: number): DurationMs => fromSeconds(count * 24 * 3600)

@@ -1,5 +1,6 @@
 import { fromSeconds } from '@tokenkeep/core'
 import {
+  authorization,
   days,
   official,
   preset,
@@ -21,6 +22,11 @@ export const oryHydra: Preset = preset('Ory Hydra', {
   issuer: recalled(null, HYDRA_API, 'Its public address.'),
   tokenEndpoint: recalled('{issuer}/oauth2/token', HYDRA_API),
   revocationEndpoint: recalled('{issuer}/oauth2/revoke', HYDRA_API),
+  authorization: official(
+    authorization({ scope: 'openid offline_access' }),
+    HYDRA_GRANT,
+    'Without offline_access there is no refresh token; a consent page of your own has to grant it, too.',
+  ),
   reuse: sourceCode(
     { kind: 'strict' },
     [HYDRA_CONFIG, HYDRA_GRANT],
@@ -45,6 +51,11 @@ export const duende: Preset = preset('Duende IdentityServer', {
     '{issuer}/connect/introspect',
     'https://docs.duendesoftware.com/identityserver/reference/endpoints/introspection/',
   ),
+  authorization: official(
+    authorization({ scope: 'openid offline_access' }),
+    DUENDE,
+    'Without offline_access, which the client has to be allowed, there is no refresh token.',
+  ),
   reuse: official(
     { kind: 'unknown' },
     DUENDE,
@@ -54,12 +65,19 @@ export const duende: Preset = preset('Duende IdentityServer', {
 
 const OIDC_PROVIDER =
   'https://github.com/panva/node-oidc-provider/blob/b95c294475d7c858a3ea63276dbc8eed77c0bfd2/docs/README.md'
+const OIDC_PROVIDER_SCOPE =
+  'https://github.com/panva/node-oidc-provider/blob/010e452d009d1066b278ed45f4ebc38d0552880b/lib/actions/authorization/check_scope.js'
 const OIDC_PROVIDER_REFRESH =
   'https://github.com/panva/node-oidc-provider/blob/b95c294475d7c858a3ea63276dbc8eed77c0bfd2/lib/actions/grants/refresh_token.js'
 
 export const nodeOidcProvider: Preset = preset('node-oidc-provider', {
   issuer: official(null, OIDC_PROVIDER),
   tokenEndpoint: official('{issuer}/token', OIDC_PROVIDER, 'The path is a setting.'),
+  authorization: sourceCode(
+    authorization({ parameters: { prompt: 'consent' }, scope: 'openid offline_access' }),
+    [OIDC_PROVIDER_SCOPE, OIDC_PROVIDER],
+    'By default a refresh token needs offline_access, which is passed over without prompt=consent.',
+  ),
   reuse: sourceCode(
     { kind: 'strict' },
     [OIDC_PROVIDER_REFRESH, OIDC_PROVIDER],
@@ -78,6 +96,14 @@ export const zitadel: Preset = preset('Zitadel', {
   revocationEndpoint: recalled('{issuer}/oauth/v2/revoke', ZITADEL_ENDPOINTS),
   introspectionEndpoint: recalled('{issuer}/oauth/v2/introspect', ZITADEL_ENDPOINTS),
   tokenEndpointAuthMethods: thirdPartyCode(['client_secret_basic', 'client_secret_post', 'none'], STRING_SEARCH),
+  authorization: official(
+    authorization({ scope: 'openid offline_access' }),
+    [
+      'https://zitadel.com/apis/openidoauth/scopes',
+      'https://help.zitadel.com/how-to-enable-and-receive-refresh-tokens',
+    ],
+    'Without offline_access there is no refresh token, which the application has to have turned on, too.',
+  ),
   accessTokenLifetimeMs: quoted(fromSeconds(43_200), ZITADEL_DEFAULTS, 'The default.'),
   refreshTokenIdleMs: quoted(days(30), ZITADEL_DEFAULTS, 'The default.'),
   refreshTokenAbsoluteMs: quoted(null, ZITADEL_DEFAULTS, '90 days by default: set it here if that was not changed.'),
@@ -92,6 +118,11 @@ export const authentik: Preset = preset('authentik', {
     'https://docs.goauthentik.io/add-secure-apps/providers/oauth2/',
     '{base}/application/o/{application}/; its endpoints are discovered from it.',
   ),
+  authorization: sourceCode(
+    authorization({ scope: 'openid offline_access' }),
+    AUTHENTIK,
+    'Without offline_access, which the provider has to have among its scopes, there is no refresh token.',
+  ),
   reuse: thirdPartyCode(
     { kind: 'unknown' },
     STRING_SEARCH,
@@ -105,6 +136,7 @@ const WORKERS =
 
 export const workersOauthProvider: Preset = preset('Cloudflare workers-oauth-provider (many MCP servers)', {
   issuer: official(null, WORKERS, 'Set by the deployment; its endpoints are discovered from it.'),
+  authorization: official(authorization({}), WORKERS, 'PKCE with S256; plain only where the deployment allows it.'),
   reuse: official(
     { kind: 'grace', until: 'successor_used', winner: 'newest' },
     WORKERS,
