@@ -21,6 +21,7 @@ import {
 import { assertNever, TokenError } from './failures.ts'
 import { closedError, errorFor, goneError, onHold, unreadable } from './handout.ts'
 import type { ConnectionId, Serial, Uid } from './ids.ts'
+import { createIntrospectionTrust } from './introspection-trust.ts'
 import type { Manager } from './manager.ts'
 import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
@@ -114,6 +115,7 @@ export interface Custody extends Connections {
 export function createConnections(ports: Ports, manager: Manager, isClosed: () => boolean): Custody {
   const { registry, cipher, clock, random, events } = ports
   const { store } = manager
+  const trust = createIntrospectionTrust()
 
   const open = (): void => {
     if (isClosed()) throw closedError()
@@ -337,7 +339,12 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       if (view.row.state.status === 'deleting') throw goneError({ kind: 'gone', because: 'deleting' }, view.row.id)
       const token = view.accessTokens.find((each) => each.variant === FULL.key)
       if (token === undefined) return 'inactive'
+      const { client, uid } = view.row
+      if (trust.isSilent(client, clock.now().mono)) return 'unsupported'
       const answer = await ports.endpoint.introspect(view.terms.provider, await clientOf(view), token.token)
+      if (answer === 'unsupported' || answer === 'unavailable') return answer
+      const about = { client, uid, fingerprint: token.fingerprint }
+      if (!trust.hear(about, answer === 'active', clock.now().mono)) return 'unsupported'
       if (answer === 'inactive') {
         await store.reject(view.at, token.fingerprint)
         manager.cache.drop(view.row.uid)

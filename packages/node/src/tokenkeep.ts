@@ -101,7 +101,12 @@ export interface Tokenkeep extends AsyncDisposable {
   token(id: string, options?: TokenOptions): Promise<HandOut>
   /** An API answered 401 to this access token. The next `token()` refreshes, within limits. */
   rejected(id: string, accessToken: string): Promise<Rejection>
-  /** Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced. */
+  /**
+   * Asks the provider whether the current access token is active (RFC 7662); an inactive one is replaced.
+   *
+   * @returns `unsupported`: the provider has no introspection, or was found to tell this client nothing, which is
+   *   `active: false` of every token
+   */
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   /** The keys that seal what is stored. */
   readonly masterKeys: MasterKeys

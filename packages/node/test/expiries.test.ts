@@ -144,6 +144,26 @@ test('introspection notices a revoked access token, and the next call has anothe
   assert.notEqual((await world.keep.token('dealer-42')).accessToken, first.accessToken)
 })
 
+test('an introspection that calls every token inactive costs one refresh, and is not asked any more', async (t) => {
+  let asked = 0
+  const silent = await httpServer(t, (_, response) => {
+    asked += 1
+    response.setHeader('content-type', 'application/json').end('{"active":false}')
+  })
+  await using world = await openWorld({ provider: { introspectionEndpoint: silent.href } })
+  const { sessionId } = await world.connect('dealer-42')
+  await world.keep.token('dealer-42')
+  const said: string[] = []
+  for (let question = 0; question < 5; question += 1) {
+    said.push(await world.keep.introspect('dealer-42'))
+    await world.keep.token('dealer-42')
+    world.clocks.forward(11_000)
+  }
+  assert.deepEqual(said, ['inactive', 'unsupported', 'unsupported', 'unsupported', 'unsupported'])
+  assert.equal(asked, 2)
+  assert.equal((await world.server.control.counters('external', sessionId)).refreshes, 1)
+})
+
 test('deleting a connection revokes its refresh token upstream and erases it here', async () => {
   await using world = await openWorld()
   const { sessionId, refreshToken } = await world.connect('dealer-42')
