@@ -150,7 +150,7 @@ export interface Provider {
   readonly request: RequestShape
   readonly answer: AnswerShape
   readonly authorization: AuthorizationShape
-  /** The APIs that tokens of this provider are for; `fetchFor` sends them nowhere else. Empty: not limited. */
+  /** The APIs that tokens of this provider are for; `fetchFor` and the proxy send them nowhere else. Empty: `fetchFor` is not limited. */
   readonly apiBaseUrls: readonly string[]
   readonly allowPrivateNetwork: boolean
 }

@@ -6,6 +6,7 @@ import type { ApiKey } from './callers.ts'
 /** What a key may do. `admin` may do everything. */
 export const API_KEY_SCOPES = [
   'token:read',
+  'proxy',
   'connections:read',
   'connections:write',
   'providers:write',

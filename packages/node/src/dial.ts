@@ -1,5 +1,5 @@
 /**
- * How a line to a provider is opened: name, address rules, TCP, TLS, each attempt anew.
+ * How a connection to a provider is opened: name, address rules, TCP, TLS, each attempt anew.
  *
  * No pool, no keep-alive, no proxy, no retry: whatever fails here, nothing was sent.
  */
@@ -10,11 +10,16 @@ import type { Clock, DurationMs, NotSent, NotSentBecause } from '@tokenkeep/core
 import { literalAddress, mayConnect, readProviderUrl } from './address-rules.ts'
 import { Line } from './line.ts'
 
-/** Where a line leads, and the one request that it is for. */
-export interface Destination {
+/** Where a connection leads. */
+export interface Host {
+  /** Its path does not matter. */
   readonly url: URL
-  readonly method: 'GET' | 'POST'
   readonly allowPrivateNetwork: boolean
+}
+
+/** Where a line leads, and the one request that it is for. */
+export interface Destination extends Host {
+  readonly method: 'GET' | 'POST'
 }
 
 /**
@@ -24,6 +29,17 @@ export interface Destination {
  * @returns the line, or why there is none; never rejects
  */
 export type Dial = (to: Destination, withinMs: DurationMs) => Promise<Line | NotSent>
+
+/** The same without a line over it. */
+export type OpenSocket = (to: Host, withinMs: DurationMs) => Promise<OpenedSocket | NotSent>
+
+export interface OpenedSocket {
+  readonly kind: 'opened'
+  /** The socket that is written to, TLS or not. */
+  readonly socket: Socket
+  /** The TCP socket below it, or the same. */
+  readonly tcp: Socket
+}
 
 export interface DialSetup {
   readonly clock: Clock
@@ -40,17 +56,25 @@ export interface Resolved {
 }
 
 export function createDial(setup: DialSetup): Dial {
+  const openSocket = createOpenSocket(setup)
+  return async (to, withinMs) => {
+    const opened = await openSocket(to, withinMs)
+    return opened.kind === 'opened' ? Line.over(opened.socket, opened.tcp, to, setup.clock) : opened
+  }
+}
+
+export function createOpenSocket(setup: DialSetup): OpenSocket {
   const secureContext = trust(setup.extraCertificates ?? [])
   const lookup = setup.lookup ?? ((hostname: string) => systemLookup(hostname, { all: true }))
   return async (to, withinMs) => {
     const giveUp = new AbortController()
     const alarm = setup.clock.alarm(withinMs)
-    const opening = open(to, { secureContext, lookup, clock: setup.clock, giveUp: giveUp.signal })
+    const opening = open(to, { secureContext, lookup, giveUp: giveUp.signal })
     const first = await Promise.race([opening, alarm.rung.then(() => 'timeout' as const)])
     if (first === 'timeout') {
       giveUp.abort()
       // It may have been opened in the very turn in which the alarm rang.
-      void opening.then((line) => line instanceof Line && line.close())
+      void opening.then((late) => late.kind === 'opened' && late.socket.destroy())
       return notSent('timeout')
     }
     alarm.cancel()
@@ -66,11 +90,10 @@ function trust(extra: readonly string[]): SecureContext | undefined {
 interface Means {
   readonly secureContext: SecureContext | undefined
   readonly lookup: NonNullable<DialSetup['lookup']>
-  readonly clock: Clock
   readonly giveUp: AbortSignal
 }
 
-async function open(to: Destination, { secureContext, lookup, clock, giveUp }: Means): Promise<Line | NotSent> {
+async function open(to: Host, { secureContext, lookup, giveUp }: Means): Promise<OpenedSocket | NotSent> {
   const { url } = to
   // A stored or discovered URL is checked like a written one: rules can have changed since.
   if ('wrong' in readProviderUrl(url.href, to)) return notSent('address_refused')
@@ -81,14 +104,14 @@ async function open(to: Destination, { secureContext, lookup, clock, giveUp }: M
 
   const tcp = await established(tcpTo(url, addresses), 'connect', giveUp)
   if (tcp.failed !== null) return notSent(tcp.failed === 'ETIMEDOUT' ? 'timeout' : 'refused')
-  if (url.protocol === 'http:') return Line.over(tcp.socket, tcp.socket, to, clock)
+  if (url.protocol === 'http:') return { kind: 'opened', socket: tcp.socket, tcp: tcp.socket }
 
   const tls = await established(tlsOver(tcp.socket, url, secureContext), 'secureConnect', giveUp)
   if (tls.failed !== null) {
     tcp.socket.destroy()
     return notSent('tls')
   }
-  return Line.over(tls.socket, tcp.socket, to, clock)
+  return { kind: 'opened', socket: tls.socket, tcp: tcp.socket }
 }
 
 export const notSent = (because: NotSentBecause): NotSent => ({ kind: 'not_sent', because })

@@ -1,16 +1,14 @@
 /**
  * A `fetch` that carries a connection's access token: to the provider's APIs only, and once more after a 401.
  *
- * @see RFC 6750 section 2.1 (the header), section 3.1 (what a 401 and a 403 mean); RFC 6749 section 7.1 (token types)
+ * @see RFC 6750 section 3.1 (what a 401 and a 403 mean)
  */
 import { TokenError, type Provider } from '@tokenkeep/core'
-import { isLoopbackHost } from './address-rules.ts'
+import { whyNotTo } from './api-base-url.ts'
+import { anotherToken, unlessAborted, type RefusedTokenSetup } from './refused-token.ts'
+import { tokenHeaders, type TokenWritten } from './token-header.ts'
 
-export interface FetchForSetup {
-  /** An access token that works, refreshed first where needed. */
-  readonly token: (connectionId: string) => Promise<{ readonly accessToken: string; readonly tokenType: string }>
-  /** An API answered 401 to this access token. */
-  readonly rejected: (connectionId: string, accessToken: string) => Promise<unknown>
+export interface FetchForSetup extends RefusedTokenSetup {
   /** The connection's provider. */
   readonly provider: (connectionId: string) => Promise<Pick<Provider, 'id' | 'apiBaseUrls'>>
 }
@@ -84,34 +82,6 @@ async function fetchWithToken(
   return fetch(authorized(again(), second, connectionId))
 }
 
-type Token = Awaited<ReturnType<FetchForSetup['token']>>
-
-/** Why a token must not go there; null: it may. The URL is not repeated: its query can hold secrets. */
-function whyNotTo(url: URL, provider: string, apiBaseUrls: readonly string[]): string | null {
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopbackHost(url))) {
-    return `a token is sent over https only (http to this machine), not over ${url.protocol}// to ${url.hostname}`
-  }
-  if (apiBaseUrls.length === 0 || apiBaseUrls.some((base) => isBelow(url, base))) return null
-  return `${url.origin}${spelledPath(url)} is outside the apiBaseUrls of provider "${provider}": add its base URL there if its tokens are for that API`
-}
-
-const spelledPath = (url: URL): string =>
-  url.pathname.length <= 200 ? url.pathname : `${url.pathname.slice(0, 200)}...`
-
-/** The same origin, and the base's path as whole segments. */
-function isBelow(url: URL, base: string): boolean {
-  const { origin, pathname } = new URL(base)
-  const folder = pathname.endsWith('/') ? pathname : `${pathname}/`
-  return url.origin === origin && `${url.pathname}/`.startsWith(folder) && !climbs(url.pathname)
-}
-
-/** Encoded slashes are not separators to us, but to some servers they are: `/v1/..%2fadmin`. */
-function climbs(pathname: string): boolean {
-  return /(^|\/|\\)\.\.(\/|\\|$)/.test(
-    pathname.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\').replaceAll(/%2e/gi, '.'),
-  )
-}
-
 /** Whether the answer came from where the token was sent; after a redirect to another origin the header was gone. */
 function answeredBy(response: Response, asked: URL, provider: string, apiBaseUrls: readonly string[]): boolean {
   if (!response.redirected) return true
@@ -119,40 +89,10 @@ function answeredBy(response: Response, asked: URL, provider: string, apiBaseUrl
   return url !== null && url.origin === asked.origin && whyNotTo(url, provider, apiBaseUrls) === null
 }
 
-/** The request with the token in its header. */
-function authorized(request: Request, token: Token, connectionId: string): Request {
-  // RFC 6749 section 7.1: a client must not use a token whose type it does not understand.
-  if (token.tokenType.toLowerCase() !== 'bearer') {
-    throw new TokenError(
-      'invalid_input',
-      `the access token of connection "${connectionId}" is not a Bearer token, and fetchFor understands no other type`,
-      { subject: connectionId },
-    )
-  }
-  request.headers.set('authorization', `Bearer ${token.accessToken}`)
+/** The request with the token on it. */
+function authorized(request: Request, token: TokenWritten, connectionId: string): Request {
+  for (const [name, value] of Object.entries(tokenHeaders(token, connectionId))) request.headers.set(name, value)
   return request
-}
-
-/**
- * Reports the refused token and asks again.
- *
- * @returns null where there is no other token: the caller then gets the 401, which says more about this request than
- * our own trouble with the next token; that is said when the next one is asked for
- */
-async function anotherToken(
-  setup: FetchForSetup,
-  connectionId: string,
-  refused: string,
-  signal: AbortSignal,
-): Promise<Token | null> {
-  try {
-    await setup.rejected(connectionId, refused)
-    const token = await unlessAborted(setup.token(connectionId), signal)
-    return token.accessToken === refused ? null : token
-  } catch (error) {
-    if (signal.aborted) throw error
-    return null
-  }
 }
 
 /** How to make the request once more; null: its body is a stream, which is read while it is sent. */
@@ -177,16 +117,3 @@ const canBeReadAgain = (body: NonNullable<RequestInit['body']>): boolean =>
   body instanceof URLSearchParams ||
   body instanceof FormData ||
   body instanceof Blob
-
-/** A caller that gives up goes at once. The refresh that it waited for goes on: it belongs to all. */
-async function unlessAborted<Value>(waiting: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort)
-  try {
-    return await Promise.race([waiting, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}

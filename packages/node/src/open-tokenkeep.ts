@@ -31,6 +31,7 @@ import { createGlance, createSystemClock } from './clock-system.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
 import { createFetchFor } from './fetch-for.ts'
+import { forwardOnDemand } from './forward-on-demand.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
@@ -268,6 +269,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
 
   const close = async (): Promise<void> => {
     await scheduler.stop()
+    forwards.close()
     const closeParts = async (): Promise<void> => {
       for (const part of opened.toReversed()) await part.close()
     }
@@ -279,12 +281,14 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       .then(closeParts)
       .catch(() => undefined)
   }
-  const providerOf = async (id: string) => {
-    const { provider } = await connections.get(id)
-    const found = await registry.provider(provider as ProviderId)
-    if (found === null) throw unknown('provider', provider)
-    return found
+  const connectionOf = async (id: string) => {
+    const { uid, provider: name } = await connections.get(id)
+    const provider = await registry.provider(name as ProviderId)
+    if (provider === null) throw unknown('provider', name)
+    return { uid, provider }
   }
+  const providerOf = async (id: string) => (await connectionOf(id)).provider
+  const forwards = forwardOnDemand({ token: manager.token, rejected, connection: connectionOf, clock })
   const keep: Tokenkeep = {
     providers: {
       // Only who adds a provider needs what is known about them.
@@ -320,6 +324,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     fetchFor: (id) => {
       return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
     },
+    forward: (id, request) => forwards.forward(connectionId(id), request),
     stopRefreshing() {
       manager.stopRefreshing()
       // What other processes delete or sign in again has to be noticed as long as anything is handed out.

@@ -86,7 +86,7 @@ export interface ProviderInput {
   readonly answer?: Partial<AnswerShape> | undefined
   /** How people are sent there to sign in. A member left out is the preset's. */
   readonly authorization?: Partial<AuthorizationShape> | undefined
-  /** The APIs that its tokens are for, as URLs; `fetchFor` sends them nowhere else. Absent: not limited. */
+  /** The APIs that its tokens are for, as URLs; nothing is sent elsewhere. Absent: `fetchFor` is not limited, `forward` refuses. */
   readonly apiBaseUrls?: readonly string[] | undefined
   /** Its URLs may point into private networks; false where absent. */
   readonly allowPrivateNetwork?: boolean | undefined

@@ -14,6 +14,7 @@ import type {
 } from '@tokenkeep/core'
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
+import type { ApiRequest, Forwarded } from './forward.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
 import type { ProviderInput } from './provider-input.ts'
@@ -128,6 +129,14 @@ export interface Tokenkeep extends AsyncDisposable {
   backUp(file: string): Promise<void>
   /** A `fetch` that carries the connection's token; after a 401 it refreshes and tries once more. */
   fetchFor(id: string): typeof fetch
+  /**
+   * The same for a server of your own, which takes a request over from a caller that shall not see the token: streamed both
+   * ways, to one of the provider's `apiBaseUrls` only, redirects not followed.
+   *
+   * @returns the API's answer, a 401 too; or why there is none
+   * @throws TokenError what `token` throws; `invalid_input`: no base URL, or a path that leads out of it
+   */
+  forward(id: string, request: ApiRequest): Promise<Forwarded>
   /**
    * The first half of an orderly end, for a server that still has to answer those who are here: from now on no refresh
    * begins in this process, in the background or for a caller. What lives is handed out, who waits for a refresh that

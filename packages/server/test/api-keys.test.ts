@@ -63,6 +63,7 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
 }
 const SCOPES = [
   'token:read',
+  'proxy',
   'connections:read',
   'connections:write',
   'providers:write',

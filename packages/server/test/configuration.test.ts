@@ -76,6 +76,7 @@ const SAMPLES = {
   wrongKeysPerMinute: ['7', 7, (c) => c.http.wrongKeysPerMinute, 7],
   eventLoopDelayMsMax: ['250', 250, (c) => c.http.eventLoopDelayMsMax, 250],
   dropInWaitSeconds: ['4.5', 4.5, (c) => c.http.dropInWaitMs, 4500],
+  proxyIdleSeconds: ['7.5', 7.5, (c) => c.http.proxyIdleMs, 7500],
   cacheBytes: ['2097152', 2_097_152, (c) => c.cacheBytes, 2_097_152],
   drainSeconds: ['5', 5, (c) => c.drainMs, 5000],
   logLevel: ['warn', 'warn', (c) => c.logLevel, 'warn'],

@@ -32,7 +32,9 @@ export function readContract(text: string): Contract {
   const ajv = new Ajv2020({ strict: false, validateSchema: false })
   addFormats.default(ajv)
   ajv.addSchema(document, 'document')
-  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  // What the proxy answers is the API's; `proxy.test.ts` looks at what it announces itself.
+  const own = Object.entries(document.paths).filter(([path]) => !path.startsWith('/v1/proxy/'))
+  const operations = own.flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       method: method.toUpperCase(),
       path: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),

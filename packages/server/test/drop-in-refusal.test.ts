@@ -207,6 +207,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
       handOut: () => undefined,
       answered: () => undefined,
       refused: () => undefined,
+      proxied: () => undefined,
       heard: () => undefined,
       expose: () => Promise.resolve({ contentType: '', text: '' }),
     },

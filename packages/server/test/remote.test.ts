@@ -224,6 +224,9 @@ suite('what a server answers', () => {
       origin_refused: 'forbidden',
       overloaded: 'unavailable',
       stopping: 'unavailable',
+      api_unreachable: 'unavailable',
+      api_no_answer: 'unavailable',
+      api_timeout: 'unavailable',
       unexpected: 'unavailable',
     })
     // A word of a newer server, and the library's word for an object of the server's process.

@@ -232,6 +232,7 @@ async function serve(keep: Tokenkeep, settings: HttpSettings): Promise<Served> {
       handOut: (by, outcome) => counted.push(`handOut ${by} ${outcome}`),
       answered: (operation, status) => counted.push(`answered ${operation} ${status}`),
       refused: (because) => counted.push(`refused ${because}`),
+      proxied: (provider, outcome) => counted.push(`proxied ${provider} ${outcome}`),
       heard: () => undefined,
       expose: () => Promise.resolve({ contentType: 'text/plain', text: '' }),
     },

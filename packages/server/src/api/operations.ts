@@ -273,3 +273,15 @@ export const OPERATIONS = {
 } as const satisfies Record<string, Operation>
 
 export type OperationId = keyof typeof OPERATIONS
+
+/** Any method, and what is asked and answered is the API's: so it stands beside the table. */
+export const PROXY = {
+  path: '/v1/proxy/{id}/{path}',
+  summary: "A request to one of the provider's APIs, with the connection's token on it",
+  scopes: ['proxy'],
+  /** Those that OpenAPI can say; TRACE and CONNECT are refused, every other one is forwarded. */
+  methods: ['get', 'put', 'post', 'delete', 'options', 'head', 'patch'],
+  problems: [...OPERATIONS.getToken.problems, 'provider_refused', 'api_unreachable', 'api_no_answer', 'api_timeout'],
+} as const satisfies Pick<Operation, 'path' | 'summary' | 'scopes' | 'problems'> & {
+  readonly methods: readonly string[]
+}

@@ -14,6 +14,9 @@ export const HTTP_PROBLEM_CODES = [
   'origin_refused',
   'overloaded',
   'stopping',
+  'api_unreachable',
+  'api_no_answer',
+  'api_timeout',
   'unexpected',
 ] as const
 export type HttpProblemCode = (typeof HTTP_PROBLEM_CODES)[number]
@@ -64,8 +67,11 @@ export const HTTP_STATUS = {
   origin_refused: 403,
   overloaded: 503,
   stopping: 503,
+  api_unreachable: 502,
+  api_no_answer: 502,
+  api_timeout: 504,
   unexpected: 500,
 } as const satisfies Record<ProblemCode, number>
 
 /** Those of HTTP that pass by themselves. */
-export const PASSING: readonly HttpProblemCode[] = ['request_timeout', 'overloaded', 'stopping']
+export const PASSING: readonly HttpProblemCode[] = ['request_timeout', 'overloaded', 'stopping', 'api_unreachable']

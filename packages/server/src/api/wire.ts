@@ -9,6 +9,7 @@ import { z } from 'zod'
 // Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
 export const SCOPES = [
   'token:read',
+  'proxy',
   'connections:read',
   'connections:write',
   'providers:write',

@@ -296,7 +296,7 @@ function addKeys(key: Command, context: MakeContext): void {
     .requiredOption('--name <name>', 'what people call it')
     .option(
       '--scope <scope>',
-      'token:read (the default), connections:read, connections:write, providers:write, keys:write or admin; may be repeated',
+      'token:read (the default), proxy, connections:read, connections:write, providers:write, keys:write or admin; may be repeated',
       collected,
     )
     .option('--label <name=value>', 'only connections with this label exist for it; may be repeated', labelled)

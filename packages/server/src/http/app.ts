@@ -6,7 +6,7 @@ import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Coordination, Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
-import { watchConnections, type Connections } from './connections.ts'
+import { answerOn, watchConnections, type Connections } from './connections.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import { createShares } from './drop-in/shares.ts'
 import { createFreeSince } from './free-since.ts'
@@ -14,6 +14,7 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { watchPressure } from './pressure.ts'
+import { registerProxy } from './proxy/proxy-route.ts'
 import { HttpProblem, refusalOf, saysLess, stopping } from './problem.ts'
 import { registerRoutes } from './routes.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
@@ -103,6 +104,8 @@ function build(
   const addressed = createAddressed(settings)
   const desk = createCallerDesk({ callers: keep.callers, clock, settings })
   const transport = transportOf(settings)
+  /** Bodies that are sent on while they arrive, for as long as that takes. */
+  const unhurried = new WeakSet<object>()
   const app = Fastify({
     ...(of.tls === undefined
       ? { http: transport }
@@ -116,7 +119,12 @@ function build(
     return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
-    clientErrorHandler: answerUnreadable,
+    clientErrorHandler: (error, socket) => {
+      const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      const answer = answerOn(socket)
+      if (late && answer !== null && unhurried.has(answer.req)) return
+      answerUnreadable(error, socket)
+    },
     // For a path that cannot be read no hook runs.
     frameworkErrors: (error, request, reply) => {
       reply.headers(SECURITY_HEADERS)
@@ -176,6 +184,7 @@ function build(
     shares.forgetAll()
   }
   registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
+  registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
   registerDropIn(app, {
     keep,
     desk,
@@ -301,7 +310,7 @@ interface KnownRoute {
 function routesOf(app: FastifyInstance): readonly KnownRoute[] {
   const routes: KnownRoute[] = []
   app.addHook('onRoute', ({ method, url }) => {
-    const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`)
+    const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+').replace('*', '.*')}$`)
     for (const each of [method].flat()) routes.push({ method: each, path })
   })
   return routes

@@ -168,6 +168,19 @@ export function bearerOf(authorization: string | undefined): string | null {
   return key ?? null
 }
 
+/** Who sends this request. @throws HttpProblem `unauthorized`; TokenError `rate_limited` */
+export async function callerOf(
+  request: { readonly headers: { readonly authorization?: string | undefined }; readonly ip: string },
+  desk: CallerDesk,
+): Promise<Caller> {
+  const { authorization } = request.headers
+  const key = bearerOf(authorization)
+  if (key === null) throw unauthorized(authorization === undefined ? 'none' : 'other_scheme')
+  const caller = desk.remembered(key) ?? (await desk.identify(key, request.ip))
+  if (caller === null) throw unauthorized('wrong')
+  return caller
+}
+
 /** RFC 6750 section 3. */
 export const unauthorized = (given: 'none' | 'wrong' | 'other_scheme'): HttpProblem =>
   new HttpProblem(

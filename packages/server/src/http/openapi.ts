@@ -1,7 +1,7 @@
 /** The OpenAPI document, made from the table that the routes are made from. */
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import { z } from 'zod'
-import { OPERATIONS, type Operation } from '../api/operations.ts'
+import { OPERATIONS, PROXY, type Operation } from '../api/operations.ts'
 import { HTTP_STATUS, type ProblemCode } from '../api/problem-codes.ts'
 import { Problem } from '../api/wire.ts'
 
@@ -35,6 +35,7 @@ export function openApiDocument(version: string): object {
       [operation.method.toLowerCase()]: operationObject(id, operation),
     }
   }
+  paths[PROXY.path] = Object.fromEntries(PROXY.methods.map((method) => [method, proxyObject(method)]))
   return createDocument({
     openapi: '3.1.0',
     info: {
@@ -75,6 +76,30 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
     responses: {
       [`${status}` as const]: { description: 'Done', content: { 'application/json': { schema: answer } } },
       ...problemResponses([...operation.problems, ...EVERYWHERE, ...(method === 'GET' ? [] : WITH_A_BODY)]),
+    },
+  }
+}
+
+function proxyObject(method: string): ZodOpenApiOperationObject {
+  return {
+    operationId: `proxy${method.charAt(0).toUpperCase()}${method.slice(1)}`,
+    summary: PROXY.summary,
+    description:
+      `Needs an API key with scope ${PROXY.scopes.map((scope) => `\`${scope}\``).join(' or ')} (or \`admin\`). ` +
+      'The path may hold slashes, and may be left out; query and body are handed on. An answer of the API has the header ' +
+      '`Proxy-Status: tokenkeep; received-status=...` (RFC 9209), one of this server has not.',
+    requestParams: {
+      path: z.object({ id: z.string(), path: z.string() }),
+      header: z.object({
+        'Tokenkeep-Base-Url': z
+          .string()
+          .optional()
+          .meta({ description: "One of the provider's `api_base_urls`, as it is listed; the first where absent" }),
+      }),
+    },
+    responses: {
+      ...problemResponses([...PROXY.problems, ...EVERYWHERE]),
+      default: { description: 'What the API answered', content: { '*/*': {} } },
     },
   }
 }

@@ -4,7 +4,7 @@ import { TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@
 import type { ApiKey, Tokenkeep } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
-import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
+import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
 import { readInput, readQuery } from './input.ts'
 import { HttpProblem } from './problem.ts'
 import type { Log } from './log.ts'
@@ -102,15 +102,6 @@ declare module 'fastify' {
     /** The name of the operation, for metrics. */
     operation?: string
   }
-}
-
-async function callerOf(request: FastifyRequest, desk: CallerDesk): Promise<Caller> {
-  const { authorization } = request.headers
-  const key = bearerOf(authorization)
-  if (key === null) throw unauthorized(authorization === undefined ? 'none' : 'other_scheme')
-  const caller = desk.remembered(key) ?? (await desk.identify(key, request.ip))
-  if (caller === null) throw unauthorized('wrong')
-  return caller
 }
 
 function readRequest(operation: Operation, request: FastifyRequest) {

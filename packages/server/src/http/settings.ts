@@ -17,6 +17,8 @@ export interface HttpSettings {
   readonly eventLoopDelayMsMax: number
   /** How long a client of the drop-in is kept waiting for a refresh. */
   readonly dropInWaitMs: number
+  /** A proxied call on which nothing moves for so long is ended. */
+  readonly proxyIdleMs: number
 }
 
 export const HTTP_SETTINGS: HttpSettings = {
@@ -31,4 +33,6 @@ export const HTTP_SETTINGS: HttpSettings = {
   // openid-client gives up after 30 s, most others later or never, proxies after 60: each hears from us before that, and
   // no earlier than it must, because a slow provider may still answer.
   dropInWaitMs: 25_000,
+  // As common proxies have it. A stream of events sends something more often, if only a comment.
+  proxyIdleMs: 60_000,
 }

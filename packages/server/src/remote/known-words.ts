@@ -86,6 +86,7 @@ export const INTROSPECTED = Object.keys({
 
 export const API_KEY_SCOPES = Object.keys({
   'token:read': true,
+  proxy: true,
   'connections:read': true,
   'connections:write': true,
   'providers:write': true,

@@ -63,6 +63,10 @@ const MEANINGS: Readonly<Record<HttpProblemCode | 'closed', Meaning>> = {
   request_timeout: LATER,
   overloaded: LATER,
   stopping: LATER,
+  // No command calls an API.
+  api_unreachable: LATER,
+  api_no_answer: LATER,
+  api_timeout: LATER,
   // As a word of the library it would be about an object of this process.
   closed: LATER,
   unexpected: { as: 'unavailable', what: 'made a mistake of its own' },

@@ -68,6 +68,7 @@ export async function readConfiguration(
         wrongKeysPerMinute: number('wrongKeysPerMinute'),
         eventLoopDelayMsMax: number('eventLoopDelayMsMax'),
         dropInWaitMs: number('dropInWaitSeconds') * 1000,
+        proxyIdleMs: number('proxyIdleSeconds') * 1000,
       },
       place: placeOf(said, around),
       cacheBytes: number('cacheBytes'),

@@ -44,6 +44,7 @@ export function createMetrics({ version }: { readonly version: string }): Metric
   return {
     handOut: tallies.handOuts.add,
     answered: (operation, status) => tallies.requests.add(operation, STATUS_CLASSES[Math.floor(status / 100)] ?? OTHER),
+    proxied: (provider, outcome) => tallies.proxied.add(known(provider), outcome),
     refused: (because) => tallies.refused.add(because),
     heard: (event) => count(event, tallies, { known, refreshSeconds, onHold }),
     expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
@@ -61,6 +62,7 @@ function talliesIn(registry: Registry) {
     handOuts: tally('hand_outs', ['by', 'outcome'], 'Requests of an access token, by way and by what came of them.'),
     requests: tally('http_requests', ['operation', 'status'], 'Requests that were answered.'),
     refused: tally('http_refused', ['because'], 'Requests that were refused, by the code of the problem.'),
+    proxied: tally('proxied', ['provider', 'outcome'], 'Calls to APIs through the proxy, by what came of them.'),
     refreshes: tally('refreshes', ['provider', 'outcome'], 'Presentations to providers, by what came of them.'),
     rotations: tally('rotations', ['provider'], 'Refreshes that brought another refresh token.'),
     slow: tally('slow_refreshes', ['provider'], 'Presentations that were not answered in time, and are listened to.'),

@@ -117,6 +117,12 @@ export const SETTINGS = [
     help: 'how long an OAuth client is kept waiting for a refresh; less than the client itself waits',
   },
   {
+    name: 'proxyIdleSeconds',
+    kind: { of: 'seconds', min: 1, max: 3600 },
+    default: HTTP_SETTINGS.proxyIdleMs / 1000,
+    help: 'a proxied call on which nothing moves for so long is ended',
+  },
+  {
     name: 'cacheBytes',
     kind: { of: 'whole', min: 1024 * 1024, max: 64 * 1024 * 1024 * 1024 },
     default: 32 * 1024 * 1024,
