@@ -116,5 +116,5 @@ function call(control: Control, name: Operation, given: JsonObject): Promise<unk
 }
 
 function isName(key: string): boolean {
-  return ['realm', 'clientId', 'sessionId', 'token'].includes(key)
+  return ['realm', 'clientId', 'sessionId', 'token', 'userCode'].includes(key)
 }

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Control, SeededSession, SessionSeed } from './control.ts'
+import { approveDevice, denyDevice } from './device-decision.ts'
 import { readFaultOrder } from './fault.ts'
 import { InvalidInput, members, optional, text, whole } from './json-shape.ts'
 import { NO_END_SECONDS } from './lifetimes.ts'
 import { SEED_SCOPE } from './options.ts'
 import { readClientOptions, readRealmChange, readRealmOptions, readScope } from './options-shape.ts'
+import { openSession } from './open-session.ts'
 import { openRealm, type Realm } from './realm.ts'
 import type { World } from './world.ts'
 
@@ -91,6 +93,13 @@ export function createControl(world: World, shutdown: () => void): Control {
     async logoutPosts(name) {
       return realmOf(name).logouts.list()
     },
+    async approveDevice(name, userCode, value = {}) {
+      const from = members(value, 'person', ['subject'])
+      return approveDevice(realmOf(name), userCode, optional(from, 'subject', text).subject ?? null)
+    },
+    async denyDevice(name, userCode) {
+      await denyDevice(realmOf(name), userCode)
+    },
     async shutdown() {
       shutdown()
     },
@@ -131,22 +140,17 @@ async function seed(realm: Realm, wanted: SessionSeed): Promise<SeededSession> {
   if (!client) throw new InvalidInput(`client ${wanted.clientId} is not known in realm ${realm.name}: put it first`)
   const subject = wanted.subject ?? `user-${randomBytes(4).toString('hex')}`
   const scope = wanted.scope ?? SEED_SCOPE
-  const nowMs = Date.now()
 
   return realm.state.together(async () => {
-    const grant = new realm.provider.Grant({ clientId: wanted.clientId, accountId: subject })
-    grant.addOIDCScope(scope)
-    const sessionId = await grant.save()
-    const session = {
-      id: sessionId,
+    const { session } = await openSession(realm, {
       clientId: wanted.clientId,
       subject,
       scope,
-      createdMs: nowMs,
-      accessSeconds: wanted.accessTokenSeconds ?? null,
-      refreshSeconds: wanted.refreshTokenSeconds ?? null,
-    }
-    realm.sessions.add(session)
+      ...(wanted.accessTokenSeconds === undefined ? {} : { accessSeconds: wanted.accessTokenSeconds }),
+      ...(wanted.refreshTokenSeconds === undefined ? {} : { refreshSeconds: wanted.refreshTokenSeconds }),
+    })
+    const sessionId = session.id
+    const nowMs = session.createdMs
     const { accessSeconds, refreshSeconds } = realm.lifetimes({ ...session, killedBecause: null }, nowMs)
     const common = { client, accountId: subject, grantId: sessionId, scope, gty: 'authorization_code' }
     const accessToken = new realm.provider.AccessToken({ ...common, expiresIn: accessSeconds })

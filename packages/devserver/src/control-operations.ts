@@ -22,6 +22,8 @@ export const OPERATIONS = {
   killSession: ['realm', 'sessionId'],
   signOut: ['realm', 'sessionId'],
   logoutPosts: ['realm'],
+  approveDevice: ['realm', 'userCode', 'person'],
+  denyDevice: ['realm', 'userCode'],
   shutdown: [],
 } as const satisfies Record<keyof Control, readonly string[]>
 

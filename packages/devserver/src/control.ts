@@ -70,6 +70,18 @@ export interface Control {
   signOut(realm: string, sessionId: string): Promise<LogoutPost | null>
   /** The last 200 logout tokens that were posted in this realm, oldest first; not kept over a restart. */
   logoutPosts(realm: string): Promise<readonly LogoutPost[]>
+  /**
+   * Says yes to the device that shows this user code, as a person does on the verification page.
+   *
+   * @param person whose name signs in; a random one unless given
+   */
+  approveDevice(
+    realm: string,
+    userCode: string,
+    person?: { readonly subject?: string },
+  ): Promise<{ readonly sessionId: string; readonly subject: string }>
+  /** Says no to the device that shows this user code. */
+  denyDevice(realm: string, userCode: string): Promise<void>
   /** Closes the server, after the answer to this. */
   shutdown(): Promise<void>
 }

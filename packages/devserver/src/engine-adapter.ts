@@ -1,5 +1,5 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider'
-import type { ClientOptions, TokenEndpointAuthMethod } from './options.ts'
+import type { ClientOptions, RealmSettings, TokenEndpointAuthMethod } from './options.ts'
 import type { Sessions } from './sessions.ts'
 import { storedName } from './fingerprint.ts'
 import type { Row, State } from './state.ts'
@@ -7,12 +7,15 @@ import type { Row, State } from './state.ts'
 /** In a JWT access token `jti` is the stored name of the token's record; this prefix says so to {@link recordName}. */
 export const BY_NAME = 'name.'
 
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
+
 /** What the engine's store needs beside the state file. */
 export interface AdapterParts {
   readonly state: State
   readonly realm: string
   readonly sessions: Sessions
   readonly client: (clientId: string) => ClientOptions | null
+  readonly settings: RealmSettings
 }
 
 /**
@@ -32,9 +35,12 @@ export function recordName(id: string): string {
 function recordAdapter({ state, realm, sessions }: AdapterParts, model: string): Adapter {
   const living = (row: Row | null, id: string | null): AdapterPayload | undefined => {
     if (row === null || row['revoked_ms'] !== null) return undefined
-    if (row['expires_ms'] !== null && Number(row['expires_ms']) <= Date.now()) return undefined
+    const over = row['expires_ms'] !== null && Number(row['expires_ms']) <= Date.now()
+    // Of a device code the engine must see that it was there: `expired_token` is not `invalid_grant`.
+    if (over && model !== 'DeviceCode') return undefined
     const payload = JSON.parse(String(row['payload'])) as AdapterPayload
-    return id === null ? payload : { ...payload, jti: id }
+    const exp = over ? { exp: Math.floor(Number(row['expires_ms']) / 1000) } : {}
+    return id === null ? { ...payload, ...exp } : { ...payload, ...exp, jti: id }
   }
 
   return {
@@ -42,8 +48,7 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
       const expiresMs = expiresIn === undefined ? null : Date.now() + expiresIn * 1000
       // The engine counts in whole seconds and rounds down, which would cut up to a second off a short-lived token.
       const exp = expiresMs === null ? {} : { exp: Math.ceil(expiresMs / 1000) }
-      const byUid = model === 'Session' ? (payload.uid ?? null) : null
-      // The engine finds a browser session by uid too and needs its id then; nothing else is looked up that way.
+      const byUid = secondName(model, payload)
       const { jti, ...other } = payload
       // A session is what ends, so its id is the `sid` of every token: the engine's own would be one a browser.
       const rest = other.grantId === undefined ? other : { ...other, sid: other.grantId }
@@ -56,7 +61,8 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
         recordName(id),
         model === 'Grant' ? id : (payload.grantId ?? null),
         byUid,
-        JSON.stringify(byUid === null ? { ...rest, ...exp } : { ...rest, ...exp, jti }),
+        // The engine finds a browser session by uid too and needs its id then; for nothing else is the id kept.
+        JSON.stringify(model === 'Session' ? { ...rest, ...exp, jti } : { ...rest, ...exp }),
         expiresMs,
       )
       if (model === 'RefreshToken' && payload.grantId !== undefined && payload.clientId !== undefined) {
@@ -79,8 +85,9 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
         null,
       )
     },
-    async findByUserCode() {
-      return undefined // The device flow is not offered.
+    async findByUserCode(userCode) {
+      const row = state.row('SELECT * FROM artifact WHERE realm = ? AND model = ? AND uid = ?', realm, model, userCode)
+      return row === null ? undefined : living(row, `${BY_NAME}${String(row['name'])}`)
     },
     async consume(id) {
       state.write(
@@ -112,12 +119,17 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
   }
 }
 
-function clientAdapter({ client }: AdapterParts): Adapter {
+function secondName(model: string, payload: AdapterPayload): string | null {
+  if (model === 'Session') return payload.uid ?? null
+  return model === 'DeviceCode' ? (payload.userCode ?? null) : null
+}
+
+function clientAdapter({ client, settings }: AdapterParts): Adapter {
   const fixed = async () => undefined // Clients are put through the control API, never by the engine.
   return {
     async find(id) {
       const options = client(id)
-      return options === null ? undefined : engineClient(options)
+      return options === null ? undefined : engineClient(options, settings)
     },
     upsert: fixed,
     findByUid: fixed,
@@ -128,7 +140,7 @@ function clientAdapter({ client }: AdapterParts): Adapter {
   }
 }
 
-function engineClient(options: ClientOptions): AdapterPayload {
+function engineClient(options: ClientOptions, settings: RealmSettings): AdapterPayload {
   const codeFlow = (options.redirectUris?.length ?? 0) > 0
   const method = authMethod(options)
   return {
@@ -141,6 +153,7 @@ function engineClient(options: ClientOptions): AdapterPayload {
       ...(codeFlow ? ['authorization_code'] : []),
       ...(options.mayRefresh === false ? [] : ['refresh_token']),
       ...(method === 'none' ? [] : ['client_credentials']),
+      ...(settings.deviceFlow && options.deviceFlow !== false ? [DEVICE_GRANT] : []),
     ],
     ...(options.scope === undefined ? {} : { scope: options.scope }),
     ...(options.requirePushedAuthorizationRequests === true ? { require_pushed_authorization_requests: true } : {}),

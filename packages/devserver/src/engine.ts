@@ -1,8 +1,11 @@
 import type { EventEmitter } from 'node:events'
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import { DEVICE_PAGES } from './device-pages.ts'
 import { createAdapter } from './engine-adapter.ts'
 import { answerExchange } from './exchange.ts'
 import { NO_END_SECONDS } from './lifetimes.ts'
+import { openSession } from './open-session.ts'
+import { escapeHtml, page } from './page.ts'
 import type { Realm } from './realm.ts'
 import { createRefreshGrant } from './refresh-grant.ts'
 import type { KilledBecause } from './sessions.ts'
@@ -59,6 +62,7 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
     realm: realm.name,
     sessions: realm.sessions,
     client: (clientId: string) => realm.client(clientId),
+    settings: realm.settings,
   }
   return {
     adapter: (model: string) => createAdapter(parts, model),
@@ -74,6 +78,8 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
       revocation: `${ENDPOINTS}/revoke`,
       introspection: `${ENDPOINTS}/token/introspect`,
       pushed_authorization_request: `${ENDPOINTS}/ext/par/request`,
+      device_authorization: `${ENDPOINTS}/auth/device`,
+      code_verification: '/device',
       jwks: `${ENDPOINTS}/certs`,
       userinfo: `${ENDPOINTS}/userinfo`,
       end_session: `${ENDPOINTS}/logout`,
@@ -95,7 +101,7 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
     features: features(realm),
     renderError: (ctx, out) => {
       ctx.type = 'html'
-      ctx.body = page('Something is wrong with this request', `<pre>${escape(JSON.stringify(out, null, 2))}</pre>`)
+      ctx.body = page('Something is wrong with this request', `<pre>${escapeHtml(JSON.stringify(out, null, 2))}</pre>`)
     },
   }
 }
@@ -109,6 +115,7 @@ function features(realm: Realm): NonNullable<Configuration['features']> {
       requirePushedAuthorizationRequests: realm.settings.pushedAuthorizationRequests === 'required',
     },
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: realm.settings.deviceFlow, deviceInfo: () => ({}), ...DEVICE_PAGES },
     userinfo: { enabled: true },
     introspection: {
       enabled: true,
@@ -155,20 +162,12 @@ async function signIn(realm: Realm, ctx: KoaContextWithOIDC) {
   if (!client || !account) return undefined
 
   const scope = typeof params?.['scope'] === 'string' ? params['scope'] : ''
-  const grant = new realm.provider.Grant({ clientId: client.clientId, accountId: account.accountId })
-  grant.addOIDCScope(scope)
-  for (const resource of [params?.['resource']].flat()) {
-    if (typeof resource === 'string') grant.addResourceScope(resource, scope)
-  }
-  const id = await grant.save()
-  realm.sessions.add({
-    id,
+  const resources = [params?.['resource']].flat().filter((it) => typeof it === 'string')
+  const { grant } = await openSession(realm, {
     clientId: client.clientId,
     subject: account.accountId,
     scope,
-    createdMs: Date.now(),
-    accessSeconds: null,
-    refreshSeconds: null,
+    resources,
   })
   return grant
 }
@@ -184,6 +183,7 @@ function timesToLive(realm: Realm): NonNullable<Configuration['ttl']> {
     ClientCredentials: (_ctx, token) =>
       realm.client(token.clientId ?? '')?.accessTokenSeconds ?? realm.settings.accessTokenSeconds,
     AuthorizationCode: 60,
+    DeviceCode: () => realm.settings.deviceCodeSeconds,
     IdToken: HOUR_SECONDS,
     Interaction: HOUR_SECONDS,
     Session: FORTNIGHT_SECONDS,
@@ -198,12 +198,4 @@ function claimsOf(accountId: string) {
     email: `${encodeURIComponent(accountId)}@example.org`,
     email_verified: true,
   }
-}
-
-function page(title: string, body: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1>${body}</html>\n`
-}
-
-function escape(value: string): string {
-  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

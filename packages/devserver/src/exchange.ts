@@ -52,6 +52,9 @@ export async function answerExchange(
     if (ctx.status >= 500) unit.discard()
     else if (ctx.status === 200 && exchange.endpoint === 'token') {
       ctx.body = finished(realm, ctx as unknown as KoaContextWithOIDC)
+    } else if (ctx.status === 200 && exchange.endpoint === 'device') {
+      // The engine leaves the interval to the client, whose default is our default (RFC 8628 section 3.2).
+      ctx.body = { ...(ctx.body as object), interval: realm.settings.devicePollSeconds }
     }
   })
   const body = typeof ctx.body === 'string' ? ctx.body : ctx.body == null ? '' : JSON.stringify(ctx.body)

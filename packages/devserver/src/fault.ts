@@ -1,6 +1,6 @@
 import { InvalidInput, members, oneOf, optional, positive, text, whole, type Members } from './json-shape.ts'
 
-export const FAULTY_ENDPOINTS = ['token', 'revoke', 'introspect', 'par', 'demo-api'] as const
+export const FAULTY_ENDPOINTS = ['token', 'revoke', 'introspect', 'par', 'device', 'demo-api'] as const
 export type Endpoint = (typeof FAULTY_ENDPOINTS)[number]
 
 /** One thing that can go wrong with an answer. */

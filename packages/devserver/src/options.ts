@@ -39,6 +39,12 @@ export interface RealmOptions {
   readonly refreshKillsAccessToken?: boolean
   /** RFC 9126. `allowed` (default): offered to everybody. `required`: of every client. `off`: not offered. */
   readonly pushedAuthorizationRequests?: Offer
+  /** RFC 8628. Default true. */
+  readonly deviceFlow?: boolean
+  /** Seconds in which a person must have answered to a device. Default 600. */
+  readonly deviceCodeSeconds?: number
+  /** Seconds that a device must leave between two questions. Default 5. */
+  readonly devicePollSeconds?: number
   readonly clients?: readonly ClientOptions[]
 }
 
@@ -57,6 +63,8 @@ export interface ClientOptions {
   readonly scope?: string
   /** This client's authorization requests must be pushed (RFC 9126). Default false. */
   readonly requirePushedAuthorizationRequests?: boolean
+  /** false: this client may not use the device flow. Default true. */
+  readonly deviceFlow?: boolean
   /** Where a signed logout token is posted when a session of this client is signed out of. Default: nowhere. */
   readonly backchannelLogoutUri?: string
   /** false: the logout token names the person (`sub`), not the session (`sid`). Default true. */
@@ -76,6 +84,9 @@ export interface RealmSettings {
   readonly sessionSeconds: number
   readonly refreshKillsAccessToken: boolean
   readonly pushedAuthorizationRequests: Offer
+  readonly deviceFlow: boolean
+  readonly deviceCodeSeconds: number
+  readonly devicePollSeconds: number
 }
 
 export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
@@ -87,6 +98,9 @@ export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
   sessionSeconds: 0,
   refreshKillsAccessToken: false,
   pushedAuthorizationRequests: 'allowed',
+  deviceFlow: true,
+  deviceCodeSeconds: 600, // Keycloak's default, as the next one.
+  devicePollSeconds: 5,
 }
 
 /** The scopes every realm knows; clients and resources may bring more. */

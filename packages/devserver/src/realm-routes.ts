@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { jsonAnswer, send, type Answer } from './answer.ts'
+import { judgePoll } from './device-polls.ts'
+import { BY_NAME, DEVICE_GRANT } from './engine-adapter.ts'
 import { Exchange } from './exchange.ts'
 import type { Endpoint } from './fault.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -15,6 +17,7 @@ const EXCHANGES: ReadonlyMap<string, Endpoint> = new Map([
   [`${BASE}/revoke`, 'revoke'],
   [`${BASE}/token/introspect`, 'introspect'],
   [`${BASE}/ext/par/request`, 'par'],
+  [`${BASE}/auth/device`, 'device'],
 ])
 
 /** A request below `/realms/{realm}`; `path` is what follows, without the query. */
@@ -53,9 +56,12 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
   const carryOut = async (): Promise<Answer | null> => {
     const exchange = new Exchange(request, { endpoint, url: path, body: engineBody(realm, endpoint, body) })
     // Without a session the code is what must not be spent twice at once; anything else needs no turn.
-    const turn = sessionId ?? form.get('code') ?? crypto.randomUUID()
-    await world.turns.take(`${realm.name} ${turn}`, () => engine(realm, exchange, response))
-    return exchange.answer
+    const turn = sessionId ?? form.get('code') ?? form.get('device_code') ?? crypto.randomUUID()
+    return world.turns.take(`${realm.name} ${turn}`, async () => {
+      if (endpoint === 'token' && asksTooSoon(realm, form)) return jsonAnswer(400, { error: 'slow_down' })
+      await engine(realm, exchange, response)
+      return exchange.answer
+    })
   }
   await serveVisit(world, {
     target: { endpoint, realm: realm.name, sessionId, grantType: form.get('grant_type') },
@@ -67,12 +73,23 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
   })
 }
 
-/** The engine knows a JWT access token by its record; see Realm.presentable. */
+function asksTooSoon(realm: Realm, form: URLSearchParams): boolean {
+  const deviceCode = form.get('grant_type') === DEVICE_GRANT ? form.get('device_code') : null
+  return deviceCode !== null && judgePoll(realm, deviceCode, Date.now()) === 'too_soon'
+}
+
+/** What the engine is to read: it knows an access token by its record, and must not be told of records by others. */
 function engineBody(realm: Realm, endpoint: Endpoint, body: string): string {
-  if (endpoint !== 'revoke' && endpoint !== 'introspect') return body
   const form = new URLSearchParams(body)
-  const shown = form.get('token')
-  if (shown !== null) form.set('token', realm.recordId(shown))
+  if (endpoint === 'token') {
+    // Whoever sends the name of a record knows a hash, not a code.
+    const named = ['code', 'device_code'].filter((member) => form.get(member)?.startsWith(BY_NAME) === true)
+    for (const member of named) form.set(member, '')
+    return named.length === 0 ? body : form.toString()
+  }
+  const shown = endpoint === 'revoke' || endpoint === 'introspect' ? form.get('token') : null
+  if (shown === null) return body
+  form.set('token', realm.recordId(shown))
   return form.toString()
 }
 

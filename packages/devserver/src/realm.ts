@@ -23,7 +23,7 @@ interface Engine {
   readonly provider: Provider
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
   readonly scopes: string
-  /** The settings that it was built with; others are looked up when they matter. */
+  /** The scopes and settings that it was built with. */
   readonly builtWith: string
 }
 
@@ -206,8 +206,7 @@ export class Realm {
     const rows = this.state.rows('SELECT options FROM client WHERE realm = ?', this.name)
     const own = rows.flatMap((row) => (JSON.parse(String(row['options'])) as ClientOptions).scope?.split(' ') ?? [])
     const scopes = [...new Set([...KNOWN_SCOPES, ...own])].sort()
-    const { pushedAuthorizationRequests } = this.#settings
-    const builtWith = JSON.stringify({ scopes, pushedAuthorizationRequests })
+    const builtWith = JSON.stringify({ scopes, settings: this.#settings })
     if (this.#engine?.builtWith === builtWith) return this.#engine
     const provider = createEngine(this, scopes)
     return { provider, handle: provider.callback(), scopes: scopes.join(' '), builtWith }

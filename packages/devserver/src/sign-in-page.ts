@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Provider from 'oidc-provider'
+import { escapeHtml, page } from './page.ts'
 
 /** One step of a browser sign-in: the engine has sent the browser here and waits for a name. */
 export interface SignInStep {
@@ -36,20 +37,10 @@ export async function serveSignIn(step: SignInStep): Promise<void> {
 }
 
 function signInForm(realm: string, client: string): string {
-  return `<p>Realm <b>${escape(realm)}</b>, for <b>${escape(client)}</b>. Any name will do.</p>
+  return `<p>Realm <b>${escapeHtml(realm)}</b>, for <b>${escapeHtml(client)}</b>. Any name will do.</p>
 <form method="post"><label>User name <input name="login" autofocus required></label> <button>Sign in</button></form>`
-}
-
-function page(title: string, body: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title>
-<meta name="viewport" content="width=device-width"><style>body{font:16px system-ui;max-width:32rem;margin:4rem auto}</style>
-<h1>${title}</h1>${body}</html>\n`
 }
 
 function send(response: ServerResponse, status: number, html: string): void {
   response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(html)
-}
-
-function escape(value: string): string {
-  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

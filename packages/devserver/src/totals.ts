@@ -18,6 +18,8 @@ export interface Totals {
   readonly introspect: EndpointTotals
   /** Pushed authorization requests. */
   readonly par: EndpointTotals
+  /** Requests for a device code; a device's questions count at `token`. */
+  readonly device: EndpointTotals
   readonly demoApi: EndpointTotals
 }
 
@@ -102,6 +104,7 @@ export class Tally {
       revoke: sums('revoke'),
       introspect: sums('introspect'),
       par: sums('par'),
+      device: sums('device'),
       demoApi: sums('demo-api'),
     }
   }
