@@ -55,6 +55,8 @@ export async function play(
       return send(response, jsonAnswer(200, { error: fault.error, error_description: 'a fault of the devserver' }))
     case 'invalid_grant':
       return send(response, jsonAnswer(400, { error: 'invalid_grant', error_description: 'Token is not active' }))
+    case 'use_dpop_nonce':
+      return send(response, useNonce(answer))
     case 'omit':
       return send(
         response,
@@ -83,6 +85,11 @@ const STAND_IN = jsonAnswer(200, { access_token: 'never-issued', expires_in: 300
 function htmlAnswer(status: number): Answer {
   const body = `<!doctype html><html><head><title>${status}</title></head><body><h1>${status}</h1><hr>proxy</body></html>\n`
   return { status, headers: { 'content-type': 'text/html' }, body }
+}
+
+function useNonce(answer: Answer | null): Answer {
+  const nonce = answer?.headers['dpop-nonce'] ?? 'a-nonce-of-a-realm-without-nonces'
+  return jsonAnswer(400, { error: 'use_dpop_nonce' }, { 'dpop-nonce': nonce })
 }
 
 function changed(answer: Answer | null, change: (body: JsonObject) => JsonObject): Answer {

@@ -100,6 +100,9 @@ export function createControl(world: World, shutdown: () => void): Control {
     async denyDevice(name, userCode) {
       await denyDevice(realmOf(name), userCode)
     },
+    async renewDpopNonces(name) {
+      realmOf(name).renewNonces()
+    },
     async shutdown() {
       shutdown()
     },
@@ -124,18 +127,29 @@ function countersOf(realm: Realm, sessionId: string) {
 }
 
 function readSeed(value: unknown): SessionSeed {
-  const from = members(value, 'seed', ['clientId', 'subject', 'scope', 'accessTokenSeconds', 'refreshTokenSeconds'])
+  const from = members(value, 'seed', [
+    'clientId',
+    'subject',
+    'scope',
+    'accessTokenSeconds',
+    'refreshTokenSeconds',
+    'dpopJkt',
+  ])
   return {
     clientId: text(from, 'clientId'),
     ...optional(from, 'subject', text),
     ...optional(from, 'scope', readScope),
     ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
     ...optional(from, 'refreshTokenSeconds', (it, key) => whole(it, key, 0)),
+    ...optional(from, 'dpopJkt', text),
   }
 }
 
 async function seed(realm: Realm, wanted: SessionSeed): Promise<SeededSession> {
   const { mayRefresh = true } = clientOf(realm, wanted.clientId)
+  if (wanted.dpopJkt !== undefined && realm.settings.dpop === 'off') {
+    throw new InvalidInput(`seed.dpopJkt needs a realm with DPoP: set dpop of ${realm.name} to "allowed" or "required"`)
+  }
   const client = await realm.provider.Client.find(wanted.clientId)
   if (!client) throw new InvalidInput(`client ${wanted.clientId} is not known in realm ${realm.name}: put it first`)
   const subject = wanted.subject ?? `user-${randomBytes(4).toString('hex')}`
@@ -154,15 +168,12 @@ async function seed(realm: Realm, wanted: SessionSeed): Promise<SeededSession> {
     const { accessSeconds, refreshSeconds } = realm.lifetimes({ ...session, killedBecause: null }, nowMs)
     const common = { client, accountId: subject, grantId: sessionId, scope, gty: 'authorization_code' }
     const accessToken = new realm.provider.AccessToken({ ...common, expiresIn: accessSeconds })
+    if (wanted.dpopJkt !== undefined) accessToken.setThumbprint('jkt', wanted.dpopJkt)
     await accessToken.save()
     const authTime = Math.floor(nowMs / 1000)
-    const refreshToken = mayRefresh
-      ? await new realm.provider.RefreshToken({
-          ...common,
-          authTime,
-          expiresIn: refreshSeconds ?? NO_END_SECONDS,
-        }).save()
-      : null
+    const first = new realm.provider.RefreshToken({ ...common, authTime, expiresIn: refreshSeconds ?? NO_END_SECONDS })
+    if (wanted.dpopJkt !== undefined && client.clientAuthMethod === 'none') first.jkt = wanted.dpopJkt
+    const refreshToken = mayRefresh ? await first.save() : null
     return {
       sessionId,
       accessToken: realm.presentable(accessToken, accessSeconds),

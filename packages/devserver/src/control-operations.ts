@@ -24,6 +24,7 @@ export const OPERATIONS = {
   logoutPosts: ['realm'],
   approveDevice: ['realm', 'userCode', 'person'],
   denyDevice: ['realm', 'userCode'],
+  renewDpopNonces: ['realm'],
   shutdown: [],
 } as const satisfies Record<keyof Control, readonly string[]>
 

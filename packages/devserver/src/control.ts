@@ -15,6 +15,8 @@ export interface SessionSeed {
   readonly accessTokenSeconds?: number
   /** Seconds; 0 = no fixed end. */
   readonly refreshTokenSeconds?: number
+  /** Thumbprint (RFC 7638) of the key that the tokens are bound to, as DPoP would; a refresh token of a public client only. */
+  readonly dpopJkt?: string
 }
 
 export interface SeededSession {
@@ -82,6 +84,8 @@ export interface Control {
   ): Promise<{ readonly sessionId: string; readonly subject: string }>
   /** Says no to the device that shows this user code. */
   denyDevice(realm: string, userCode: string): Promise<void>
+  /** Makes every DPoP nonce stale that this realm's token endpoint and the demo API gave out so far. */
+  renewDpopNonces(realm: string): Promise<void>
   /** Closes the server, after the answer to this. */
   shutdown(): Promise<void>
 }

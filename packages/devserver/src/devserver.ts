@@ -10,6 +10,7 @@ import { readDevserverOptions } from './options-shape.ts'
 import { openRealm, type Realm } from './realm.ts'
 import { serveRealm } from './realm-routes.ts'
 import { RequestLog } from './request-log.ts'
+import { SeenProofs } from './seen-proofs.ts'
 import { State } from './state.ts'
 import { Tally } from './totals.ts'
 import { Turns } from './turns.ts'
@@ -85,6 +86,7 @@ async function open(server: Server, state: State, options: DevserverOptions): Pr
     tally: new Tally(state),
     log: new RequestLog(),
     turns: new Turns(),
+    proofs: new SeenProofs(),
     closing: closing.signal,
   }
   const inHand = new Set<Promise<void>>()

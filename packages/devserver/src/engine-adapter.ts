@@ -16,6 +16,8 @@ export interface AdapterParts {
   readonly sessions: Sessions
   readonly client: (clientId: string) => ClientOptions | null
   readonly settings: RealmSettings
+  /** The id of the record that an access token names, see Realm.recordId. */
+  readonly recordId: (shown: string) => string
 }
 
 /**
@@ -32,7 +34,7 @@ export function recordName(id: string): string {
   return id.startsWith(BY_NAME) ? id.slice(BY_NAME.length) : storedName(id)
 }
 
-function recordAdapter({ state, realm, sessions }: AdapterParts, model: string): Adapter {
+function recordAdapter({ state, realm, sessions, recordId }: AdapterParts, model: string): Adapter {
   const living = (row: Row | null, id: string | null): AdapterPayload | undefined => {
     if (row === null || row['revoked_ms'] !== null) return undefined
     const over = row['expires_ms'] !== null && Number(row['expires_ms']) <= Date.now()
@@ -74,8 +76,10 @@ function recordAdapter({ state, realm, sessions }: AdapterParts, model: string):
       }
     },
     async find(id) {
+      // The engine hashes an access token as it was shown, to compare that with a proof; so it is resolved here only.
+      const known = model === 'AccessToken' && !id.startsWith(BY_NAME) ? recordId(id) : id
       return living(
-        state.row('SELECT * FROM artifact WHERE realm = ? AND model = ? AND name = ?', realm, model, recordName(id)),
+        state.row('SELECT * FROM artifact WHERE realm = ? AND model = ? AND name = ?', realm, model, recordName(known)),
         id,
       )
     },
@@ -156,6 +160,9 @@ function engineClient(options: ClientOptions, settings: RealmSettings): AdapterP
       ...(settings.deviceFlow && options.deviceFlow !== false ? [DEVICE_GRANT] : []),
     ],
     ...(options.scope === undefined ? {} : { scope: options.scope }),
+    ...(settings.dpop === 'required' || (settings.dpop === 'allowed' && options.dpopBoundAccessTokens === true)
+      ? { dpop_bound_access_tokens: true }
+      : {}),
     ...(options.requirePushedAuthorizationRequests === true ? { require_pushed_authorization_requests: true } : {}),
   }
 }

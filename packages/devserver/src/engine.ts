@@ -63,6 +63,7 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
     sessions: realm.sessions,
     client: (clientId: string) => realm.client(clientId),
     settings: realm.settings,
+    recordId: (shown: string) => realm.recordId(shown),
   }
   return {
     adapter: (model: string) => createAdapter(parts, model),
@@ -109,7 +110,10 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
 function features(realm: Realm): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
-    dPoP: { enabled: false },
+    dPoP: {
+      enabled: realm.settings.dpop !== 'off',
+      ...(realm.settings.dpopNonce ? { nonceSecret: realm.nonceSecret, requireNonce: () => true } : {}),
+    },
     pushedAuthorizationRequests: {
       enabled: realm.settings.pushedAuthorizationRequests !== 'off',
       requirePushedAuthorizationRequests: realm.settings.pushedAuthorizationRequests === 'required',

@@ -57,9 +57,18 @@ export async function answerExchange(
       ctx.body = { ...(ctx.body as object), interval: realm.settings.devicePollSeconds }
     }
   })
+  repeatNonce(ctx)
   const body = typeof ctx.body === 'string' ? ctx.body : ctx.body == null ? '' : JSON.stringify(ctx.body)
   exchange.answer = { status: ctx.status, headers: { ...ctx.res.getHeaders() }, body }
   ctx.respond = false
+}
+
+/** Says the nonce of a proof that was good once more; the engine keeps silent until it has a newer one. */
+function repeatNonce(ctx: Parameters<Middleware>[0]): void {
+  const [, claims] = ctx.get('dpop').split('.')
+  if (ctx.status >= 400 || claims === undefined || ctx.res.hasHeader('dpop-nonce')) return
+  const { nonce } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { nonce?: unknown }
+  if (typeof nonce === 'string') ctx.set('dpop-nonce', nonce)
 }
 
 /** Puts an answer that the engine composed itself (code, client credentials) into the realm's shape. */
@@ -74,6 +83,7 @@ function finished(realm: Realm, ctx: KoaContextWithOIDC): unknown {
   const session = AccessToken ? realm.sessions.find(AccessToken.grantId) : null
   return tokenAnswer({
     accessToken: realm.presentable(token, expiresIn),
+    tokenType: token.tokenType,
     expiresIn,
     refreshToken: RefreshToken ? String(composed['refresh_token']) : null,
     refreshExpiresIn: RefreshToken && session ? realm.lifetimes(session, Date.now()).refreshSeconds : null,

@@ -30,6 +30,11 @@ export type Fault =
   | { readonly kind: 'replace'; readonly field: 'expires_in'; readonly value: string | number }
   /** Status 400 `invalid_grant`, although nothing is wrong with the session. */
   | { readonly kind: 'invalid_grant' }
+  /**
+   * Status 400 `use_dpop_nonce` with a good nonce, although the request was carried out: the refresh token is spent, and
+   * the answer asks to send it again.
+   */
+  | { readonly kind: 'use_dpop_nonce' }
   /** Status 200 and a JSON text that does not end for so many bytes. */
   | { readonly kind: 'endless_body'; readonly bytes: number }
   /** The answer, so many bytes a second. */
@@ -125,7 +130,10 @@ export function readFaultOrder(value: unknown, path: string): FaultOrder {
   }
   const { fault } = order
   const needsAnswer =
-    fault.kind === 'omit' || fault.kind === 'replace' || (fault.kind === 'truncated' && fault.keep !== undefined)
+    fault.kind === 'omit' ||
+    fault.kind === 'replace' ||
+    fault.kind === 'use_dpop_nonce' ||
+    (fault.kind === 'truncated' && fault.keep !== undefined)
   if (order.when === 'before' && needsAnswer) {
     throw new InvalidInput(`${path}: ${fault.kind} changes a real answer, so it can only come 'after'`)
   }
@@ -145,6 +153,7 @@ function readFault(value: unknown, path: string): Fault {
     'omit',
     'replace',
     'invalid_grant',
+    'use_dpop_nonce',
     'endless_body',
     'slow_body',
   ])
@@ -153,6 +162,7 @@ function readFault(value: unknown, path: string): Fault {
     case 'drop':
     case 'broken_json':
     case 'invalid_grant':
+    case 'use_dpop_nonce':
       only()
       return { kind }
     case 'delay':

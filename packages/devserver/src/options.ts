@@ -39,6 +39,13 @@ export interface RealmOptions {
   readonly refreshKillsAccessToken?: boolean
   /** RFC 9126. `allowed` (default): offered to everybody. `required`: of every client. `off`: not offered. */
   readonly pushedAuthorizationRequests?: Offer
+  /**
+   * RFC 9449. `off` (default): proofs are not looked at. `allowed`: who sends one gets tokens bound to its key.
+   * `required`: of every client.
+   */
+  readonly dpop?: Offer
+  /** The token endpoint and the demo API each want a nonce of theirs in a proof. Default false. */
+  readonly dpopNonce?: boolean
   /** RFC 8628. Default true. */
   readonly deviceFlow?: boolean
   /** Seconds in which a person must have answered to a device. Default 600. */
@@ -63,6 +70,8 @@ export interface ClientOptions {
   readonly scope?: string
   /** This client's authorization requests must be pushed (RFC 9126). Default false. */
   readonly requirePushedAuthorizationRequests?: boolean
+  /** This client gets bound tokens only, where the realm knows DPoP (RFC 9449 section 5.2). Default false. */
+  readonly dpopBoundAccessTokens?: boolean
   /** false: this client may not use the device flow. Default true. */
   readonly deviceFlow?: boolean
   /** Where a signed logout token is posted when a session of this client is signed out of. Default: nowhere. */
@@ -84,6 +93,8 @@ export interface RealmSettings {
   readonly sessionSeconds: number
   readonly refreshKillsAccessToken: boolean
   readonly pushedAuthorizationRequests: Offer
+  readonly dpop: Offer
+  readonly dpopNonce: boolean
   readonly deviceFlow: boolean
   readonly deviceCodeSeconds: number
   readonly devicePollSeconds: number
@@ -98,6 +109,8 @@ export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
   sessionSeconds: 0,
   refreshKillsAccessToken: false,
   pushedAuthorizationRequests: 'allowed',
+  dpop: 'off',
+  dpopNonce: false,
   deviceFlow: true,
   deviceCodeSeconds: 600, // Keycloak's default, as the next one.
   devicePollSeconds: 5,

@@ -37,7 +37,7 @@ export async function serveRealm(world: World, asked: RealmRequest): Promise<voi
     const form = new URLSearchParams(body ?? '')
     return serveSignIn({ provider: realm.provider, realmName: realm.name, request, response, form })
   }
-  if (path === `${BASE}/userinfo`) showAsRecord(realm, request)
+  if (path === `${BASE}/userinfo`) refuseRecordName(request)
   await engine(realm, request, response)
 }
 
@@ -100,12 +100,10 @@ function sessionOf(realm: Realm, shown: string): string | null {
   return seen.standing === 'unknown' ? null : seen.sessionId
 }
 
-/** The engine knows a JWT access token by its record; see Realm.presentable. */
-function showAsRecord(realm: Realm, request: IncomingMessage): void {
+/** Whoever shows the name of a record knows a hash, not a token. */
+function refuseRecordName(request: IncomingMessage): void {
   const [scheme, shown] = request.headers.authorization?.split(' ') ?? []
-  if (scheme !== undefined && shown !== undefined) {
-    request.headers.authorization = `${scheme} ${realm.recordId(shown)}`
-  }
+  if (scheme !== undefined && shown?.startsWith(BY_NAME) === true) request.headers.authorization = `${scheme} unknown`
 }
 
 function basicUser(request: IncomingMessage): string | null {

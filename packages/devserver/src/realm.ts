@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Provider from 'oidc-provider'
+import { ApiNonces } from './api-nonces.ts'
 import { BackchannelLogouts, type LogoutPost } from './backchannel-logout.ts'
 import type { AccessToken, ClientCredentials } from './engine-models.ts'
 import { createEngine } from './engine.ts'
@@ -15,9 +17,23 @@ import type { State } from './state.ts'
 
 /** What is known about an access token somebody shows. */
 export type AccessTokenStanding =
-  | { readonly standing: 'active'; readonly scope: string; readonly subject: string; readonly sessionId: string | null }
+  | {
+      readonly standing: 'active'
+      readonly scope: string
+      readonly subject: string
+      readonly sessionId: string | null
+      /** Thumbprint of the key that it is bound to (RFC 9449); null: a bearer token. */
+      readonly jkt: string | null
+    }
   | { readonly standing: 'expired' | 'revoked'; readonly sessionId: string | null }
   | { readonly standing: 'unknown' }
+
+interface AccessTokenRecord {
+  readonly scope?: string
+  readonly accountId?: string
+  readonly clientId?: string
+  readonly jkt?: string
+}
 
 interface Engine {
   readonly provider: Provider
@@ -47,6 +63,7 @@ export class Realm {
   readonly keys: RealmKeys
   readonly logouts: BackchannelLogouts
   readonly #signer: JwtSigner
+  #nonceSecret = randomBytes(32)
   #settings: RealmSettings
   #engine: Engine
 
@@ -68,6 +85,15 @@ export class Realm {
     return this.#settings
   }
 
+  /** What the engine makes its DPoP nonces from; kept in memory, so that a restart makes the old ones stale. */
+  get nonceSecret(): Buffer {
+    return this.#nonceSecret
+  }
+
+  get apiNonces(): ApiNonces {
+    return new ApiNonces(this.#nonceSecret)
+  }
+
   get provider(): Provider {
     return this.#engine.provider
   }
@@ -85,6 +111,12 @@ export class Realm {
   change(change: Partial<Omit<RealmOptions, 'name'>>): void {
     this.#settings = settleRealm({ ...change, name: this.name }, this.#settings)
     this.#save()
+    this.#engine = this.#startEngine()
+  }
+
+  /** Makes every DPoP nonce stale that was given out so far, by the engine and by the demo API. */
+  renewNonces(): void {
+    this.#nonceSecret = randomBytes(32)
     this.#engine = this.#startEngine()
   }
 
@@ -150,6 +182,7 @@ export class Realm {
       azp: token.clientId,
       ...('grantId' in token && token.grantId !== undefined ? { sid: token.grantId } : {}),
       scope: token.scope ?? '',
+      ...(token.jkt === undefined ? {} : { cnf: { jkt: token.jkt } }),
       jti: storedName(token.jti),
       iat: Math.floor(nowMs / 1000),
       exp: Math.ceil(nowMs / 1000 + expiresInSeconds),
@@ -174,9 +207,9 @@ export class Realm {
     const sessionId = row['grant_id'] as string | null
     if (row['revoked_ms'] !== null) return { standing: 'revoked', sessionId }
     if (Number(row['expires_ms']) <= nowMs) return { standing: 'expired', sessionId }
-    const payload = JSON.parse(String(row['payload'])) as { scope?: string; accountId?: string; clientId?: string }
+    const payload = JSON.parse(String(row['payload'])) as AccessTokenRecord
     const subject = payload.accountId ?? payload.clientId ?? ''
-    return { standing: 'active', scope: payload.scope ?? '', subject, sessionId }
+    return { standing: 'active', scope: payload.scope ?? '', subject, sessionId, jkt: payload.jkt ?? null }
   }
 
   #save(): void {
@@ -206,7 +239,8 @@ export class Realm {
     const rows = this.state.rows('SELECT options FROM client WHERE realm = ?', this.name)
     const own = rows.flatMap((row) => (JSON.parse(String(row['options'])) as ClientOptions).scope?.split(' ') ?? [])
     const scopes = [...new Set([...KNOWN_SCOPES, ...own])].sort()
-    const builtWith = JSON.stringify({ scopes, settings: this.#settings })
+    const nonces = storedName(this.#nonceSecret.toString('hex'))
+    const builtWith = JSON.stringify({ scopes, settings: this.#settings, nonces })
     if (this.#engine?.builtWith === builtWith) return this.#engine
     const provider = createEngine(this, scopes)
     return { provider, handle: provider.callback(), scopes: scopes.join(' '), builtWith }

@@ -1,4 +1,5 @@
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider'
+import { checkDpopReplay, validateDpop } from 'oidc-provider/lib/helpers/grants.js'
 import type { RefreshToken } from './engine-models.ts'
 import { openAnswer, repeatAnswer, sealAnswer } from './kept-answer.ts'
 import { NO_END_SECONDS, type Lifetimes } from './lifetimes.ts'
@@ -16,6 +17,10 @@ interface Presentation {
   readonly secret: string
   readonly known: KnownRefreshToken
   readonly session: Session
+  /** Not there when it is expired, to the millisecond. */
+  readonly token: RefreshToken | undefined
+  /** The key that the client has proven to have (RFC 9449), as its thumbprint. */
+  readonly jkt: string | null
   readonly nowMs: number
 }
 
@@ -36,7 +41,7 @@ interface Admitted extends Presentation {
  */
 export function createRefreshGrant(realm: Realm): (ctx: Context) => Promise<void> {
   return async (ctx) => {
-    const presentation = lookUp(realm, ctx)
+    const presentation = await lookUp(realm, ctx)
     const verdict = judge(presentation)
     const admitted = await admit(presentation)
     const { answer, outcome } = await act(admitted, verdict)
@@ -45,7 +50,8 @@ export function createRefreshGrant(realm: Realm): (ctx: Context) => Promise<void
   }
 }
 
-function lookUp(realm: Realm, ctx: Context): Presentation {
+async function lookUp(realm: Realm, ctx: Context): Promise<Presentation> {
+  const jkt = await provenKey(ctx)
   const secret = ctx.oidc.params['refresh_token']
   if (typeof secret !== 'string') throw new errors.InvalidRequest("missing required parameter(s) 'refresh_token'")
 
@@ -53,7 +59,23 @@ function lookUp(realm: Realm, ctx: Context): Presentation {
   const session = known && realm.sessions.find(known.sessionId)
   // A token of another client is not this client's business: no counter moves, and the answer tells nothing.
   if (!known || !session || known.clientId !== ctx.oidc.client.clientId) throw invalidGrant('Invalid refresh token')
-  return { ctx, realm, secret, known, session, nowMs: Date.now() }
+  const token = await ctx.oidc.provider.RefreshToken.find(secret)
+  const presentation = { ctx, realm, secret, known, session, token, jkt, nowMs: Date.now() }
+  // Before reuse is judged: whoever found a token, but not its key, must not end the session with it.
+  if (token?.jkt !== undefined && token.jkt !== jkt) refuse(presentation, 'DPoP proof is not by the key of this token')
+  return presentation
+}
+
+/** Checks the DPoP proof, where there must be one or is one, before anything else happens (RFC 9449 section 5). */
+async function provenKey(ctx: Context): Promise<string | null> {
+  const { provider, client } = ctx.oidc
+  const proof = await validateDpop(provider, ctx)
+  if (!proof) {
+    if (client.dpopBoundAccessTokens === true) throw new errors.InvalidDpopProof('DPoP proof is missing')
+    return null
+  }
+  await checkDpopReplay(provider, ctx, proof, client.clientId, errors.InvalidDpopProof)
+  return proof.thumbprint
 }
 
 function judge(presentation: Presentation): Verdict {
@@ -69,8 +91,7 @@ function judge(presentation: Presentation): Verdict {
 }
 
 async function admit(presentation: Presentation): Promise<Admitted> {
-  const { ctx, realm, secret, session, nowMs } = presentation
-  const token = await ctx.oidc.provider.RefreshToken.find(secret) // Not found when expired, to the millisecond.
+  const { ctx, realm, session, token, nowMs } = presentation
   if (!token) refuse(presentation, 'Token is not active')
   const lifetimes = realm.lifetimes(session, nowMs)
   if (lifetimes.accessSeconds === 0) refuse(presentation, 'Session not active')
@@ -128,7 +149,7 @@ async function keep(admitted: Admitted, mention: 'same' | 'none'): Promise<Token
 }
 
 async function rotate(admitted: Admitted): Promise<TokenAnswer> {
-  const { ctx, realm, secret, known, session, token, lifetimes, scope, nowMs } = admitted
+  const { ctx, realm, secret, known, session, token, lifetimes, scope, jkt, nowMs } = admitted
   const successor = new ctx.oidc.provider.RefreshToken({
     client: ctx.oidc.client,
     accountId: token.accountId,
@@ -146,6 +167,9 @@ async function rotate(admitted: Admitted): Promise<TokenAnswer> {
     sid: token.sid,
     expiresIn: lifetimes.refreshSeconds ?? NO_END_SECONDS,
   })
+  // A client that proves itself to be the client may come with another key; a public one has nothing but its key.
+  const bound = token.jkt ?? (ctx.oidc.client.clientAuthMethod === 'none' ? jkt : null)
+  if (bound !== null) successor.jkt = bound
   const successorSecret = await successor.save()
   realm.sessions.spent(known, successorSecret, nowMs)
   const answer = await issue(admitted, { secret: successorSecret, left: lifetimes.refreshSeconds })
@@ -160,7 +184,7 @@ async function rotate(admitted: Admitted): Promise<TokenAnswer> {
 }
 
 async function issue(admitted: Admitted, refreshToken: { secret: string | null; left: number | null }) {
-  const { ctx, realm, session, token, lifetimes, scope, resource } = admitted
+  const { ctx, realm, session, token, lifetimes, scope, resource, jkt } = admitted
   const accessToken = new ctx.oidc.provider.AccessToken({
     client: ctx.oidc.client,
     accountId: token.accountId,
@@ -172,10 +196,12 @@ async function issue(admitted: Admitted, refreshToken: { secret: string | null; 
     sid: token.sid,
     expiresIn: lifetimes.accessSeconds,
   })
+  if (jkt !== null) accessToken.setThumbprint('jkt', jkt)
   if (resource !== null) accessToken.setAudience(resource)
   await accessToken.save()
   return tokenAnswer({
     accessToken: realm.presentable(accessToken, lifetimes.accessSeconds),
+    tokenType: accessToken.tokenType,
     expiresIn: lifetimes.accessSeconds,
     refreshToken: refreshToken.secret,
     refreshExpiresIn: refreshToken.left,

@@ -1,6 +1,7 @@
 /** What a token endpoint answer is made of, before it is put into Keycloak's shape. */
 export interface TokenAnswerParts {
   readonly accessToken: string
+  readonly tokenType: string
   /** Seconds. */
   readonly expiresIn: number
   /** null: the answer carries none. */
@@ -26,7 +27,7 @@ export function tokenAnswer(parts: TokenAnswerParts): TokenAnswer {
     expires_in: parts.expiresIn,
     refresh_expires_in: parts.refreshExpiresIn ?? 0,
     ...(parts.refreshToken === null ? {} : { refresh_token: parts.refreshToken }),
-    token_type: 'Bearer',
+    token_type: parts.tokenType,
     ...(parts.idToken === null ? {} : { id_token: parts.idToken }),
     'not-before-policy': 0,
     ...(parts.sessionId === null ? {} : { session_state: parts.sessionId }),

@@ -1,6 +1,7 @@
 import type { FaultMenu } from './fault.ts'
 import type { Realm } from './realm.ts'
 import type { RequestLog } from './request-log.ts'
+import type { SeenProofs } from './seen-proofs.ts'
 import type { State } from './state.ts'
 import type { Tally } from './totals.ts'
 import type { Turns } from './turns.ts'
@@ -16,6 +17,7 @@ export interface World {
   readonly log: RequestLog
   /** One turn a session: presentations of its refresh tokens are decided one after another. */
   readonly turns: Turns
+  readonly proofs: SeenProofs
   /** Aborted when the server closes. */
   readonly closing: AbortSignal
 }
