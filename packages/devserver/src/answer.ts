@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault } from './fault.ts'
+import type { AnswerFault } from './fault.ts'
 import type { JsonObject } from './json-shape.ts'
 
 /** A complete answer, not yet sent. */
@@ -14,7 +14,7 @@ export interface Answer {
 export type Seen = number | 'dropped'
 
 /** A fault that puts something in an answer's place; `delay` only makes one wait. */
-export type Replacement = Exclude<Fault, { kind: 'delay' }>
+export type Replacement = Exclude<AnswerFault, { kind: 'delay' }>
 
 const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' } as const
 

@@ -3,11 +3,13 @@ import type { Control, SeededSession, SessionSeed } from './control.ts'
 import { approveDevice, denyDevice } from './device-decision.ts'
 import { readFaultOrder } from './fault.ts'
 import { InvalidInput, members, optional, text, whole } from './json-shape.ts'
+import { makeJwt, readJwtOrder } from './made-jwt.ts'
 import { NO_END_SECONDS } from './lifetimes.ts'
 import { SEED_SCOPE } from './options.ts'
 import { readClientOptions, readRealmChange, readRealmOptions, readScope } from './options-shape.ts'
 import { openSession } from './open-session.ts'
 import { openRealm, type Realm } from './realm.ts'
+import { pushEvent, readSecurityEventOrder } from './security-event.ts'
 import type { World } from './world.ts'
 
 /** The control API in process; what it is given is checked, because most of it comes as JSON from elsewhere. */
@@ -102,6 +104,12 @@ export function createControl(world: World, shutdown: () => void): Control {
     },
     async renewDpopNonces(name) {
       realmOf(name).renewNonces()
+    },
+    async sign(name, value) {
+      return { jwt: makeJwt(realmOf(name).keys, readJwtOrder(value, 'order')) }
+    },
+    async pushEvent(name, value) {
+      return pushEvent(realmOf(name), readSecurityEventOrder(value, 'order'))
     },
     async shutdown() {
       shutdown()

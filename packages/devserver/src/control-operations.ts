@@ -25,6 +25,8 @@ export const OPERATIONS = {
   approveDevice: ['realm', 'userCode', 'person'],
   denyDevice: ['realm', 'userCode'],
   renewDpopNonces: ['realm'],
+  sign: ['realm', 'order'],
+  pushEvent: ['realm', 'order'],
   shutdown: [],
 } as const satisfies Record<keyof Control, readonly string[]>
 

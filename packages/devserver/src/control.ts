@@ -1,5 +1,7 @@
 import type { LogoutPost } from './backchannel-logout.ts'
 import type { FaultOrder, StandingFault } from './fault.ts'
+import type { JwtOrder } from './made-jwt.ts'
+import type { PushedEvent, SecurityEventOrder } from './security-event.ts'
 import type { ClientOptions, RealmOptions } from './options.ts'
 import type { LoggedRequest } from './request-log.ts'
 import type { SessionCounters } from './sessions.ts'
@@ -86,6 +88,10 @@ export interface Control {
   denyDevice(realm: string, userCode: string): Promise<void>
   /** Makes every DPoP nonce stale that this realm's token endpoint and the demo API gave out so far. */
   renewDpopNonces(realm: string): Promise<void>
+  /** Makes a JWT with the realm's key, or one that only looks so: for tests of those who verify. */
+  sign(realm: string, order: JwtOrder): Promise<{ readonly jwt: string }>
+  /** Signs a Security Event Token and pushes it to its receiver, once; gives the receiver's answer, whatever it is. */
+  pushEvent(realm: string, order: SecurityEventOrder): Promise<PushedEvent>
   /** Closes the server, after the answer to this. */
   shutdown(): Promise<void>
 }

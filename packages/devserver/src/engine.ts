@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import { finishCallback } from './callback.ts'
 import { DEVICE_PAGES } from './device-pages.ts'
 import { createAdapter } from './engine-adapter.ts'
 import { answerExchange } from './exchange.ts'
@@ -33,6 +34,13 @@ export function createEngine(realm: Realm, scopes: readonly string[]): Provider 
     // Whoever signs out learns of it when the clients have. Others must not wait: a client that hears of it may ask us
     // for our keys before it answers.
     if (ctx.path.endsWith(`${ENDPOINTS}/logout/confirm`)) await realm.logouts.settled()
+  })
+  provider.use(async (ctx, next) => {
+    await next()
+    finishCallback(realm, ctx as unknown as KoaContextWithOIDC)
+    if (ctx.path.includes('/.well-known/') && !realm.settings.authorizationResponseIss) {
+      ctx.body = { ...(ctx.body as object), authorization_response_iss_parameter_supported: undefined }
+    }
   })
   provider.on('grant.revoked', (ctx, grantId) => {
     const because = REVOKED_BY_ROUTE[ctx.oidc.route]

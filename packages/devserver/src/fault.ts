@@ -1,10 +1,14 @@
+import { CALLBACK_FAULTS, isCallbackFault, readCallbackFault, type CallbackFault } from './callback-fault.ts'
 import { InvalidInput, members, oneOf, optional, positive, text, whole, type Members } from './json-shape.ts'
 
-export const FAULTY_ENDPOINTS = ['token', 'revoke', 'introspect', 'par', 'device', 'demo-api'] as const
+export const FAULTY_ENDPOINTS = ['token', 'revoke', 'introspect', 'par', 'device', 'demo-api', 'authorization'] as const
 export type Endpoint = (typeof FAULTY_ENDPOINTS)[number]
 
+/** One thing that can go wrong; an authorization answer has ways of its own. */
+export type Fault = AnswerFault | CallbackFault
+
 /** One thing that can go wrong with an answer. */
-export type Fault =
+export type AnswerFault =
   /** The answer is late by so many milliseconds. */
   | { readonly kind: 'delay'; readonly ms: number }
   /** The connection is reset; not one byte of an answer. */
@@ -91,21 +95,36 @@ export class FaultMenu {
   }
 
   /** Takes what this request will meet: at most one fault before it is carried out, and one after, if it gets there. */
-  take(target: FaultTarget): { readonly before: Fault | null; readonly after: Fault | null } {
-    const before = this.#takeOne(target, 'before')
+  take(target: FaultTarget): { readonly before: AnswerFault | null; readonly after: AnswerFault | null } {
+    const before = this.#takeOne(target, 'before', isAnswerFault)
     if (before !== null && before.kind !== 'delay') return { before, after: null }
-    return { before, after: this.#takeOne(target, 'after') }
+    return { before, after: this.#takeOne(target, 'after', isAnswerFault) }
   }
 
-  #takeOne(target: FaultTarget, when: FaultOrder['when']): Fault | null {
+  /** Takes what the next authorization answer of a realm will meet. */
+  takeCallback(realm: string): CallbackFault | null {
+    const target = { endpoint: 'authorization', realm, sessionId: null, grantType: null } as const
+    return this.#takeOne(target, 'after', isCallbackFault)
+  }
+
+  #takeOne<F extends Fault>(
+    target: FaultTarget,
+    when: FaultOrder['when'],
+    wanted: (fault: Fault) => fault is F,
+  ): F | null {
     const found = this.#standing.find(({ order }) => order.when === when && matches(order, target))
-    if (!found) return null
+    if (!found || !wanted(found.order.fault)) return null
+    const { fault } = found.order
     this.#standing = this.#standing.flatMap((it) => {
       if (it !== found) return it
       return it.left > 1 ? { ...it, left: it.left - 1 } : []
     })
-    return found.order.fault
+    return fault
   }
+}
+
+function isAnswerFault(fault: Fault): fault is AnswerFault {
+  return !isCallbackFault(fault)
 }
 
 function matches(order: FaultOrder, target: FaultTarget): boolean {
@@ -133,9 +152,15 @@ export function readFaultOrder(value: unknown, path: string): FaultOrder {
     fault.kind === 'omit' ||
     fault.kind === 'replace' ||
     fault.kind === 'use_dpop_nonce' ||
+    isCallbackFault(fault) ||
     (fault.kind === 'truncated' && fault.keep !== undefined)
   if (order.when === 'before' && needsAnswer) {
     throw new InvalidInput(`${path}: ${fault.kind} changes a real answer, so it can only come 'after'`)
+  }
+  if (isCallbackFault(fault) !== (order.endpoint === 'authorization')) {
+    throw new InvalidInput(
+      `${path}: at the endpoint authorization there can be ${CALLBACK_FAULTS.join(', ')}, and only there`,
+    )
   }
   return order
 }
@@ -156,6 +181,7 @@ function readFault(value: unknown, path: string): Fault {
     'use_dpop_nonce',
     'endless_body',
     'slow_body',
+    ...CALLBACK_FAULTS,
   ])
   const only = (...known: string[]) => members(value, path, ['kind', ...known])
   switch (kind) {
@@ -194,6 +220,11 @@ function readFault(value: unknown, path: string): Fault {
       const from = only('field', 'value')
       return { kind, field: oneOf(from, 'field', ['expires_in']), value: textOrNumber(from, 'value') }
     }
+    case 'wrong_state':
+    case 'wrong_iss':
+    case 'doubled_parameter':
+    case 'authorization_error':
+      return readCallbackFault(kind, only)
     case 'endless_body':
       return { kind, bytes: whole(only('bytes'), 'bytes', 1) }
     case 'slow_body':

@@ -13,7 +13,10 @@ export type {
   TokenEndpointAuthMethod,
 } from './options.ts'
 export type { Rotation } from './rotation.ts'
-export type { Endpoint, Fault, FaultOrder, StandingFault } from './fault.ts'
+export type { AnswerFault, Endpoint, Fault, FaultOrder, StandingFault } from './fault.ts'
+export type { CallbackFault } from './callback-fault.ts'
+export type { JwtOrder } from './made-jwt.ts'
+export type { PushedEvent, SecurityEventOrder } from './security-event.ts'
 export type { KilledBecause, SessionCounters } from './sessions.ts'
 export type { EndpointTotals, Totals } from './totals.ts'
 export type { LoggedRequest } from './request-log.ts'

@@ -48,6 +48,7 @@ export function readRealmChange(value: unknown, path: string): Partial<Omit<Real
     ...optional(from, 'sessionSeconds', (it, key) => whole(it, key, 0)),
     ...optional(from, 'refreshKillsAccessToken', flag),
     ...optional(from, 'pushedAuthorizationRequests', offer),
+    ...optional(from, 'authorizationResponseIss', flag),
     ...optional(from, 'dpop', offer),
     ...optional(from, 'dpopNonce', flag),
     ...optional(from, 'deviceFlow', flag),

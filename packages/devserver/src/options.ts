@@ -46,6 +46,8 @@ export interface RealmOptions {
   readonly dpop?: Offer
   /** The token endpoint and the demo API each want a nonce of theirs in a proof. Default false. */
   readonly dpopNonce?: boolean
+  /** The authorization answer names its issuer (RFC 9207). Default true. */
+  readonly authorizationResponseIss?: boolean
   /** RFC 8628. Default true. */
   readonly deviceFlow?: boolean
   /** Seconds in which a person must have answered to a device. Default 600. */
@@ -95,6 +97,7 @@ export interface RealmSettings {
   readonly pushedAuthorizationRequests: Offer
   readonly dpop: Offer
   readonly dpopNonce: boolean
+  readonly authorizationResponseIss: boolean
   readonly deviceFlow: boolean
   readonly deviceCodeSeconds: number
   readonly devicePollSeconds: number
@@ -111,6 +114,7 @@ export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
   pushedAuthorizationRequests: 'allowed',
   dpop: 'off',
   dpopNonce: false,
+  authorizationResponseIss: true,
   deviceFlow: true,
   deviceCodeSeconds: 600, // Keycloak's default, as the next one.
   devicePollSeconds: 5,

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { jsonAnswer, send, type Answer } from './answer.ts'
+import { changeCallback } from './callback.ts'
+import { spoilCallback } from './callback-fault.ts'
 import { judgePoll } from './device-polls.ts'
 import { BY_NAME, DEVICE_GRANT } from './engine-adapter.ts'
 import { Exchange } from './exchange.ts'
@@ -37,6 +39,9 @@ export async function serveRealm(world: World, asked: RealmRequest): Promise<voi
     const form = new URLSearchParams(body ?? '')
     return serveSignIn({ provider: realm.provider, realmName: realm.name, request, response, form })
   }
+  if (path === `${BASE}/auth` || path.startsWith(`${BASE}/auth/`)) {
+    changeCallback(request, (callback) => answerAuthorization(world, realm, callback))
+  }
   if (path === `${BASE}/userinfo`) refuseRecordName(request)
   await engine(realm, request, response)
 }
@@ -71,6 +76,29 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
     response,
     carryOut,
   })
+}
+
+/** Counts and logs an authorization answer that leaves for the client, and spoils it if that was ordered. */
+function answerAuthorization(world: World, realm: Realm, callback: URL): URL {
+  const fault = world.faults.takeCallback(realm.name)
+  const seen = 303
+  world.tally.count({ endpoint: 'authorization', realm: realm.name, grantType: null, seen })
+  world.log.add({
+    at: Date.now(),
+    endpoint: 'authorization',
+    realm: realm.name,
+    grantType: null,
+    clientId: null,
+    clientPort: null,
+    sessionId: null,
+    tokenFingerprint: null,
+    scope: null,
+    seen,
+    faultBefore: null,
+    faultAfter: fault?.kind ?? null,
+    tookMs: 0,
+  })
+  return fault === null ? callback : spoilCallback(fault, callback)
 }
 
 function asksTooSoon(realm: Realm, form: URLSearchParams): boolean {

@@ -20,6 +20,11 @@ export async function serveSignIn(step: SignInStep): Promise<void> {
     send(response, 400, page('Sign-in is over', '<p>This sign-in is over or was started elsewhere. Start again.</p>'))
     return
   }
+  if (request.method === 'POST' && form.has('deny')) {
+    const denied = { error: 'access_denied', error_description: 'The end user denied the request' }
+    await provider.interactionFinished(request, response, denied, { mergeWithLastSubmission: false })
+    return
+  }
   if (interaction.prompt.name === 'consent') {
     const { grantId } = interaction
     const consent = grantId === undefined ? {} : { grantId }
@@ -38,7 +43,8 @@ export async function serveSignIn(step: SignInStep): Promise<void> {
 
 function signInForm(realm: string, client: string): string {
   return `<p>Realm <b>${escapeHtml(realm)}</b>, for <b>${escapeHtml(client)}</b>. Any name will do.</p>
-<form method="post"><label>User name <input name="login" autofocus required></label> <button>Sign in</button></form>`
+<form method="post"><label>User name <input name="login" autofocus required></label> <button>Sign in</button>
+<button name="deny" value="yes" formnovalidate>Deny</button></form>`
 }
 
 function send(response: ServerResponse, status: number, html: string): void {

@@ -20,6 +20,8 @@ export interface Totals {
   readonly par: EndpointTotals
   /** Requests for a device code; a device's questions count at `token`. */
   readonly device: EndpointTotals
+  /** Authorization answers that left for a client, with a code or with an error. */
+  readonly authorization: EndpointTotals
   readonly demoApi: EndpointTotals
 }
 
@@ -105,6 +107,7 @@ export class Tally {
       introspect: sums('introspect'),
       par: sums('par'),
       device: sums('device'),
+      authorization: sums('authorization'),
       demoApi: sums('demo-api'),
     }
   }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { play, send, type Answer, type Seen } from './answer.ts'
-import type { Fault, FaultTarget } from './fault.ts'
+import type { AnswerFault, FaultTarget } from './fault.ts'
 import type { World } from './world.ts'
 
 /** One request to an endpoint that can be made to fail. */
@@ -41,7 +41,12 @@ export async function serveVisit(world: World, visit: Visit): Promise<void> {
   })
 }
 
-async function answered(world: World, visit: Visit, before: Fault | null, after: Fault | null): Promise<Seen> {
+async function answered(
+  world: World,
+  visit: Visit,
+  before: AnswerFault | null,
+  after: AnswerFault | null,
+): Promise<Seen> {
   const { response, carryOut } = visit
   const until = world.closing
   if (before?.kind === 'delay') await pause(before.ms, until)
