@@ -7,6 +7,8 @@ import type { Row, State } from './state.ts'
 /** In a JWT access token `jti` is the stored name of the token's record; this prefix says so to {@link recordName}. */
 export const BY_NAME = 'name.'
 
+export const JWT_BEARER_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
 export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 /** What the engine's store needs beside the state file. */
@@ -157,6 +159,8 @@ function engineClient(options: ClientOptions, settings: RealmSettings): AdapterP
       ...(codeFlow ? ['authorization_code'] : []),
       ...(options.mayRefresh === false ? [] : ['refresh_token']),
       ...(method === 'none' ? [] : ['client_credentials']),
+      ...(options.jwtBearer === false ? [] : [JWT_BEARER_GRANT]),
+      ...((options.tokenExchange ?? method !== 'none') ? [TOKEN_EXCHANGE_GRANT] : []),
       ...(settings.deviceFlow && options.deviceFlow !== false ? [DEVICE_GRANT] : []),
     ],
     ...(options.scope === undefined ? {} : { scope: options.scope }),

@@ -2,14 +2,16 @@ import type { EventEmitter } from 'node:events'
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
 import { finishCallback } from './callback.ts'
 import { DEVICE_PAGES } from './device-pages.ts'
-import { createAdapter } from './engine-adapter.ts'
+import { createAdapter, JWT_BEARER_GRANT, TOKEN_EXCHANGE_GRANT } from './engine-adapter.ts'
 import { answerExchange } from './exchange.ts'
 import { NO_END_SECONDS } from './lifetimes.ts'
+import { createJwtBearerGrant, JWT_BEARER_PARAMETERS } from './jwt-bearer-grant.ts'
 import { openSession } from './open-session.ts'
 import { escapeHtml, page } from './page.ts'
 import type { Realm } from './realm.ts'
 import { createRefreshGrant } from './refresh-grant.ts'
 import type { KilledBecause } from './sessions.ts'
+import { createTokenExchangeGrant, TOKEN_EXCHANGE_PARAMETERS } from './token-exchange-grant.ts'
 
 const ENDPOINTS = '/protocol/openid-connect'
 const FORTNIGHT_SECONDS = 1_209_600
@@ -28,6 +30,8 @@ export function createEngine(realm: Realm, scopes: readonly string[]): Provider 
     ['refresh_token', 'scope', 'resource'],
     'resource',
   )
+  provider.registerGrantType(TOKEN_EXCHANGE_GRANT, createTokenExchangeGrant(realm), TOKEN_EXCHANGE_PARAMETERS)
+  provider.registerGrantType(JWT_BEARER_GRANT, createJwtBearerGrant(realm), JWT_BEARER_PARAMETERS)
   provider.use((ctx, next) => answerExchange(realm, ctx, next))
   provider.use(async (ctx, next) => {
     await next()

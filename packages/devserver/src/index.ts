@@ -9,8 +9,10 @@ export type {
   DevserverOptions,
   Narrowing,
   Offer,
+  PublicKeys,
   RealmOptions,
   TokenEndpointAuthMethod,
+  TrustedIssuer,
 } from './options.ts'
 export type { Rotation } from './rotation.ts'
 export type { AnswerFault, Endpoint, Fault, FaultOrder, StandingFault } from './fault.ts'

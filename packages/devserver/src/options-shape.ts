@@ -10,7 +10,15 @@ import {
   whole,
   type Members,
 } from './json-shape.ts'
-import { REALM_DEFAULTS, type ClientOptions, type DevserverOptions, type Offer, type RealmOptions } from './options.ts'
+import {
+  REALM_DEFAULTS,
+  type ClientOptions,
+  type DevserverOptions,
+  type Offer,
+  type PublicKeys,
+  type RealmOptions,
+  type TrustedIssuer,
+} from './options.ts'
 import type { RealmSettings } from './options.ts'
 import type { Rotation } from './rotation.ts'
 
@@ -49,6 +57,7 @@ export function readRealmChange(value: unknown, path: string): Partial<Omit<Real
     ...optional(from, 'refreshKillsAccessToken', flag),
     ...optional(from, 'pushedAuthorizationRequests', offer),
     ...optional(from, 'authorizationResponseIss', flag),
+    ...optional(from, 'trustedIssuers', readTrustedIssuers),
     ...optional(from, 'dpop', offer),
     ...optional(from, 'dpopNonce', flag),
     ...optional(from, 'deviceFlow', flag),
@@ -76,6 +85,9 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     'accessTokenSeconds',
     'scope',
     'requirePushedAuthorizationRequests',
+    'assertionJwks',
+    'jwtBearer',
+    'tokenExchange',
     'dpopBoundAccessTokens',
     'deviceFlow',
     'backchannelLogoutUri',
@@ -95,6 +107,9 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     ...optional(from, 'accessTokenSeconds', (it, key) => whole(it, key, 1)),
     ...optional(from, 'scope', readScope),
     ...optional(from, 'requirePushedAuthorizationRequests', flag),
+    ...optional(from, 'assertionJwks', readPublicKeys),
+    ...optional(from, 'jwtBearer', flag),
+    ...optional(from, 'tokenExchange', flag),
     ...optional(from, 'dpopBoundAccessTokens', flag),
     ...optional(from, 'deviceFlow', flag),
     ...optional(from, 'backchannelLogoutUri', webAddress),
@@ -134,6 +149,26 @@ export function readRotation(outer: Members, key: string): Rotation {
       return { kind, reuses: whole(from, 'reuses', 0) }
     case 'reusable':
       return { kind, ...optional(from, 'answer', (it, member) => oneOf(it, member, ['same', 'none'])) }
+  }
+}
+
+function readTrustedIssuers(outer: Members, key: string): readonly TrustedIssuer[] {
+  return list(outer, key).map((value, at) => {
+    const from = members(value, `${outer.path}.${key}[${at}]`, ['issuer', 'jwks'])
+    return { issuer: text(from, 'issuer'), jwks: readPublicKeys(from, 'jwks') }
+  })
+}
+
+function readPublicKeys(outer: Members, key: string): PublicKeys {
+  const path = `${outer.path}.${key}`
+  const keys = list(members(outer.object[key], path, ['keys']), 'keys')
+  return {
+    keys: keys.map((value, at) => {
+      const { object } = members(value, `${path}.keys[${at}]`)
+      // Whoever holds a private key signs; a server that is given one has been given too much.
+      if ('d' in object || 'k' in object) throw new InvalidInput(`${path}.keys[${at}] must be a public key`)
+      return object
+    }),
   }
 }
 

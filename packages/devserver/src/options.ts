@@ -48,6 +48,8 @@ export interface RealmOptions {
   readonly dpopNonce?: boolean
   /** The authorization answer names its issuer (RFC 9207). Default true. */
   readonly authorizationResponseIss?: boolean
+  /** Whose JWTs may be exchanged (RFC 8693) or asserted (RFC 7523) here. Default: nobody's. */
+  readonly trustedIssuers?: readonly TrustedIssuer[]
   /** RFC 8628. Default true. */
   readonly deviceFlow?: boolean
   /** Seconds in which a person must have answered to a device. Default 600. */
@@ -55,6 +57,16 @@ export interface RealmOptions {
   /** Seconds that a device must leave between two questions. Default 5. */
   readonly devicePollSeconds?: number
   readonly clients?: readonly ClientOptions[]
+}
+
+/** Public keys (RFC 7517). */
+export interface PublicKeys {
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
+}
+
+export interface TrustedIssuer {
+  readonly issuer: string
+  readonly jwks: PublicKeys
 }
 
 export interface ClientOptions {
@@ -74,6 +86,12 @@ export interface ClientOptions {
   readonly requirePushedAuthorizationRequests?: boolean
   /** This client gets bound tokens only, where the realm knows DPoP (RFC 9449 section 5.2). Default false. */
   readonly dpopBoundAccessTokens?: boolean
+  /** The keys of assertions that this client signs itself, with its id as `iss` (RFC 7523 section 2.1). */
+  readonly assertionJwks?: PublicKeys
+  /** false: this client may not use the JWT bearer grant. Default true. */
+  readonly jwtBearer?: boolean
+  /** Whether this client may exchange tokens (RFC 8693). Default: with a secret or a key of its own. */
+  readonly tokenExchange?: boolean
   /** false: this client may not use the device flow. Default true. */
   readonly deviceFlow?: boolean
   /** Where a signed logout token is posted when a session of this client is signed out of. Default: nowhere. */
@@ -98,6 +116,7 @@ export interface RealmSettings {
   readonly dpop: Offer
   readonly dpopNonce: boolean
   readonly authorizationResponseIss: boolean
+  readonly trustedIssuers: readonly TrustedIssuer[]
   readonly deviceFlow: boolean
   readonly deviceCodeSeconds: number
   readonly devicePollSeconds: number
@@ -115,6 +134,7 @@ export const REALM_DEFAULTS: Omit<RealmSettings, 'name'> = {
   dpop: 'off',
   dpopNonce: false,
   authorizationResponseIss: true,
+  trustedIssuers: [],
   deviceFlow: true,
   deviceCodeSeconds: 600, // Keycloak's default, as the next one.
   devicePollSeconds: 5,

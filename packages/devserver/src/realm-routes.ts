@@ -61,7 +61,8 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
   const carryOut = async (): Promise<Answer | null> => {
     const exchange = new Exchange(request, { endpoint, url: path, body: engineBody(realm, endpoint, body) })
     // Without a session the code is what must not be spent twice at once; anything else needs no turn.
-    const turn = sessionId ?? form.get('code') ?? form.get('device_code') ?? crypto.randomUUID()
+    const turn =
+      sessionId ?? form.get('code') ?? form.get('device_code') ?? form.get('assertion') ?? crypto.randomUUID()
     return world.turns.take(`${realm.name} ${turn}`, async () => {
       if (endpoint === 'token' && asksTooSoon(realm, form)) return jsonAnswer(400, { error: 'slow_down' })
       await engine(realm, exchange, response)
