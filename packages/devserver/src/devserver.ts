@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { jsonAnswer, send } from './answer.ts'
 import type { Control } from './control.ts'
 import { CONTROL_PATH, serveControl } from './control-api.ts'
@@ -18,7 +19,7 @@ import type { World } from './world.ts'
 
 /** Where a running devserver is found. */
 export interface Addresses {
-  /** `http://127.0.0.1:port` */
+  /** `http://127.0.0.1:port`, or https */
   readonly origin: string
   /** `{origin}/control` */
   readonly controlUrl: string
@@ -54,7 +55,7 @@ const PATIENCE_MS = 1000 // Requests in hand at close need milliseconds; what ta
 export async function startDevserver(options: DevserverOptions = {}): Promise<Devserver> {
   const settled = readDevserverOptions(options)
   const state = new State(settled.stateFile ?? null)
-  const server = createServer()
+  const server = serverFor(settled)
   try {
     await listen(server, settled.host ?? '127.0.0.1', settled.port ?? 0)
     return await open(server, state, settled)
@@ -76,7 +77,7 @@ export function addressesAt(origin: string): Addresses {
 }
 
 async function open(server: Server, state: State, options: DevserverOptions): Promise<Devserver> {
-  const origin = originOf(server)
+  const origin = originOf(server, options.tls === undefined ? 'http' : 'https')
   const closing = new AbortController()
   const world: World = {
     origin,
@@ -169,10 +170,23 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   }
 }
 
-function originOf(server: Server): string {
+/** Every certificate is taken, and judged by the client that shows it. */
+function serverFor({ tls }: DevserverOptions): Server {
+  if (tls === undefined) return createServer()
+  const { cert, key, clientCa } = tls
+  return createTlsServer({
+    cert,
+    key,
+    requestCert: true,
+    rejectUnauthorized: false,
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+  })
+}
+
+function originOf(server: Server, scheme: 'http' | 'https'): string {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server has no TCP address')
   const everywhere = address.address === '0.0.0.0' || address.address === '::'
   const host = everywhere ? '127.0.0.1' : address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return `http://${host}:${address.port}`
+  return `${scheme}://${host}:${address.port}`
 }

@@ -1,4 +1,4 @@
-import type { Adapter, AdapterPayload } from 'oidc-provider'
+import type { Adapter, AdapterPayload, SigningAlgorithm } from 'oidc-provider'
 import type { ClientOptions, RealmSettings, TokenEndpointAuthMethod } from './options.ts'
 import type { Sessions } from './sessions.ts'
 import { storedName } from './fingerprint.ts'
@@ -135,7 +135,7 @@ function clientAdapter({ client, settings }: AdapterParts): Adapter {
   return {
     async find(id) {
       const options = client(id)
-      return options === null ? undefined : engineClient(options, settings)
+      return options === null ? undefined : engineClient(options, settings, await keysOf(options))
     },
     upsert: fixed,
     findByUid: fixed,
@@ -146,13 +146,37 @@ function clientAdapter({ client, settings }: AdapterParts): Adapter {
   }
 }
 
-function engineClient(options: ClientOptions, settings: RealmSettings): AdapterPayload {
+/**
+ * The client's public keys. A set that is fetched is fetched each time: the engine itself would keep it for a minute at least,
+ * and it fetches from no private network, where everything here is.
+ */
+async function keysOf({ jwks, jwksUri }: ClientOptions): Promise<ClientOptions['jwks']> {
+  if (jwksUri === undefined) return jwks
+  const answer = await fetch(jwksUri, { redirect: 'error', signal: AbortSignal.timeout(FETCH_MS) }).catch(() => null)
+  // Without its keys the client is one that nobody can authenticate as.
+  return answer?.ok === true ? ((await answer.json()) as ClientOptions['jwks']) : NO_KEYS
+}
+const FETCH_MS = 2500
+const NO_KEYS = { keys: [] }
+
+function engineClient(
+  options: ClientOptions,
+  settings: RealmSettings,
+  jwks: ClientOptions['jwks'],
+): AdapterPayload {
   const codeFlow = (options.redirectUris?.length ?? 0) > 0
   const method = authMethod(options)
   return {
     client_id: options.clientId,
     ...(options.clientSecret === undefined ? {} : { client_secret: options.clientSecret }),
     token_endpoint_auth_method: method,
+    ...(options.tokenEndpointAuthSigningAlg === undefined
+      ? {}
+      : { token_endpoint_auth_signing_alg: options.tokenEndpointAuthSigningAlg as SigningAlgorithm }),
+    ...(options.tlsClientAuthSubjectDn === undefined
+      ? {}
+      : { tls_client_auth_subject_dn: options.tlsClientAuthSubjectDn }),
+    ...(jwks === undefined ? {} : { jwks: { keys: jwks.keys.map((key) => ({ ...key })) } }),
     redirect_uris: [...(options.redirectUris ?? [])],
     response_types: codeFlow ? ['code'] : [],
     grant_types: [

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import { TLSSocket } from 'node:tls'
 import Provider, { type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
 import { finishCallback } from './callback.ts'
 import { DEVICE_PAGES } from './device-pages.ts'
@@ -16,6 +17,21 @@ import { createTokenExchangeGrant, TOKEN_EXCHANGE_PARAMETERS } from './token-exc
 const ENDPOINTS = '/protocol/openid-connect'
 const FORTNIGHT_SECONDS = 1_209_600
 const HOUR_SECONDS = 3600
+const ASSERTION_ALGS = [
+  'HS256',
+  'HS384',
+  'HS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'EdDSA',
+] as const
 
 /**
  * Sets up oidc-provider for one realm.
@@ -100,7 +116,17 @@ function configurationOf(realm: Realm, scopes: readonly string[]): Configuration
     scopes: [...scopes],
     claims: { openid: ['sub'], profile: ['preferred_username'], email: ['email', 'email_verified'] },
     responseTypes: ['code'],
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'client_secret_jwt',
+      'private_key_jwt',
+      'tls_client_auth',
+      'self_signed_tls_client_auth',
+      'none',
+    ],
+    enabledJWA: { clientAuthSigningAlgValues: ASSERTION_ALGS },
+    assertJwtClientAuthClaimsAndHeader: async () => undefined,
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     clientBasedCORS: () => false, // Tokens are no business of scripts in a page.
     discovery: { backchannel_logout_supported: true, backchannel_logout_session_supported: true },
@@ -129,6 +155,16 @@ function features(realm: Realm): NonNullable<Configuration['features']> {
     pushedAuthorizationRequests: {
       enabled: realm.settings.pushedAuthorizationRequests !== 'off',
       requirePushedAuthorizationRequests: realm.settings.pushedAuthorizationRequests === 'required',
+    },
+    mTLS: {
+      enabled: true,
+      tlsClientAuth: true,
+      selfSignedTlsClientAuth: true,
+      getCertificate: (ctx) => peerOf(ctx)?.getPeerX509Certificate(),
+      certificateAuthorized: (ctx) => peerOf(ctx)?.authorized === true,
+      certificateSubjectMatches: (ctx, property, expected) =>
+        property === 'tls_client_auth_subject_dn' &&
+        peerOf(ctx)?.getPeerX509Certificate()?.subject.replaceAll('\n', ',') === expected,
     },
     clientCredentials: { enabled: true },
     deviceFlow: { enabled: realm.settings.deviceFlow, deviceInfo: () => ({}), ...DEVICE_PAGES },
@@ -168,6 +204,11 @@ function features(realm: Realm): NonNullable<Configuration['features']> {
       },
     },
   }
+}
+
+/** The connection that a certificate can have come by; null: it is not TLS. */
+function peerOf(ctx: KoaContextWithOIDC): TLSSocket | null {
+  return ctx.req.socket instanceof TLSSocket ? ctx.req.socket : null
 }
 
 /** Every sign-in is a session of its own, with consent given: two connections never share their refresh tokens' fate. */

@@ -11,6 +11,7 @@ export type {
   Offer,
   PublicKeys,
   RealmOptions,
+  TlsOptions,
   TokenEndpointAuthMethod,
   TrustedIssuer,
 } from './options.ts'

@@ -26,10 +26,11 @@ const REALM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/ // RFC 6749 section 3.3
 
 export function readDevserverOptions(value: unknown): DevserverOptions {
-  const from = members(value, 'options', ['host', 'port', 'stateFile', 'realms'])
+  const from = members(value, 'options', ['host', 'port', 'tls', 'stateFile', 'realms'])
   return {
     ...optional(from, 'host', text),
     ...optional(from, 'port', port),
+    ...optional(from, 'tls', readTls),
     ...optional(from, 'stateFile', text),
     ...optional(from, 'realms', (it, key) =>
       list(it, key).map((realm, at) => readRealmOptions(realm, `realms[${at}]`)),
@@ -80,6 +81,11 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     'clientId',
     'clientSecret',
     'tokenEndpointAuthMethod',
+    'basicCredentials',
+    'jwks',
+    'jwksUri',
+    'tokenEndpointAuthSigningAlg',
+    'tlsClientAuthSubjectDn',
     'redirectUris',
     'mayRefresh',
     'accessTokenSeconds',
@@ -98,8 +104,21 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     clientId: text(from, 'clientId'),
     ...optional(from, 'clientSecret', text),
     ...optional(from, 'tokenEndpointAuthMethod', (it, key) =>
-      oneOf(it, key, ['client_secret_post', 'client_secret_basic', 'none']),
+      oneOf(it, key, [
+        'client_secret_post',
+        'client_secret_basic',
+        'client_secret_jwt',
+        'private_key_jwt',
+        'tls_client_auth',
+        'self_signed_tls_client_auth',
+        'none',
+      ]),
     ),
+    ...optional(from, 'basicCredentials', (it, key) => oneOf(it, key, ['encoded', 'raw'])),
+    ...optional(from, 'jwks', readJwks),
+    ...optional(from, 'jwksUri', text),
+    ...optional(from, 'tokenEndpointAuthSigningAlg', text),
+    ...optional(from, 'tlsClientAuthSubjectDn', text),
     ...optional(from, 'redirectUris', (it, key) =>
       list(it, key).map((uri, at) => text({ object: { uri }, path: `${path}.redirectUris[${at}]` }, 'uri')),
     ),
@@ -116,7 +135,7 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     ...optional(from, 'backchannelLogoutSessionRequired', flag),
     ...optional(from, 'backchannelLogoutRevokeOfflineAccess', flag),
   }
-  const secretNeeded = client.tokenEndpointAuthMethod !== undefined && client.tokenEndpointAuthMethod !== 'none'
+  const secretNeeded = client.tokenEndpointAuthMethod?.startsWith('client_secret_') ?? false
   if (secretNeeded && client.clientSecret === undefined) {
     throw new InvalidInput(`${path}.clientSecret is needed for ${client.tokenEndpointAuthMethod}`)
   }
@@ -124,6 +143,18 @@ export function readClientOptions(value: unknown, path: string): ClientOptions {
     throw new InvalidInput(`${path}.clientSecret contradicts tokenEndpointAuthMethod "none"`)
   }
   return client
+}
+
+function readTls(outer: Members, key: string): NonNullable<DevserverOptions['tls']> {
+  const from = members(outer.object[key], `${outer.path}.${key}`, ['cert', 'key', 'clientCa'])
+  return { cert: text(from, 'cert'), key: text(from, 'key'), ...optional(from, 'clientCa', text) }
+}
+
+/** The engine is the judge of each key. */
+function readJwks(outer: Members, key: string): NonNullable<ClientOptions['jwks']> {
+  const path = `${outer.path}.${key}`
+  const from = members(outer.object[key], path, ['keys'])
+  return { keys: list(from, 'keys').map((jwk, at) => members(jwk, `${path}.keys[${at}]`).object) }
 }
 
 export function readScope(from: Members, key: string): string {

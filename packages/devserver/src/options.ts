@@ -4,17 +4,35 @@ export type Narrowing = 'token_only' | 'sticks'
 export type AccessTokenFormat = 'jwt' | 'opaque'
 /** How a realm stands to a feature that clients may use. */
 export type Offer = 'off' | 'allowed' | 'required'
-export type TokenEndpointAuthMethod = 'client_secret_post' | 'client_secret_basic' | 'none'
+export type TokenEndpointAuthMethod =
+  | 'client_secret_post'
+  | 'client_secret_basic'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'self_signed_tls_client_auth'
+  | 'none'
 
 export interface DevserverOptions {
   /** Address to listen on. Default `127.0.0.1`. */
   readonly host?: string
   /** TCP port; 0 (default) takes a free one. */
   readonly port?: number
+  /** Serves https, and takes clients' certificates. Absent: http. */
+  readonly tls?: TlsOptions
   /** The one file that holds all state; without it everything is forgotten at the end. */
   readonly stateFile?: string
   /** Realms to serve, beside those already in the state file. Default, on an empty state: `[{ name: 'external' }]`. */
   readonly realms?: readonly RealmOptions[]
+}
+
+export interface TlsOptions {
+  /** PEM. */
+  readonly cert: string
+  /** PEM. */
+  readonly key: string
+  /** PEM: who may have signed the certificates of `tls_client_auth`. Absent: nobody. */
+  readonly clientCa?: string
 }
 
 export interface RealmOptions {
@@ -74,6 +92,16 @@ export interface ClientOptions {
   readonly clientSecret?: string
   /** Default `client_secret_basic` with a secret, `none` without. As in Keycloak, basic and post are both accepted. */
   readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod
+  /** A Basic header with id and secret as they are, as some servers want them, and in no other way. Default `encoded`. */
+  readonly basicCredentials?: 'encoded' | 'raw'
+  /** Public keys for `private_key_jwt` and `self_signed_tls_client_auth`, as the members of one JWK set. */
+  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
+  /** Where they are fetched from instead, anew for each request. */
+  readonly jwksUri?: string
+  /** The only algorithm that its assertions may be signed with. Default: any. */
+  readonly tokenEndpointAuthSigningAlg?: string
+  /** The subject that the certificate of `tls_client_auth` must have, as in `CN=app`. */
+  readonly tlsClientAuthSubjectDn?: string
   /** Where the code flow may return to; without any, the client has no code flow. */
   readonly redirectUris?: readonly string[]
   /** false: no refresh token is issued to this client. Default true. */

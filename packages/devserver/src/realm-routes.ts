@@ -59,6 +59,7 @@ async function serveExchange(world: World, endpoint: Endpoint, asked: RealmReque
   if (endpoint === 'token' && sessionId !== null) realm.sessions.arrived(sessionId)
 
   const carryOut = async (): Promise<Answer | null> => {
+    decodeRawBasic(realm, request)
     const exchange = new Exchange(request, { endpoint, url: path, body: engineBody(realm, endpoint, body) })
     // Without a session the code is what must not be spent twice at once; anything else needs no turn.
     const turn =
@@ -133,6 +134,19 @@ function sessionOf(realm: Realm, shown: string): string | null {
 function refuseRecordName(request: IncomingMessage): void {
   const [scheme, shown] = request.headers.authorization?.split(' ') ?? []
   if (scheme !== undefined && shown?.startsWith(BY_NAME) === true) request.headers.authorization = `${scheme} unknown`
+}
+
+/**
+ * A client that sends id and secret as they are: the engine decodes both as RFC 6749 has it, so they are encoded here. What was
+ * encoded already is encoded twice, and so does not match.
+ */
+function decodeRawBasic(realm: Realm, request: IncomingMessage): void {
+  const [scheme, credentials] = request.headers.authorization?.split(' ') ?? []
+  if (scheme?.toLowerCase() !== 'basic' || credentials === undefined) return
+  const [id = '', ...rest] = Buffer.from(credentials, 'base64').toString().split(':')
+  if (realm.client(id)?.basicCredentials !== 'raw') return
+  const encoded = [id, rest.join(':')].map(encodeURIComponent).join(':')
+  request.headers.authorization = `Basic ${Buffer.from(encoded).toString('base64')}`
 }
 
 function basicUser(request: IncomingMessage): string | null {
