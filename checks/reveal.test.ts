@@ -11,6 +11,8 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
   'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',
   'packages/node/src/provider-keys.ts': 'reads the body of a key set',
+  'packages/node/src/client-proof.ts': 'proves a client, by its secret, key or assertion',
+  'packages/node/src/dial.ts': 'shows a certificate, and so needs its private key',
   'packages/node/src/token-endpoint-oauth4webapi.ts': 'sends',
   'packages/server/src/remote/exchange.ts': 'sends the API key to the server',
 }

@@ -1,5 +1,5 @@
 /** The provider and the client of every world, as they are registered. */
-import { ms, type Client, type Provider } from '@tokenkeep/core'
+import { CLIENT_DEFAULTS, ms, type Client, type Provider } from '@tokenkeep/core'
 import { providerOf } from '../packages/node/test/fixtures/provider.ts'
 
 /** A public client: nothing of it can be lost. */
@@ -9,12 +9,14 @@ export const clientAt = (id: string, provider: string): Client => ({
   provider: provider as Client['provider'],
   clientId: id,
   tokenEndpointAuthMethod: 'none',
+  ...CLIENT_DEFAULTS,
 })
 /** What the modelled providers have in common. */
 export const NAMELESS: Omit<Provider, 'id' | 'reuse'> = providerOf({
   tokenEndpoint: 'https://modelled.example/token',
   revocationEndpoint: 'https://modelled.example/revoke',
   tokenEndpointAuthMethod: 'none',
+  ...CLIENT_DEFAULTS,
   narrowing: 'token_only',
   accessTokenLifetimeMs: ms(60_000),
 })

@@ -410,7 +410,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
     })
     const client = clientAt(id === first.id ? 'c' : 'd', id)
-    memory.clients.set(client.id, { client, secret: null })
+    memory.clients.set(client.id, { client, secret: null, keys: [] })
   }
   const around: Surroundings = {
     timeline,

@@ -2,7 +2,18 @@
  * Our own protocol calls without a store: connect, present once, judge the answer, forget it. What a refresh takes longer
  * than this is what keeping costs.
  */
-import { formFor, FULL, judge, ms, NUMBERS, Secret, type Lease, type OpenedClient, type Ticket } from '@tokenkeep/core'
+import {
+  formFor,
+  FULL,
+  judge,
+  ms,
+  NO_KEYS,
+  NUMBERS,
+  Secret,
+  type Lease,
+  type OpenedClient,
+  type Ticket,
+} from '@tokenkeep/core'
 import { createSystemClock } from '../../packages/node/src/clock-system.ts'
 import { readClientInput } from '../../packages/node/src/client-input.ts'
 import { readProviderInput } from '../../packages/node/src/provider-input.ts'
@@ -24,8 +35,10 @@ export function prepareOwnExchange({ endpoint, clientId, clientSecret }: Exchang
       clientSecret,
       tokenEndpointAuthMethod: 'client_secret_post',
     }),
-    revision: 1,
-  } as OpenedClient
+    revision: 1 as OpenedClient['revision'],
+    keys: NO_KEYS,
+    certificate: null,
+  } satisfies OpenedClient
   // Only a store makes real ones, and there is none.
   const lease = {} as Lease
   const ticketFor = (refreshToken: string): Ticket =>

@@ -46,7 +46,14 @@ export const CLOSED: Closed = { kind: 'closed', failed: [], recovering: null }
 /** What an outcome says about the endpoint. `nothing`: it says something about us, or about one request. */
 export type Said = 'works' | 'failed' | { readonly waitMs: DurationMs } | 'nothing'
 
-const OURS: readonly string[] = ['send_limit', 'client', 'closed', 'address_refused']
+const OURS: readonly string[] = [
+  'send_limit',
+  'client',
+  'client_assertion_file',
+  'client_certificate_expired',
+  'closed',
+  'address_refused',
+]
 
 export function saidBy(outcome: Outcome): Said {
   switch (outcome.kind) {

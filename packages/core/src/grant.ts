@@ -47,7 +47,10 @@ export function formFor(grantType: GrantType, variant: Variant, grantScope: stri
 // ---- what came back ------------------------------------------------------------------------------------------------
 
 export type NotSentBecause =
-  'dns' | 'refused' | 'tls' | 'timeout' | 'address_refused' | 'discovery' | 'send_limit' | 'client' | 'closed'
+  'dns' | 'refused' | 'tls' | 'timeout' | 'address_refused' | 'discovery' | 'send_limit' | 'closed' | ClientUnusable
+
+/** Why a client cannot prove itself: the operator's to mend, and no refresh token is spent on it. */
+export type ClientUnusable = 'client' | 'client_assertion_file' | 'client_certificate_expired'
 
 /** Nothing left this machine: the refresh token is as it was. Made only by a token endpoint or the last check. */
 export interface NotSent {

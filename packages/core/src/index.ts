@@ -25,7 +25,10 @@ export type { Variant, VariantKey } from './variant.ts'
 
 // Providers and clients
 export {
+  CLIENT_DEFAULTS,
   CONCURRENCY_UNSAID,
+  METHODS_OF_SECRETS,
+  NO_KEYS,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_AUTHORIZATION,
@@ -35,10 +38,14 @@ export {
 export type {
   AnswerShape,
   AuthorizationShape,
+  BasicCredentials,
   Client,
+  ClientCertificate,
   GrantType,
+  MethodOfSecrets,
   Narrowing,
   OpenedClient,
+  OpenedKeys,
   Provider,
   ProviderWords,
   RequestShape,
@@ -47,6 +54,29 @@ export type {
   TokenEndpointAuthMethod,
   Winner,
 } from './provider.ts'
+export {
+  inOrderOfSigning,
+  KEY_ALGS,
+  KEYS_MOST,
+  PUBLISHED_AFTER_MS,
+  PUBLISHED_BEFORE_MS,
+  publishedKeys,
+  rotated,
+  SECRET_ALGS,
+  signingKey,
+  stateOfKey,
+} from './client-key.ts'
+export type {
+  ClientKey,
+  ClientKeyState,
+  ClientKid,
+  ClientSigningAlg,
+  KeyAlg,
+  KeyMoments,
+  Rotation,
+  SecretAlg,
+  SigningKey,
+} from './client-key.ts'
 
 // Connections
 export type * from './connection.ts'

@@ -23,8 +23,9 @@ import type {
 import type { Incarnation, Marker } from './incarnation.ts'
 import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.ts'
 import type { Terms } from './policy.ts'
+import type { ClientKey } from './client-key.ts'
 import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
-import type { Sealed, Secret } from './secret.ts'
+import type { ClientSecret, Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
 
 export interface Ports {
@@ -67,9 +68,9 @@ export interface EventSink {
 
 /** Where a ciphertext belongs. The installation is added by the cipher. */
 export interface Place {
-  /** A connection's uid, or `client:<id>` for a client's secret. */
+  /** A connection's uid, or `client:<id>` for what a client proves itself with. */
   readonly owner: Uid | `client:${string}`
-  /** `rt`, `at:<variant>`, `client-secret`. */
+  /** `rt`, `at:<variant>`, `client-secret`, `client-key`. */
   readonly purpose: string
   readonly serial: Serial
 }
@@ -227,10 +228,44 @@ export interface Registry {
   provider(id: ProviderId): Promise<Provider | null>
   providers(): Promise<readonly Provider[]>
   putProvider(provider: Omit<Provider, 'revision'>): Promise<Provider>
-  /** The client, its secret opened. */
+  /** The client, what it proves itself with now opened. */
   client(id: ClientId): Promise<OpenedClient | null | 'no_key' | 'tampered'>
   clients(): Promise<readonly Client[]>
-  putClient(client: Omit<OpenedClient, 'revision'>): Promise<Client>
+  /** Adds or changes it. Keys that its method does not use are erased; those it uses stay beside what is given. */
+  putClient(given: GivenClient): Promise<Client>
+  /** What may be seen of the keys that it signs with, the retired ones too; null: there is no such client. */
+  clientKeys(id: ClientId): Promise<readonly ClientKey[] | null>
+  /**
+   * Changes the keys that it signs with.
+   *
+   * @returns those it has now
+   * @throws TokenError `unknown_client`
+   */
+  changeClientKeys(id: ClientId, change: KeyChange): Promise<readonly ClientKey[]>
+}
+
+/** A client as it is put, with its credential. */
+export interface GivenClient extends Omit<Client, 'revision'> {
+  readonly clientSecret: ClientSecret | null
+  /** The private key of its certificate, PEM; null without one. */
+  readonly tlsKey: Secret<'client_key'> | null
+  /** A key that signs, and whether it is meant only where there is none yet; null: those that are there. */
+  readonly signingKey: (NewClientKey & { readonly when: 'none_is_there' | 'now' }) | null
+}
+
+export interface NewClientKey {
+  readonly key: ClientKey
+  /** Its private half, a JWK as JSON. */
+  readonly privateJwk: Secret<'client_key'>
+}
+
+export interface KeyChange {
+  /** Null: nothing to change. It may be asked again, with what is there then. */
+  readonly decide: (keys: readonly ClientKey[]) => readonly ClientKey[] | null
+  /** One that `decide` may name beside those that are there. */
+  readonly added: NewClientKey | null
+  /** Another key is to be believed: blocks end. Otherwise only what is over goes. */
+  readonly raises: 'revision' | 'nothing'
 }
 
 // ---- connection store ----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
+import type { ClientKid, ClientSigningAlg, SigningKey } from './client-key.ts'
 import type { ClientId, ProviderId, Revision } from './ids.ts'
-import type { ClientSecret } from './secret.ts'
-import type { DurationMs } from './time.ts'
+import type { ClientSecret, Secret } from './secret.ts'
+import type { DurationMs, UnixMs } from './time.ts'
 
 /**
  * What a second presentation of one refresh token does at a provider (`PROTOCOL.md` section 6).
@@ -61,9 +62,28 @@ export interface RequestShape {
   readonly headers: Readonly<Record<string, string>>
   /** What stands between scopes; a space in RFC 6749 section 3.3. */
   readonly scopeSeparator: string
+  /**
+   * How id and secret stand in a Basic header. `encoded`: each as in a form first (RFC 6749 section 2.3.1); `raw`: as they
+   * are, for servers that do not decode them.
+   */
+  readonly basicCredentials: BasicCredentials
+  /**
+   * The `aud` of signed assertions (RFC 7523 section 3). Null: the issuer, and only where none is known the token endpoint:
+   * an assertion for an endpoint that another server named could be used there. `token_endpoint`: its URL; anything else is
+   * sent as it is.
+   */
+  readonly assertionAudience: string | null
 }
+export type BasicCredentials = 'encoded' | 'raw'
 
-export const STANDARD_REQUEST: RequestShape = { encoding: 'form', parameters: {}, headers: {}, scopeSeparator: ' ' }
+export const STANDARD_REQUEST: RequestShape = {
+  encoding: 'form',
+  parameters: {},
+  headers: {},
+  scopeSeparator: ' ',
+  basicCredentials: 'encoded',
+  assertionAudience: null,
+}
 
 /** Where a provider's answers differ from RFC 6749 section 5. A member is named with dots between its levels. */
 export interface AnswerShape {
@@ -131,7 +151,7 @@ export interface Provider {
   /** The keys that its ID tokens, logout tokens and events are signed with (RFC 8414 section 2). */
   readonly jwksUri: string | null
   /** How a client with a secret proves itself unless it says otherwise. */
-  readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod
+  readonly tokenEndpointAuthMethod: MethodOfSecrets
   readonly reuse: ReusePolicy
   readonly narrowing: Narrowing
   /** A refresh ends the access tokens handed out before. */
@@ -158,13 +178,33 @@ export interface Provider {
 /** How new access tokens are got: with a refresh token (RFC 6749 section 6) or the client's own credentials (4.4). */
 export type GrantType = 'refresh_token' | 'client_credentials'
 
-/** RFC 8414 names of how a client proves itself at the token endpoint. */
-export type TokenEndpointAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'none'
+/** RFC 8414 names of how a client proves itself at the token endpoint and beside it. */
+export type TokenEndpointAuthMethod =
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'self_signed_tls_client_auth'
+  | 'none'
 export const TOKEN_ENDPOINT_AUTH_METHODS = [
   'client_secret_basic',
   'client_secret_post',
+  'client_secret_jwt',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
   'none',
 ] as const satisfies readonly TokenEndpointAuthMethod[]
+
+/** What a client that is given nothing but its secret can do with it: a provider's own default is one of these. */
+export type MethodOfSecrets = Extract<TokenEndpointAuthMethod, `client_secret_${string}` | 'none'>
+export const METHODS_OF_SECRETS = [
+  'client_secret_basic',
+  'client_secret_post',
+  'client_secret_jwt',
+  'none',
+] as const satisfies readonly MethodOfSecrets[]
 
 /** Our registration at a provider. */
 export interface Client {
@@ -174,9 +214,40 @@ export interface Client {
   /** RFC 6749 section 2.2 client identifier. */
   readonly clientId: string
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod
+  /** Of `client_secret_jwt`, and of keys that are made from now on for `private_key_jwt`; null with other methods. */
+  readonly tokenEndpointAuthSigningAlg: ClientSigningAlg | null
+  /** With `private_key_jwt`: a file that holds the assertion, which somebody else signs and renews. Null: a key signs. */
+  readonly clientAssertionFile: string | null
+  /** What it shows in a TLS handshake (RFC 8705); null with other methods. */
+  readonly certificate: ClientCertificate | null
 }
 
-/** A client with its secret opened: for the token endpoint adapter alone. */
+/** What a client has beside its method where that needs no more. */
+export const CLIENT_DEFAULTS: Pick<Client, 'tokenEndpointAuthSigningAlg' | 'clientAssertionFile' | 'certificate'> = {
+  tokenEndpointAuthSigningAlg: null,
+  clientAssertionFile: null,
+  certificate: null,
+}
+
+export interface ClientCertificate {
+  /** The certificate, and after it those between it and its root, PEM. */
+  readonly chain: string
+  /** `x5t#S256` (RFC 8705 section 3.1), also the kid of its key. */
+  readonly thumbprint: ClientKid
+  readonly expiresAt: UnixMs
+}
+
+/** What a client's own keys are, opened: those of the method that it has. */
+export interface OpenedKeys {
+  /** Signs now; null where the method signs with no key. */
+  readonly signing: SigningKey | null
+  /** The private key of its certificate, PEM; null without one. */
+  readonly tls: Secret<'client_key'> | null
+}
+export const NO_KEYS: OpenedKeys = { signing: null, tls: null }
+
+/** A client with its credential opened: for whoever proves it to the provider alone. */
 export interface OpenedClient extends Client {
   readonly clientSecret: ClientSecret | null
+  readonly keys: OpenedKeys
 }

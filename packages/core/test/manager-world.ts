@@ -20,6 +20,7 @@ import {
   HELD_BACK,
   lend,
   ms,
+  NO_KEYS,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_AUTHORIZATION,
@@ -475,9 +476,11 @@ export function createWorld(provider: Partial<Provider> = {}) {
         provider: async () => theProvider,
         providers: async () => [theProvider],
         putProvider: async () => theProvider,
-        client: async () => (failing('client'), { ...client, clientSecret: null }),
+        client: async () => (failing('client'), { ...client, clientSecret: null, keys: NO_KEYS }),
         clients: async () => [client],
         putClient: async () => client,
+        clientKeys: async () => [],
+        changeClientKeys: async () => [],
       },
       endpoint: {
         async connect({ tokenEndpoint }): Promise<Line | NotSent> {

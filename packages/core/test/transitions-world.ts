@@ -11,6 +11,7 @@ import { NUMBERS, policyOf, type Terms } from '../src/policy.ts'
 import type { Evidence, Kept } from '../src/ports.ts'
 import type { Sealed } from '../src/secret.ts'
 import {
+  CLIENT_DEFAULTS,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_AUTHORIZATION,
@@ -72,6 +73,7 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     provider: provider.id,
     clientId: 'c',
     tokenEndpointAuthMethod: 'none',
+    ...CLIENT_DEFAULTS,
   } as const
   return { provider, client, policy: policyOf(provider, 'refresh_token', NUMBERS) }
 }

@@ -159,11 +159,7 @@ async function keysOf({ jwks, jwksUri }: ClientOptions): Promise<ClientOptions['
 const FETCH_MS = 2500
 const NO_KEYS = { keys: [] }
 
-function engineClient(
-  options: ClientOptions,
-  settings: RealmSettings,
-  jwks: ClientOptions['jwks'],
-): AdapterPayload {
+function engineClient(options: ClientOptions, settings: RealmSettings, jwks: ClientOptions['jwks']): AdapterPayload {
   const codeFlow = (options.redirectUris?.length ?? 0) > 0
   const method = authMethod(options)
   return {

@@ -8,6 +8,7 @@ import { connect, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import type { Clock, DurationMs, NotSent, NotSentBecause } from '@tokenkeep/core'
 import { literalAddress, mayConnect, readProviderUrl } from './address-rules.ts'
+import type { ClientTls } from './client-proof.ts'
 import { Line } from './line.ts'
 
 /** Where a connection leads. */
@@ -15,6 +16,8 @@ export interface Host {
   /** Its path does not matter. */
   readonly url: URL
   readonly allowPrivateNetwork: boolean
+  /** What the client shows in the TLS handshake (RFC 8705); absent or null: nothing. */
+  readonly tls?: ClientTls | null
 }
 
 /** Where a line leads, and the one request that it is for. */
@@ -64,9 +67,14 @@ export function createDial(setup: DialSetup): Dial {
 }
 
 export function createOpenSocket(setup: DialSetup): OpenSocket {
-  const secureContext = trust(setup.extraCertificates ?? [])
+  const extra = setup.extraCertificates ?? []
+  const ownContext = trust(extra)
   const lookup = setup.lookup ?? ((hostname: string) => systemLookup(hostname, { all: true }))
   return async (to, withinMs) => {
+    const secureContext = to.tls == null ? ownContext : showing(to.tls, extra)
+    if (secureContext === null) return notSent('client')
+    // Without TLS there is nothing that could prove it, and a server that believes the id alone would be told a token.
+    if (to.tls != null && to.url.protocol !== 'https:') return notSent('tls')
     const giveUp = new AbortController()
     const alarm = setup.clock.alarm(withinMs)
     const opening = open(to, { secureContext, lookup, giveUp: giveUp.signal })
@@ -85,6 +93,17 @@ export function createOpenSocket(setup: DialSetup): OpenSocket {
 /** Without certificates of our own Node's default stays in force, NODE_EXTRA_CA_CERTS included. */
 function trust(extra: readonly string[]): SecureContext | undefined {
   return extra.length === 0 ? undefined : createSecureContext({ ca: [...getCACertificates('default'), ...extra] })
+}
+
+/** The same trust, with the client's certificate. Null: it cannot be used. */
+function showing({ chain, key }: ClientTls, extra: readonly string[]): SecureContext | null {
+  const ca = extra.length === 0 ? {} : { ca: [...getCACertificates('default'), ...extra] }
+  try {
+    return createSecureContext({ ...ca, cert: chain, key: key.reveal() })
+  } catch {
+    // The library's error may say more about the key than anybody should read.
+    return null
+  }
 }
 
 interface Means {

@@ -41,10 +41,16 @@ export interface EndpointDiscovery {
    * Finds one endpoint.
    *
    * @param withinMs for this caller; a discovery that takes longer goes on for those who ask next
+   * @param how `mtls`: where a client shows a certificate, which can be another URL (RFC 8705 section 5)
    * @returns its URL; `none` where the provider has no such endpoint; `failed` where that is not known, or where its
    * metadata names a URL that the address rules refuse. Never rejects.
    */
-  find(provider: Provider, name: EndpointName, withinMs: DurationMs): Promise<URL | 'none' | 'failed'>
+  find(
+    provider: Provider,
+    name: EndpointName,
+    withinMs: DurationMs,
+    how?: { readonly mtls: boolean },
+  ): Promise<URL | 'none' | 'failed'>
   /**
    * What the server says about itself.
    *
@@ -58,9 +64,12 @@ const KEPT_MS = fromSeconds(3600)
 const DISCOVERY_DEADLINE_MS = fromSeconds(10)
 
 interface Found {
-  readonly endpoints: Readonly<Record<EndpointName, URL | 'none' | 'failed'>>
+  readonly endpoints: Endpoints
+  /** The same for clients that show a certificate. */
+  readonly mtls: Endpoints
   readonly says: ServerSays
 }
+type Endpoints = Readonly<Record<EndpointName, URL | 'none' | 'failed'>>
 
 interface Kept {
   readonly revision: Provider['revision']
@@ -114,12 +123,13 @@ export function createEndpointDiscovery(setup: {
   }
 
   return {
-    async find(provider, name, withinMs) {
+    async find(provider, name, withinMs, { mtls } = { mtls: false }) {
+      const which = mtls ? 'mtls' : 'endpoints'
       const explicit = provider[name]
       if (explicit !== null) return URL.parse(explicit) ?? 'failed'
       if (provider.issuer === null || !URL.canParse(provider.issuer))
         return name === 'tokenEndpoint' ? 'failed' : 'none'
-      return (await foundWithin(provider, provider.issuer, withinMs))?.endpoints[name] ?? 'failed'
+      return (await foundWithin(provider, provider.issuer, withinMs))?.[which][name] ?? 'failed'
     },
 
     async says(provider, withinMs) {
@@ -157,21 +167,36 @@ function foundIn(metadata: AuthorizationServer, provider: Provider): Found | nul
   const tokenEndpoint = endpoint(metadata.token_endpoint)
   // Metadata without a usable token endpoint is not kept: whoever mends it should not wait for an hour.
   if (!(tokenEndpoint instanceof URL)) return null
-  return {
-    endpoints: {
-      tokenEndpoint,
-      // No metadata has one (RFC 8414 section 2): it is the token endpoint unless the provider's data says otherwise.
-      refreshEndpoint: tokenEndpoint,
-      revocationEndpoint: endpoint(metadata.revocation_endpoint),
-      introspectionEndpoint: endpoint(metadata.introspection_endpoint),
-      authorizationEndpoint: endpoint(metadata.authorization_endpoint),
-      pushedAuthorizationRequestEndpoint: endpoint(metadata.pushed_authorization_request_endpoint),
-      deviceAuthorizationEndpoint: endpoint(metadata.device_authorization_endpoint),
-      jwksUri: endpoint(metadata.jwks_uri),
-    },
-    says: {
-      namesIssuer: metadata.authorization_response_iss_parameter_supported === true,
-      requiresPushedRequests: metadata.require_pushed_authorization_requests === true,
-    },
+  const endpoints: Endpoints = {
+    tokenEndpoint,
+    // No metadata has one (RFC 8414 section 2): it is the token endpoint unless the provider's data says otherwise.
+    refreshEndpoint: tokenEndpoint,
+    revocationEndpoint: endpoint(metadata.revocation_endpoint),
+    introspectionEndpoint: endpoint(metadata.introspection_endpoint),
+    authorizationEndpoint: endpoint(metadata.authorization_endpoint),
+    pushedAuthorizationRequestEndpoint: endpoint(metadata.pushed_authorization_request_endpoint),
+    deviceAuthorizationEndpoint: endpoint(metadata.device_authorization_endpoint),
+    jwksUri: endpoint(metadata.jwks_uri),
   }
+  const says = {
+    namesIssuer: metadata.authorization_response_iss_parameter_supported === true,
+    requiresPushedRequests: metadata.require_pushed_authorization_requests === true,
+  }
+  const aliases = metadata.mtls_endpoint_aliases
+  const alias = (value: unknown, otherwise: URL | 'none' | 'failed'): URL | 'none' | 'failed' =>
+    value === undefined ? otherwise : endpoint(value)
+  const mtlsTokenEndpoint = alias(aliases?.token_endpoint, tokenEndpoint)
+  const mtls: Endpoints = {
+    ...endpoints,
+    tokenEndpoint: mtlsTokenEndpoint,
+    refreshEndpoint: mtlsTokenEndpoint,
+    revocationEndpoint: alias(aliases?.revocation_endpoint, endpoints.revocationEndpoint),
+    introspectionEndpoint: alias(aliases?.introspection_endpoint, endpoints.introspectionEndpoint),
+    pushedAuthorizationRequestEndpoint: alias(
+      aliases?.pushed_authorization_request_endpoint,
+      endpoints.pushedAuthorizationRequestEndpoint,
+    ),
+    deviceAuthorizationEndpoint: alias(aliases?.device_authorization_endpoint, endpoints.deviceAuthorizationEndpoint),
+  }
+  return { endpoints, mtls, says }
 }

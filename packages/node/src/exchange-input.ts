@@ -100,6 +100,16 @@ export function requestOf(value: unknown, fallback: RequestShape, refuse: Refuse
     parameters: textsOf('request.parameters', given['parameters'], fallback.parameters, OWN_PARAMETERS, refuse),
     headers: textsOf('request.headers', given['headers'], fallback.headers, OWN_HEADERS, refuse),
     scopeSeparator: separatorOf('request', given, fallback.scopeSeparator, refuse),
+    basicCredentials:
+      given['basicCredentials'] === undefined
+        ? fallback.basicCredentials
+        : oneOf('request.basicCredentials', given['basicCredentials'], ['encoded', 'raw'] as const, refuse),
+    assertionAudience:
+      given['assertionAudience'] === undefined
+        ? fallback.assertionAudience
+        : given['assertionAudience'] === null
+          ? null
+          : textOf('request.assertionAudience', given['assertionAudience'], VALUE_LENGTH_MAX, refuse),
   }
 }
 

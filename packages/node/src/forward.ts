@@ -340,6 +340,8 @@ function ofConnecting(because: NotSentBecause): NotAnsweredBecause {
     case 'discovery':
     case 'send_limit':
     case 'client':
+    case 'client_assertion_file':
+    case 'client_certificate_expired':
     case 'closed':
       return 'closed'
   }

@@ -1,6 +1,15 @@
 /** `@tokenkeep/node`: Tokenkeep inside your own Node process. */
 export { openTokenkeep } from './open.ts'
-export type { Clients, Coordination, OpenOptions, Providers, Tokenkeep } from './tokenkeep.ts'
+export type {
+  ClientKeyInfo,
+  Clients,
+  Coordination,
+  Jwks,
+  KeyRotation,
+  OpenOptions,
+  Providers,
+  Tokenkeep,
+} from './tokenkeep.ts'
 export { createSystemClock } from './clock-system.ts'
 export { API_KEY_SCOPES } from './api-key-input.ts'
 export type { ApiKeyInput, ApiKeyScope } from './api-key-input.ts'

@@ -170,8 +170,8 @@ function listen(
   socket: Socket,
   sentAt: Now,
   errorCode: () => string,
-): { readonly ever: Promise<Answer>; readonly abandon: () => void } {
-  const { promise: ever, resolve } = Promise.withResolvers<Answer>()
+): { readonly ever: Promise<Answer | NotSent>; readonly abandon: () => void } {
+  const { promise: ever, resolve } = Promise.withResolvers<Answer | NotSent>()
   const noAnswer = (because: NoAnswer['because']): void => resolve({ kind: 'no_answer', because, sentAt })
   const chunks: Buffer[] = []
   let bytes = 0
@@ -205,7 +205,9 @@ function listen(
     message.on('error', () => undefined)
   })
   socket.once('close', () => {
-    if (response === null) noAnswer(howItEnded(errorCode()))
+    if (response !== null) return
+    if (REFUSED_CERTIFICATE.includes(errorCode())) resolve({ kind: 'not_sent', because: 'tls' })
+    else noAnswer(howItEnded(errorCode()))
   })
 
   return {
@@ -218,6 +220,20 @@ function listen(
     },
   }
 }
+
+/**
+ * A server of TLS 1.3 judges our certificate only after we may send, and tells its verdict by one of these alerts: its handshake
+ * has failed, so what was written meanwhile was opened by nobody (RFC 8446 sections 4.4.2.4, 4.4.4 and 6.2).
+ */
+const REFUSED_CERTIFICATE: readonly string[] = [
+  'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+  'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
+  'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
+  'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
+]
 
 function howItEnded(errorCode: string): NoAnswer['because'] {
   if (errorCode.startsWith('HPE_')) return 'malformed'

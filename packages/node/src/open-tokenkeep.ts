@@ -12,7 +12,6 @@ import {
   startScheduler,
   TokenError,
   type Clock,
-  type ClientId,
   type ConnectionId,
   type DurationMs,
   type EventSink,
@@ -41,7 +40,8 @@ import { keepLife, type Life } from './life.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
 import { createMarkers } from './markers.ts'
-import { readClientInput } from './client-input.ts'
+import { createClients } from './clients.ts'
+import { keepErasingKeys } from './erase-client-keys.ts'
 import { knownPresets } from './known-presets.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { readProviderInput } from './provider-input.ts'
@@ -267,7 +267,10 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     options.background === false ? null : finishDeletion,
   )
 
+  const erasing = options.background === false ? null : keepErasingKeys({ registry, clock: background })
+
   const close = async (): Promise<void> => {
+    erasing?.stop()
     await scheduler.stop()
     forwards.close()
     const closeParts = async (): Promise<void> => {
@@ -284,7 +287,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   const connectionOf = async (id: string) => {
     const { uid, provider: name } = await connections.get(id)
     const provider = await registry.provider(name as ProviderId)
-    if (provider === null) throw unknown('provider', name)
+    if (provider === null) throw unknownProvider(name)
     return { uid, provider }
   }
   const providerOf = async (id: string) => (await connectionOf(id)).provider
@@ -293,21 +296,10 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     providers: {
       // Only who adds a provider needs what is known about them.
       put: async (input) => registry.putProvider(readProviderInput(input, await knownPresets())),
-      get: async (id) =>
-        (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknown('provider', id)),
+      get: async (id) => (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknownProvider(id)),
       list: () => registry.providers(),
     },
-    clients: {
-      put: async (input) => {
-        const provider = await registry.provider(readClientInput(input).provider)
-        return registry.putClient(readClientInput(input, provider?.tokenEndpointAuthMethod))
-      },
-      get: async (id) => {
-        const name = nameOf<ClientId>('client', id)
-        return (await registry.clients()).find((client) => client.id === name) ?? raise(unknown('client', id))
-      },
-      list: () => registry.clients(),
-    },
+    clients: createClients({ registry, clock }),
     connections,
     ...createCallers({ rows: assembly.callers, clock, connectionId }),
     token: manager.token,
@@ -398,10 +390,10 @@ function connectionId(given: unknown): ConnectionId {
   return parsed.id
 }
 
-const unknown = (what: 'provider' | 'client', id: string): TokenError =>
+const unknownProvider = (id: string): TokenError =>
   new TokenError(
-    what === 'provider' ? 'unknown_provider' : 'unknown_client',
-    `there is no ${what} "${id}". Make it with \`${what}s.put\` (CLI: \`tokenkeep ${what} add\`).`,
+    'unknown_provider',
+    `there is no provider "${id}". Make it with \`providers.put\` (CLI: \`tokenkeep provider add\`).`,
     { subject: id },
   )
 

@@ -4,8 +4,16 @@ import { integer, text, type CellRecord } from './cells.ts'
 import { PostgresTrouble, isDuplicate } from './postgres-failures.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { statement, tableIn } from './postgres-statement.ts'
-import { CLIENT_COLUMNS, clientValues, providerValues, readClient, readProvider } from './registry-codec.ts'
-import type { RegistryRows } from './registry.ts'
+import {
+  CLIENT_COLUMNS,
+  clientValues,
+  factsOf,
+  providerValues,
+  readClient,
+  readProvider,
+  readStoredClient,
+} from './registry-codec.ts'
+import type { RegistryRows, StoredClient } from './registry.ts'
 
 /** Reads them from what stands beside a connection; the same object comes back until its revision changes. */
 export interface PostgresTerms {
@@ -38,7 +46,7 @@ export function postgresTerms(): PostgresTerms {
     },
     client: (record) => {
       const id = text(record, 'client_id')
-      return remembered(clients, id, integer(record, 'client_revision'), () => readClient(clientPart(record)).client)
+      return remembered(clients, id, integer(record, 'client_revision'), () => readClient(clientPart(record)))
     },
   }
 }
@@ -56,7 +64,18 @@ const TRIES_MOST = 10
 
 export function postgresRegistry({ schema, name, read, write }: PostgresDatabase): RegistryRows {
   const table = tableIn(schema)
-  const [provider, client] = [table('provider'), table('client')]
+  const [provider, client, clientKey] = [table('provider'), table('client'), table('client_key')]
+  /** Of the rows that `put` has written: the keys that are given, and no other. */
+  const withKeys = `
+    keys AS (SELECT * FROM json_to_recordset(?::json) AS k (kid text, use text, facts text, sealed text, serial text)),
+    gone AS (
+      DELETE FROM ${clientKey} k USING put WHERE k.client = put.id AND k.kid NOT IN (SELECT kid FROM keys)),
+    kept AS (
+      INSERT INTO ${clientKey} (client, kid, use, facts, sealed, serial)
+      SELECT put.id, keys.kid, keys.use, keys.facts, decode(keys.sealed, 'hex'), keys.serial FROM put, keys
+      ON CONFLICT (client, kid) DO UPDATE SET
+        use = excluded.use, facts = excluded.facts, sealed = excluded.sealed, serial = excluded.serial)
+    SELECT 1 FROM put`
   const sql = {
     provider: statement(`SELECT id, revision, settings FROM ${provider} WHERE id = ?`),
     providers: statement(`SELECT id, revision, settings FROM ${provider} ORDER BY id`),
@@ -65,17 +84,26 @@ export function postgresRegistry({ schema, name, read, write }: PostgresDatabase
       WITH given AS (SELECT ?::text AS id, ?::bigint AS revision, ?::text AS settings)
       UPDATE ${provider} p SET revision = given.revision, settings = given.settings
       FROM given WHERE p.id = given.id AND p.revision = ? RETURNING 1`),
-    client: statement(`SELECT ${CLIENT_COLUMNS} FROM ${client} WHERE id = ?`),
+    client: statement(`
+      SELECT ${CLIENT_COLUMNS}, (
+        SELECT coalesce(json_agg(json_build_array(k.kid, k.use, k.facts, encode(k.sealed, 'hex'), k.serial)), '[]'::json)::text
+        FROM ${clientKey} k WHERE k.client = c.id) AS keys
+      FROM ${client} c WHERE id = ?`),
     clients: statement(`SELECT ${CLIENT_COLUMNS} FROM ${client} ORDER BY id`),
     addClient: statement(`
-      INSERT INTO ${client} (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1`),
+      WITH put AS (
+        INSERT INTO ${client} (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id),
+      ${withKeys}`),
     putClient: statement(`
       WITH given AS (SELECT ?::text AS id, ?::bigint AS revision, ?::text AS provider, ?::text AS client_id,
-        ?::text AS token_endpoint_auth_method, ?::bytea AS secret, ?::text AS secret_serial, ?::text AS secret_fingerprint)
-      UPDATE ${client} k SET revision = given.revision, client_id = given.client_id,
-        token_endpoint_auth_method = given.token_endpoint_auth_method, secret = given.secret,
-        secret_serial = given.secret_serial, secret_fingerprint = given.secret_fingerprint
-      FROM given WHERE k.id = given.id AND k.revision = ? RETURNING 1`),
+        ?::text AS token_endpoint_auth_method, ?::text AS settings,
+        ?::bytea AS secret, ?::text AS secret_serial, ?::text AS secret_fingerprint),
+      put AS (
+        UPDATE ${client} k SET revision = given.revision, client_id = given.client_id,
+          token_endpoint_auth_method = given.token_endpoint_auth_method, settings = given.settings, secret = given.secret,
+          secret_serial = given.secret_serial, secret_fingerprint = given.secret_fingerprint
+        FROM given WHERE k.id = given.id AND k.revision = ? RETURNING k.id),
+      ${withKeys}`),
   }
 
   const providerOf = async (id: string): Promise<Provider | null> => {
@@ -84,7 +112,7 @@ export function postgresRegistry({ schema, name, read, write }: PostgresDatabase
   }
   const storedOf = async (id: string) => {
     const [record] = await read(sql.client, [id])
-    return record === undefined ? null : readClient(record)
+    return record === undefined ? null : readStoredClient(record)
   }
 
   /** @param attempt false: somebody else changed it between reading and writing */
@@ -115,7 +143,7 @@ export function postgresRegistry({ schema, name, read, write }: PostgresDatabase
         return written.length === 1
       }),
     client: storedOf,
-    clients: async () => (await read(sql.clients)).map((record) => readClient(record).client),
+    clients: async () => (await read(sql.clients)).map((record) => readClient(record)),
     changeClient: ({ id, provider: of }, decide) =>
       untilWritten(async () => {
         const [stored, known] = await Promise.all([storedOf(id), read(sql.provider, [of])])
@@ -124,9 +152,20 @@ export function postgresRegistry({ schema, name, read, write }: PostgresDatabase
         const values = clientValues(put)
         const written =
           stored === null
-            ? await write(sql.addClient, values)
-            : await write(sql.putClient, [...values, stored.client.revision])
+            ? await write(sql.addClient, [...values, keysJson(put)])
+            : await write(sql.putClient, [...values, stored.client.revision, keysJson(put)])
         return written.length === 1
       }),
   }
 }
+
+const keysJson = ({ keys }: StoredClient): string =>
+  JSON.stringify(
+    keys.map((key) => ({
+      kid: key.of.kid,
+      use: key.use,
+      facts: factsOf(key),
+      sealed: Buffer.from(key.sealed).toString('hex'),
+      serial: key.serial,
+    })),
+  )

@@ -195,6 +195,20 @@ CREATE INDEX connection_session ON connection (session_id, id) WHERE session_id 
 ALTER TABLE presentation ADD COLUMN process text;
 `
 
+/** How clients prove themselves beside secrets: by keys, certificates and assertions. */
+const CLIENT_KEYS = `
+ALTER TABLE client ADD COLUMN settings text CHECK (settings IS NULL OR settings::json IS NOT NULL);
+CREATE TABLE client_key (
+  client text COLLATE "C" NOT NULL REFERENCES client (id) ON DELETE CASCADE,
+  kid text COLLATE "C" NOT NULL,
+  use text NOT NULL CHECK (use IN ('sig', 'tls')),
+  facts text NOT NULL CHECK (facts::json IS NOT NULL),
+  sealed bytea NOT NULL,
+  serial text NOT NULL,
+  PRIMARY KEY (client, kid)
+);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS]
+export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS]
 export const VERSION = MIGRATIONS.length

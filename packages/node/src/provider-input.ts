@@ -1,11 +1,11 @@
 /** What users write about providers, read into what the registry keeps: everything said, nothing guessed. */
 import {
   CONCURRENCY_UNSAID,
+  METHODS_OF_SECRETS,
   NO_WORDS,
   STANDARD_ANSWER,
   STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
-  TOKEN_ENDPOINT_AUTH_METHODS,
   type AnswerShape,
   type AuthorizationShape,
   type Narrowing,
@@ -14,7 +14,7 @@ import {
   type ProviderWords,
   type RequestShape,
   type ReusePolicy,
-  type TokenEndpointAuthMethod,
+  type MethodOfSecrets,
   type Winner,
 } from '@tokenkeep/core'
 import {
@@ -61,7 +61,7 @@ export interface ProviderInput {
   /** RFC 8414 section 2: the keys that its ID tokens, logout tokens and events are signed with. */
   readonly jwksUri?: string | null | undefined
   /** How its clients with a secret prove themselves unless they say otherwise; `client_secret_basic` where absent. */
-  readonly tokenEndpointAuthMethod?: TokenEndpointAuthMethod | undefined
+  readonly tokenEndpointAuthMethod?: MethodOfSecrets | undefined
   /** What a second presentation of one refresh token does; `unknown` where absent. */
   readonly reuse?: ReusePolicy | undefined
   /** What asking for less at a refresh does; `unknown` where absent, and then narrower tokens are not asked for. */
@@ -149,7 +149,7 @@ export function readProviderInput(
     tokenEndpointAuthMethod:
       given['tokenEndpointAuthMethod'] === undefined
         ? defaultAuthMethod(preset)
-        : oneOf('tokenEndpointAuthMethod', given['tokenEndpointAuthMethod'], TOKEN_ENDPOINT_AUTH_METHODS, refuse),
+        : oneOf('tokenEndpointAuthMethod', given['tokenEndpointAuthMethod'], METHODS_OF_SECRETS, refuse),
     reuse:
       given['reuse'] === undefined ? (preset?.reuse.value ?? { kind: 'unknown' }) : reuseOf(given['reuse'], refuse),
     narrowing:
@@ -287,8 +287,10 @@ function whatIsMissing(preset: Preset | null): string {
     : `this preset needs ${needed.join(' and ')}`
 }
 
-const defaultAuthMethod = (preset: Preset | null): TokenEndpointAuthMethod =>
-  preset?.tokenEndpointAuthMethods.value.find((method) => method !== 'none') ?? 'client_secret_basic'
+const defaultAuthMethod = (preset: Preset | null): MethodOfSecrets =>
+  METHODS_OF_SECRETS.filter((method) => method !== 'none').find(
+    (method) => method === preset?.tokenEndpointAuthMethods.value.find((known) => known.startsWith('client_secret_')),
+  ) ?? 'client_secret_basic'
 
 function reuseOf(value: unknown, refuse: Refuse): ReusePolicy {
   if (!isRecord(value)) return refuse(`reuse must be an object such as { kind: 'strict' }`)

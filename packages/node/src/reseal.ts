@@ -4,7 +4,7 @@
  */
 import { next, type ConnectionRow, type Sealed, type SealedGrant, type Uid } from '@tokenkeep/core'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
-import { placeOfClientSecret, type RegistryRows } from './registry.ts'
+import { placeOfClientKey, placeOfClientSecret, type RegistryRows, type StoredKey } from './registry.ts'
 import { unchanged, type Change, type Rows } from './store-rows.ts'
 
 /** Everything sealed in one database. */
@@ -17,7 +17,7 @@ export interface StoredSecrets {
   noteKey(id: string): Promise<void>
 }
 
-type Kind = 'refresh_token' | 'access_token' | 'client_secret'
+type Kind = 'refresh_token' | 'access_token' | 'client_secret' | 'client_key'
 /** What becomes of one ciphertext: the same object where it stays. */
 type Each = (kind: Kind, sealed: Sealed, purpose: string, serial: SerialOf) => Sealed
 type SerialOf = NonNullable<ConnectionRow['refreshToken']>['serial']
@@ -75,13 +75,20 @@ export function storedSecrets(
       let changed = false
       await registryRows.changeClient({ id, provider }, ({ stored }) => {
         keys = []
-        if (stored === null || stored.secret === null) return null
+        if (stored === null) return null
         const { secret } = stored
-        const { owner, purpose } = placeOfClientSecret(id, secret.serial)
-        const sealed = visit(owner, keys)('client_secret', secret.sealed, purpose, secret.serial)
-        changed = sealed !== secret.sealed
+        const each = visit(`client:${id}`, keys)
+        const sealed =
+          secret && each('client_secret', secret.sealed, placeOfClientSecret(id, secret.serial).purpose, secret.serial)
+        const key = (of: StoredKey): StoredKey => {
+          const place = placeOfClientKey(id, of.serial)
+          return { ...of, sealed: each('client_key', of.sealed, place.purpose, of.serial) }
+        }
+        const after = { ...stored, secret: secret && sealed && { ...secret, sealed }, keys: stored.keys.map(key) }
+        changed =
+          sealed !== (secret?.sealed ?? null) || after.keys.some((of, at) => of.sealed !== stored.keys[at]?.sealed)
         // Its revision stays: a change of it would end blocks.
-        return changed ? { ...stored, secret: { ...secret, sealed } } : null
+        return changed ? after : null
       })
       count(keys)
       if (changed) resealed += 1

@@ -2,7 +2,15 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Client, ClientId, Provider, Revision } from '@tokenkeep/core'
 import type { RegistryRows, StoredClient } from './registry.ts'
-import { CLIENT_COLUMNS, providerValues, clientValues, readClient, readProvider } from './registry-codec.ts'
+import {
+  CLIENT_COLUMNS,
+  clientValues,
+  factsOf,
+  providerValues,
+  readClient,
+  readProvider,
+  readStoredClient,
+} from './registry-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
 /** Reads within a transaction or a query; the same object comes back until its revision changes. */
@@ -43,7 +51,7 @@ export function sqliteTerms(sql: DatabaseSync): SqliteTerms {
     client: (id, revision) =>
       remembered(clients, id, revision, () => {
         const record = selectClient.get(id)
-        return record === undefined ? null : readClient(record).client
+        return record === undefined ? null : readClient(record)
       }),
     forget: () => {
       providers.clear()
@@ -58,21 +66,30 @@ export function sqliteRegistry({ sql, read, write }: SqliteDatabase, terms: Sqli
     `INSERT INTO provider (id, revision, settings) VALUES (?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, settings = excluded.settings`,
   )
-  const selectClient = sql.prepare(`SELECT ${CLIENT_COLUMNS} FROM client WHERE id = ?`)
+  const selectClient = sql.prepare(
+    `SELECT ${CLIENT_COLUMNS}, (
+       SELECT json_group_array(json_array(kid, use, facts, hex(sealed), serial)) FROM client_key k WHERE k.client = client.id
+     ) AS keys FROM client WHERE id = ?`,
+  )
   const selectClients = sql.prepare(`SELECT ${CLIENT_COLUMNS} FROM client ORDER BY id`)
   const putClient = sql.prepare(
-    `INSERT INTO client (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO client (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET
        revision = excluded.revision,
        client_id = excluded.client_id,
        token_endpoint_auth_method = excluded.token_endpoint_auth_method,
+       settings = excluded.settings,
        secret = excluded.secret,
        secret_serial = excluded.secret_serial,
        secret_fingerprint = excluded.secret_fingerprint`,
   )
+  const dropKeys = sql.prepare('DELETE FROM client_key WHERE client = ?')
+  const putKey = sql.prepare(
+    'INSERT INTO client_key (client, kid, use, facts, sealed, serial) VALUES (?, ?, ?, ?, ?, ?)',
+  )
   const stored = (id: ClientId): StoredClient | null => {
     const record = selectClient.get(id)
-    return record === undefined ? null : readClient(record)
+    return record === undefined ? null : readStoredClient(record)
   }
 
   const change = (job: () => void): Promise<void> =>
@@ -91,12 +108,14 @@ export function sqliteRegistry({ sql, read, write }: SqliteDatabase, terms: Sqli
         putProvider.run(...providerValues(provider))
       }),
     client: (id) => read(() => stored(id)),
-    clients: () => read(() => selectClients.all().map((record) => readClient(record).client)),
+    clients: () => read(() => selectClients.all().map((record) => readClient(record))),
     changeClient: ({ id, provider }, decide) =>
       change(() => {
         const changed = decide({ stored: stored(id), providerKnown: terms.provider(provider) !== null })
         if (changed === null) return
         putClient.run(...clientValues(changed))
+        dropKeys.run(id)
+        for (const key of changed.keys) putKey.run(id, key.of.kid, key.use, factsOf(key), key.sealed, key.serial)
       }),
   }
 }

@@ -209,8 +209,22 @@ ALTER TABLE installation ADD COLUMN boot TEXT;
 ALTER TABLE installation ADD COLUMN boot_seen_at INTEGER;
 `
 
+/** How clients prove themselves beside secrets: by keys, certificates and assertions. */
+const CLIENT_KEYS = `
+ALTER TABLE client ADD COLUMN settings TEXT CHECK (json_valid(settings));
+CREATE TABLE client_key (
+  client TEXT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
+  kid TEXT NOT NULL,
+  use TEXT NOT NULL CHECK (use IN ('sig', 'tls')),
+  facts TEXT NOT NULL CHECK (json_valid(facts)),
+  sealed BLOB NOT NULL,
+  serial TEXT NOT NULL,
+  PRIMARY KEY (client, kid)
+) STRICT, WITHOUT ROWID;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS, BOOTS]
+export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS, BOOTS, CLIENT_KEYS]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */
 export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1

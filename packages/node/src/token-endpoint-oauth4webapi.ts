@@ -10,6 +10,7 @@ import {
   ms,
   since,
   TokenError,
+  type DurationMs,
   type Form,
   type GrantType,
   type Line as LineOfPort,
@@ -23,16 +24,14 @@ import {
 } from '@tokenkeep/core'
 import {
   clientCredentialsGrantRequest,
-  ClientSecretBasic,
-  ClientSecretPost,
   customFetch,
   introspectionRequest,
-  None,
   refreshTokenGrantRequest,
   revocationRequest,
   type AuthorizationServer,
   type ClientAuth,
 } from 'oauth4webapi'
+import { asClientAuth, proofOf, type ClientProof } from './client-proof.ts'
 import { notSent } from './dial.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
 import { Line, type Outgoing } from './line.ts'
@@ -60,33 +59,49 @@ interface Template {
 export function createTokenEndpoint({ clock, dial, exchange, discovery }: ProviderAccess): TokenEndpoint {
   const prepared = new WeakMap<LineOfPort, Prepared>()
 
+  /** The proof for one request, whichever endpoint it goes to. */
+  const prove = async (provider: Provider, client: OpenedClient, withinMs: DurationMs) => {
+    // Another endpoint than the token endpoint is asked for the one whose URL may be the audience.
+    const found = signs(client) ? await discovery.find(provider, 'tokenEndpoint', withinMs) : null
+    const tokenEndpoint = found instanceof URL ? found : null
+    return proofOf({ provider, client, tokenEndpoint, now: clock.now().wall })
+  }
+
   /** Asks an endpoint beside the token endpoint; null: no answer. */
   const ask = async (
     provider: Provider,
+    client: OpenedClient,
     name: EndpointName,
-    template: Promise<Template>,
+    build: (proof: ClientProof) => Promise<Template>,
   ): Promise<ResponseSeen | 'unsupported' | null> => {
-    // A client without its secret can ask nothing; that is said where it matters, when it connects.
-    const built = await template.catch(() => null)
-    if (built === null) return null
-    const url = await discovery.find(provider, name, QUESTION_DEADLINE_MS)
+    const url = await discovery.find(provider, name, QUESTION_DEADLINE_MS, { mtls: showsCertificate(client) })
     if (url === 'none') return 'unsupported'
     if (url === 'failed') return null
-    const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork } as const
+    const proof = await prove(provider, client, QUESTION_DEADLINE_MS)
+    if ('unusable' in proof) return null
+    // A client without its secret can ask nothing; that is said where it matters, when it connects.
+    const built = await build(proof).catch(() => null)
+    if (built === null) return null
+    const { tls } = proof
+    const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls } as const
     return exchange(to, outgoing(built.headers, built.parameters, provider.request.encoding), QUESTION_DEADLINE_MS)
   }
 
   return {
     async connect(provider, client, grantType, withinMs) {
       const startedAt = clock.now()
-      const requests = await requestsOf(client)
+      const leftMs = (): DurationMs => ms(withinMs - since(startedAt.mono, clock.now().mono))
       const elsewhere = grantType === 'refresh_token' && provider.refreshEndpoint !== null
-      const url = await discovery.find(provider, elsewhere ? 'refreshEndpoint' : 'tokenEndpoint', withinMs)
+      const name = elsewhere ? 'refreshEndpoint' : 'tokenEndpoint'
+      const url = await discovery.find(provider, name, withinMs, { mtls: showsCertificate(client) })
       if (!(url instanceof URL)) return notSent('discovery')
-      const leftMs = ms(withinMs - since(startedAt.mono, clock.now().mono))
-      if (leftMs <= 0) return notSent('timeout')
-      const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork } as const
-      const line = await dial(to, leftMs)
+      if (leftMs() <= 0) return notSent('timeout')
+      const proof = await prove(provider, client, leftMs())
+      if ('unusable' in proof) return notSent(proof.unusable)
+      const requests = await requestsOf(client, proof)
+      const { tls } = proof
+      const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls } as const
+      const line = await dial(to, leftMs())
       if (!(line instanceof Line)) return line
       const handle = { close: () => line.close() } as LineOfPort
       prepared.set(handle, { line, requests, shape: provider.request })
@@ -103,7 +118,7 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
     },
 
     async revoke(provider, client, token) {
-      const answer = await ask(provider, 'revocationEndpoint', revocationOf(client, token))
+      const answer = await ask(provider, client, 'revocationEndpoint', (proof) => revocationOf(client, proof, token))
       if (answer === 'unsupported') return 'unsupported'
       if (answer === null) return 'unavailable'
       // RFC 7009 section 2.2: 200, also for a token that it does not know; section 2.2.1: the one error that will not pass.
@@ -114,7 +129,9 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
     },
 
     async introspect(provider, client, token) {
-      const answer = await ask(provider, 'introspectionEndpoint', introspectionOf(client, token))
+      const answer = await ask(provider, client, 'introspectionEndpoint', (proof) =>
+        introspectionOf(client, proof, token),
+      )
       if (answer === 'unsupported') return 'unsupported'
       // Errors here tell about us, not about the token (RFC 7662 section 2.3).
       const active = answer?.status === 200 ? memberOf(answer, 'active') : null
@@ -136,27 +153,32 @@ const ANYWHERE: AuthorizationServer = {
 /** Stands where the ticket's refresh token will be: builders are asynchronous, and the ticket is taken in one tick. */
 const PLACEHOLDER = 'placeholder'
 
-async function requestsOf(client: OpenedClient): Promise<Prepared['requests']> {
+const signs = ({ tokenEndpointAuthMethod: method }: OpenedClient): boolean =>
+  method === 'client_secret_jwt' || method === 'private_key_jwt'
+
+const showsCertificate = ({ certificate }: OpenedClient): boolean => certificate !== null
+
+async function requestsOf(client: OpenedClient, made: ClientProof): Promise<Prepared['requests']> {
   return {
-    refresh_token: await templateOf(client, (known, proof, options) =>
+    refresh_token: await templateOf(client, made, (known, proof, options) =>
       refreshTokenGrantRequest(ANYWHERE, known, proof, PLACEHOLDER, options),
     ),
-    client_credentials: await templateOf(client, (known, proof, options) =>
+    client_credentials: await templateOf(client, made, (known, proof, options) =>
       clientCredentialsGrantRequest(ANYWHERE, known, proof, {}, options),
     ),
   }
 }
 
-const revocationOf = (client: OpenedClient, token: Secret<'refresh_token'>): Promise<Template> =>
-  templateOf(client, (known, proof, options) =>
+const revocationOf = (client: OpenedClient, made: ClientProof, token: Secret<'refresh_token'>): Promise<Template> =>
+  templateOf(client, made, (known, proof, options) =>
     revocationRequest(ANYWHERE, known, proof, token.reveal(), {
       ...options,
       additionalParameters: { token_type_hint: 'refresh_token' },
     }),
   )
 
-const introspectionOf = (client: OpenedClient, token: Secret<'access_token'>): Promise<Template> =>
-  templateOf(client, (known, proof, options) =>
+const introspectionOf = (client: OpenedClient, made: ClientProof, token: Secret<'access_token'>): Promise<Template> =>
+  templateOf(client, made, (known, proof, options) =>
     introspectionRequest(ANYWHERE, known, proof, token.reveal(), {
       ...options,
       additionalParameters: { token_type_hint: 'access_token' },
@@ -171,6 +193,7 @@ interface Captured {
 /** Runs a builder up to the moment in which it would send. */
 async function templateOf(
   client: OpenedClient,
+  made: ClientProof,
   build: (
     known: { readonly client_id: string },
     proof: ClientAuth,
@@ -179,7 +202,7 @@ async function templateOf(
 ): Promise<Template> {
   const captured: Captured[] = []
   try {
-    await build({ client_id: client.clientId }, proofOf(client), {
+    await build({ client_id: client.clientId }, asClientAuth(made), {
       [customFetch]: (_url, sent) => {
         captured.push(sent)
         return Promise.resolve(new Response(null, { status: 204 }))
@@ -197,18 +220,6 @@ async function templateOf(
   return {
     headers: { ...sent.headers, accept: 'application/json', 'user-agent': USER_AGENT },
     parameters: sent.body,
-  }
-}
-
-function proofOf(client: OpenedClient): ClientAuth {
-  const secret = client.clientSecret?.reveal() ?? ''
-  switch (client.tokenEndpointAuthMethod) {
-    case 'client_secret_basic':
-      return ClientSecretBasic(secret)
-    case 'client_secret_post':
-      return ClientSecretPost(secret)
-    case 'none':
-      return None()
   }
 }
 

@@ -1,9 +1,11 @@
 /** The interface that users write against: the same in process and, later, over HTTP. */
 import type {
   Client,
+  ClientKeyState,
   Connections,
   HandOut,
   Incarnation,
+  KeyAlg,
   Numbers,
   Provider,
   Rejection,
@@ -62,11 +64,56 @@ export interface Providers {
 }
 
 export interface Clients {
-  /** Adds or changes a client; the secret is sealed. */
+  /** Adds or changes a client; what it proves itself with is sealed. Keys that it signs with stay as long as it signs. */
   put(input: ClientInput): Promise<Client>
   /** @throws TokenError `unknown_client` */
   get(id: string): Promise<Client>
   list(): Promise<readonly Client[]>
+  /**
+   * The keys that a client signs with (`private_key_jwt`).
+   *
+   * @throws TokenError `unknown_client`
+   */
+  keys(id: string): Promise<readonly ClientKeyInfo[]>
+  /**
+   * Makes another key: published now, signing once the provider can have fetched it.
+   *
+   * @throws TokenError `unknown_client`; `invalid_input` where the client signs with no key of its own; `in_use` where a new
+   *   key waits already
+   */
+  rotateKey(id: string, options?: KeyRotation): Promise<readonly ClientKeyInfo[]>
+  /**
+   * The public keys for the provider (RFC 7517 section 5): of the keys that sign, will sign or have signed lately, or of the
+   * certificate. Empty where a client has none.
+   *
+   * @throws TokenError `unknown_client`
+   */
+  jwks(id: string): Promise<Jwks>
+}
+
+/** A key that a client signs with, as far as it may be seen. Moments in epoch milliseconds. */
+export interface ClientKeyInfo {
+  readonly kid: string
+  readonly alg: KeyAlg
+  readonly createdAt: number
+  readonly signsFrom: number
+  /** Null: it has no successor. */
+  readonly publishedUntil: number | null
+  /** `next`: published, and will sign. `previous`: has signed, and is published. `retired`: is erased soon. */
+  readonly state: ClientKeyState['kind']
+}
+
+export interface KeyRotation {
+  /** The new key signs at once; one that waits already does. False where absent. */
+  readonly now?: boolean | undefined
+  /** So long after now the new key signs, milliseconds; a day where absent. */
+  readonly afterMs?: number | undefined
+  /** So long after that the old one stays published, milliseconds; a day where absent. 0: it is over at once, for a key that leaked. */
+  readonly keepMs?: number | undefined
+}
+
+export interface Jwks {
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** How this process learns what others do on the same database. */

@@ -54,6 +54,8 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   listClients: LOOK,
   getClient: LOOK,
   putClient: ['providers:write'],
+  listClientKeys: LOOK,
+  rotateClientKey: ['providers:write'],
   listApiKeys: ['keys:write'],
   createApiKey: ['keys:write'],
   revokeApiKey: ['keys:write'],

@@ -48,6 +48,7 @@ const RIGHT: Readonly<Partial<Record<OperationId, Asking>>> = {
   shareConnection: { body: { api_key: 'key_00' } },
   putProvider: { ids: { id: 'spare' }, body: { token_endpoint: 'https://id.example.org/token' } },
   putClient: { ids: { id: 'spare' }, body: { provider: 'none', client_id: 'c' } },
+  rotateClientKey: { body: {} },
   createApiKey: { body: { name: 'spare', scopes: ['token:read'] } },
   setSource: { body: { connection: null } },
 }
@@ -114,6 +115,10 @@ test('every operation says yes', async () => {
   await reached(api.ask('listProviders'), 200)
   const client = { provider: 'elsewhere', client_id: 'us', client_secret: 'c0nfidential' }
   await reached(api.ask('putClient', { ids: { id: 'us' }, body: client }), 200)
+  const signs = { provider: 'external', client_id: 'signer', token_endpoint_auth_method: 'private_key_jwt' }
+  await reached(api.ask('putClient', { ids: { id: 'signer' }, body: signs }), 200)
+  await reached(api.ask('listClientKeys', { ids: { id: 'signer' } }), 200)
+  await reached(api.ask('rotateClientKey', { ids: { id: 'signer' }, body: {} }), 200)
   await reached(api.ask('getClient', { ids: { id: 'us' } }), 200)
   await reached(api.ask('listClients'), 200)
   await reached(api.ask('resolveConnection', of), 200)
@@ -251,6 +256,19 @@ test('whoever names what is not there is told so', async () => {
   await reached(api.ask('getProvider', { ids }), 404, 'unknown_provider')
   await reached(api.ask('getClient', { ids }), 404, 'unknown_client')
   await reached(api.ask('putClient', { ids, body: { provider: 'nobody', client_id: 'c' } }), 404, 'unknown_provider')
+  await reached(api.ask('rotateClientKey', { ids: { id: 'signer' }, body: {} }), 409, 'in_use')
+  for (const id of ['listClientKeys', 'rotateClientKey'] as const) {
+    await reached(
+      api.ask(id, { ids: { id: 'nobody' }, ...(id === 'rotateClientKey' ? { body: {} } : {}) }),
+      404,
+      'unknown_client',
+    )
+    await reached(
+      api.ask(id, { ids: { id: 'a b' }, ...(id === 'rotateClientKey' ? { body: {} } : {}) }),
+      400,
+      'invalid_input',
+    )
+  }
   await reached(api.ask('importConnection', right('importConnection')), 404, 'unknown_client')
   const source = (provider: string, connection: string) =>
     api.ask('setSource', { ids: { id: key.id, provider }, body: { connection } })

@@ -11,7 +11,10 @@ export const okta: Preset = preset('Okta', {
     OKTA_GUIDE,
     'https://{domain}/oauth2/{authorization server} or https://{domain}; its endpoints are discovered from it.',
   ),
-  tokenEndpointAuthMethods: recalled(['client_secret_basic', 'client_secret_post', 'none'], OKTA_API),
+  tokenEndpointAuthMethods: recalled(
+    ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    OKTA_API,
+  ),
   authorization: official(
     authorization({ scope: 'openid offline_access' }),
     OKTA_GUIDE,

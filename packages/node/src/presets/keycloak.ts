@@ -31,7 +31,10 @@ export const keycloak: Preset = preset('Keycloak', {
     'Since 26.6.2 it calls every token inactive to a client that is not in its audience, as a new client is not: give the ' +
       'client an audience mapper. One that tells nothing is noticed, and not asked for an hour.',
   ),
-  tokenEndpointAuthMethods: recalled(['client_secret_basic', 'client_secret_post', 'none'], LAYERS),
+  tokenEndpointAuthMethods: recalled(
+    ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'tls_client_auth', 'none'],
+    LAYERS,
+  ),
   authorization: recalled(
     authorization({ scope: 'openid' }),
     LAYERS,

@@ -1,6 +1,7 @@
 /** A provider, a client, keys, and a time that stands still until a test moves it: what every store test begins with. */
 import { randomUUID } from 'node:crypto'
 import {
+  CLIENT_DEFAULTS,
   FULL,
   NO_WORDS,
   STANDARD_ANSWER,
@@ -201,7 +202,10 @@ export async function createWorld(make: MakeBackend): Promise<World> {
       provider: id as ProviderId,
       clientId: `${id}-app`,
       tokenEndpointAuthMethod: 'client_secret_post',
+      ...CLIENT_DEFAULTS,
       clientSecret: new Secret('client_secret', 'a client secret'),
+      tlsKey: null,
+      signingKey: null,
     })
   }
 

@@ -21,6 +21,8 @@ const REQUEST = {
   parameters: 'parameters',
   headers: 'headers',
   scopeSeparator: 'scope_separator',
+  basicCredentials: 'basic_credentials',
+  assertionAudience: 'assertion_audience',
 } as const satisfies Record<keyof RequestShape, keyof RequestWire>
 
 const ANSWER = {

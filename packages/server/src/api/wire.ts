@@ -27,7 +27,18 @@ const REASONS = [
   'no_refresh_token',
 ] as const
 const BLOCKED = ['client', 'endpoint', 'request'] as const
-const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as const
+const METHODS_OF_SECRETS = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'none'] as const
+const AUTH_METHODS = [
+  'client_secret_basic',
+  'client_secret_post',
+  'client_secret_jwt',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+  'none',
+] as const
+const SECRET_ALGS = ['HS256', 'HS384', 'HS512'] as const
+const KEY_ALGS = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA'] as const
 const HOLD_REASONS = ['another_place', 'older_epoch', 'another_branch', 'backup'] as const
 const WINNERS = ['same', 'any', 'newest'] as const
 
@@ -255,7 +266,9 @@ const settings = {
   jwks_uri: url
     .nullable()
     .meta({ description: 'The keys that its ID tokens, logout tokens and events are signed with' }),
-  token_endpoint_auth_method: z.enum(AUTH_METHODS).meta({ description: 'Of clients with a secret that do not say' }),
+  token_endpoint_auth_method: z
+    .enum(METHODS_OF_SECRETS)
+    .meta({ description: 'Of clients with a secret that do not say' }),
   reuse: reuse.meta({ description: 'What a second presentation of one refresh token does' }),
   narrowing: z.enum(['token_only', 'sticks', 'unknown']),
   refresh_kills_access_token: z.boolean(),
@@ -289,6 +302,12 @@ const settings = {
     parameters: texts,
     headers: texts,
     scope_separator: separator,
+    basic_credentials: z
+      .enum(['encoded', 'raw'])
+      .meta({ description: 'raw: id and secret stand in a Basic header as they are, without RFC 6749 section 2.3.1' }),
+    assertion_audience: z.string().min(1).max(1000).nullable().meta({
+      description: 'aud of assertions: null the issuer where known, token_endpoint its URL, else what is said',
+    }),
   }),
   answer: z.strictObject({
     tokens_in: members,
@@ -334,6 +353,18 @@ export const Client = z
     provider: name,
     client_id: z.string(),
     token_endpoint_auth_method: z.enum(AUTH_METHODS),
+    token_endpoint_auth_signing_alg: z
+      .enum([...SECRET_ALGS, ...KEY_ALGS])
+      .nullable()
+      .meta({ description: 'What assertions are signed with; of private_key_jwt: by keys made from now on' }),
+    client_assertion_file: z
+      .string()
+      .nullable()
+      .meta({ description: 'The file that assertions are read from; set on the machine of the server only' }),
+    certificate: z
+      .object({ chain: z.string(), thumbprint: z.string(), expires_at: moment })
+      .nullable()
+      .meta({ description: 'What is shown in TLS handshakes (RFC 8705)' }),
   })
   .meta({ id: 'Client' })
 export const ClientBody = z
@@ -342,8 +373,51 @@ export const ClientBody = z
     client_id: z.string().min(1).max(1000),
     client_secret: z.string().min(1).max(4000).optional(),
     token_endpoint_auth_method: z.enum(AUTH_METHODS).optional(),
+    token_endpoint_auth_signing_alg: z.enum([...SECRET_ALGS, ...KEY_ALGS]).optional(),
+    client_key: z.string().min(1).max(40_000).optional().meta({
+      description: 'A private key of your own, PEM or a JWK; with private_key_jwt one is made where there is none',
+    }),
+    kid: z.string().min(1).max(200).optional().meta({ description: 'What the provider calls client_key' }),
+    client_certificate: z
+      .string()
+      .min(1)
+      .max(40_000)
+      .optional()
+      .meta({ description: 'PEM, for tls_client_auth and self_signed_tls_client_auth: the own one first' }),
   })
   .meta({ id: 'ClientSettings' })
+/** RFC 7517 section 5. */
+export const JwksAnswer = z
+  .object({ keys: z.array(z.record(z.string(), z.union([z.string(), z.array(z.string())]))) })
+  .meta({ id: 'Jwks', description: 'Public keys of a client (RFC 7517)' })
+export const ClientKey = z
+  .object({
+    kid: z.string(),
+    alg: z.enum(KEY_ALGS),
+    state: z.enum(['next', 'signing', 'previous', 'retired']),
+    created_at: moment,
+    signs_from: moment,
+    published_until: moment.nullable().meta({ description: 'null: it has no successor' }),
+  })
+  .meta({ id: 'ClientKey', description: 'A key that a client signs with, as far as it may be seen' })
+export const ClientKeysAnswer = z.object({ keys: z.array(ClientKey) }).meta({ id: 'ClientKeys' })
+export const RotateKeyBody = z
+  .strictObject({
+    now: z.boolean().optional().meta({ description: 'It signs at once, as does one that waits already' }),
+    use_after: z
+      .number()
+      .min(0)
+      .max(2_592_000)
+      .optional()
+      .meta({ description: 'Seconds until it signs; a day where absent' }),
+    keep_published: z
+      .number()
+      .min(0)
+      .max(2_592_000)
+      .optional()
+      .meta({ description: 'Seconds that the key before it stays published then; a day where absent' }),
+  })
+  .meta({ id: 'RotateKey' })
 export const ClientsAnswer = z.object({ clients: z.array(Client) }).meta({ id: 'Clients' })
 
 // ---- API keys ------------------------------------------------------------------------------------------------------
@@ -423,6 +497,10 @@ export const Problem = z
 export type ConnectionWire = z.infer<typeof Connection>
 export type ProviderWire = z.infer<typeof Provider>
 export type ClientWire = z.infer<typeof Client>
+export type ClientKeyWire = z.infer<typeof ClientKey>
+export type ClientKeysWire = z.infer<typeof ClientKeysAnswer>
+export type RotateKeyWire = z.infer<typeof RotateKeyBody>
+export type JwksWire = z.infer<typeof JwksAnswer>
 export type ApiKeyWire = z.infer<typeof ApiKey>
 export type LocalRefreshTokenWire = z.infer<typeof LocalRefreshToken>
 export type PresentationWire = z.infer<typeof HistoryAnswer>['presentations'][number]

@@ -44,6 +44,8 @@ const NOT_SENT = {
   forbidden: 'it refused without a word that says why',
   send_limit: 'the request was not sent, for this process had stood still',
   client: 'the client could not be used',
+  client_assertion_file: 'the assertion file of its client was missing, unreadable or held no signed JWT',
+  client_certificate_expired: 'the certificate of its client had expired',
   closed: 'the connection ended before the request was sent',
 } as const satisfies Record<Unavailable['because'], string>
 

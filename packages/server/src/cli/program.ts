@@ -2,6 +2,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import {
+  KEY_ALGS,
+  METHODS_OF_SECRETS,
+  SECRET_ALGS,
   TOKEN_ENDPOINT_AUTH_METHODS,
   type Narrowing,
   type ProviderWords,
@@ -113,7 +116,7 @@ function addProviders(provider: Command, context: MakeContext): void {
       new Option(
         '--auth-method <method>',
         'how clients with a secret prove themselves unless they say otherwise',
-      ).choices(TOKEN_ENDPOINT_AUTH_METHODS),
+      ).choices(METHODS_OF_SECRETS),
     )
     .option(
       '--reuse <policy>',
@@ -131,6 +134,11 @@ function addProviders(provider: Command, context: MakeContext): void {
       signed,
     )
     .option('--json-requests', 'token requests are JSON, not a form')
+    .option('--raw-basic-credentials', 'id and secret stand in a Basic header as they are, not encoded as in a form')
+    .option(
+      '--assertion-audience <aud>',
+      'aud of assertions: token_endpoint, or a text; default the issuer where known',
+    )
     .option('--parameter <name=value>', 'one more parameter of token requests, no secret; may be repeated', parameter)
     .option('--header <name=value>', 'one more header of token requests, no secret; may be repeated', header)
     .option('--tokens-in <member>', 'the object of an answer that holds the tokens; may be repeated', collected)
@@ -162,21 +170,56 @@ function addProviders(provider: Command, context: MakeContext): void {
 function addClients(client: Command, context: MakeContext): void {
   const add = client
     .command('add <id>')
-    .description('add a client, or replace its settings and its secret')
+    .description('add a client, or replace its settings and what it proves itself with')
     .requiredOption('--provider <id>', 'where it is registered')
     .requiredOption('--client-id <client_id>', 'its identifier there (RFC 6749 section 2.2)')
     .addOption(new Option('--auth-method <method>', 'how it proves itself').choices(TOKEN_ENDPOINT_AUTH_METHODS))
-  secretOptions(add, 'client-secret', 'its secret').action(
-    async (id: string, given: SecretOptions & Omit<import('./client.ts').ClientArguments, 'clientSecret'>) =>
+    .addOption(
+      new Option('--signing-alg <alg>', 'what it signs assertions with; default HS256, and ES256 with a key').choices([
+        ...SECRET_ALGS,
+        ...KEY_ALGS,
+      ]),
+    )
+  secretOptions(add, 'client-secret', 'its secret')
+  secretOptions(
+    add,
+    'client-key',
+    'a private key of your own (PEM or JWK); private_key_jwt makes one where there is none',
+  )
+    .option('--kid <kid>', 'what the provider calls that key')
+    .option('--certificate-file <file>', 'its certificate (PEM), for tls_client_auth and self_signed_tls_client_auth')
+    .option(
+      '--assertion-file <file>',
+      'instead of a key: where somebody else keeps the assertion, read for each request',
+    )
+    .action(async (id: string, given: SecretOptions & import('./client.ts').ClientArguments) =>
       (await import('./client.ts')).addClient(context(), id, {
         ...given,
         clientSecret: chosen(given, 'client-secret'),
+        clientKey: chosen(given, 'client-key'),
       }),
-  )
+    )
   client
     .command('list')
     .description('list the clients')
     .action(async () => (await import('./client.ts')).listClients(context()))
+  client
+    .command('keys <id>')
+    .description('list the keys that it signs with')
+    .action(async (id: string) => (await import('./client-key.ts')).listClientKeys(context(), id))
+  client
+    .command('rotate-key <id>')
+    .description('make another key: published now, signing a day later, when the provider has fetched it')
+    .option('--now', 'it signs at once; so does one that waits already')
+    .option('--use-after <seconds>', 'it signs so much later; default 86400', seconds)
+    .option('--keep-published <seconds>', 'the key before it stays published so long then; default 86400', seconds)
+    .action(async (id: string, given: import('./client-key.ts').RotationArguments) =>
+      (await import('./client-key.ts')).rotateClientKey(context(), id, given),
+    )
+  client
+    .command('jwks <id>')
+    .description('print its public keys (RFC 7517), to register them by hand')
+    .action(async (id: string) => (await import('./client-key.ts')).showClientJwks(context(), id))
 }
 
 function addConnections(connection: Command, context: MakeContext, settle: (code: ExitCode) => void): void {

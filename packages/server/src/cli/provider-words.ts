@@ -56,12 +56,15 @@ const signInWords = (sign: Sign): string =>
   typeof sign === 'string' ? sign : `${sign.status}${sign.word === undefined ? '' : ` ${sign.word}`}`
 
 /** Null: as RFC 6749 has it. */
-export function requestInWords({ encoding, parameters, headers, scopeSeparator }: RequestShape): string | null {
+export function requestInWords(shape: RequestShape): string | null {
+  const { encoding, parameters, headers, scopeSeparator, basicCredentials, assertionAudience } = shape
   const differs = [
     ...(encoding === 'json' ? ['JSON'] : []),
     ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`),
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     ...(scopeSeparator === ' ' ? [] : [`scopes separated by "${scopeSeparator}"`]),
+    ...(basicCredentials === 'raw' ? ['Basic credentials not encoded'] : []),
+    ...(assertionAudience === null ? [] : [`assertions for ${assertionAudience}`]),
   ]
   return differs.length === 0 ? null : differs.join('; ')
 }

@@ -1,4 +1,4 @@
-import type { Narrowing, Provider, ProviderWords, ReusePolicy, Sign, TokenEndpointAuthMethod } from '@tokenkeep/core'
+import type { MethodOfSecrets, Narrowing, Provider, ProviderWords, ReusePolicy, Sign } from '@tokenkeep/core'
 import { knownPresets, type ProviderInput } from '@tokenkeep/node'
 import { withTokenkeep, type Context } from './context.ts'
 import type { Output } from './output.ts'
@@ -29,7 +29,7 @@ export interface ProviderArguments {
   readonly signInParameter?: Readonly<Record<string, string>>
   readonly signInScope?: string
   readonly pkce?: boolean
-  readonly authMethod?: TokenEndpointAuthMethod
+  readonly authMethod?: MethodOfSecrets
   readonly reuse?: ReusePolicy
   readonly narrowing?: Narrowing
   readonly refreshKillsAccessToken?: boolean
@@ -41,6 +41,8 @@ export interface ProviderArguments {
   readonly refreshTokenAbsolute?: number
   readonly sign?: OutcomeSigns
   readonly jsonRequests?: boolean
+  readonly rawBasicCredentials?: boolean
+  readonly assertionAudience?: string
   readonly parameter?: Readonly<Record<string, string>>
   readonly header?: Readonly<Record<string, string>>
   readonly tokensIn?: readonly string[]
@@ -58,7 +60,8 @@ export type OutcomeSigns = { readonly [Outcome in keyof ProviderWords]?: readonl
 /** `tokenkeep provider add ID`: adds a provider or replaces its settings. */
 export async function addProvider(context: Context, id: string, given: ProviderArguments): Promise<void> {
   const { accessTokenLifetime, refreshTokenIdle, refreshTokenAbsolute, apiBaseUrl, ...same } = given
-  const { variable, authMethod, sign, jsonRequests, parameter, header, tokensIn, wordsIn, ...more } = same
+  const { variable, authMethod, sign, jsonRequests, rawBasicCredentials, assertionAudience, ...shaped } = same
+  const { parameter, header, tokensIn, wordsIn, ...more } = shaped
   const { parEndpoint, deviceEndpoint, signInParameter, signInScope, pkce, ...named } = more
   const authorization = {
     ...(signInParameter === undefined ? {} : { parameters: signInParameter }),
@@ -67,6 +70,8 @@ export async function addProvider(context: Context, id: string, given: ProviderA
   }
   const request = {
     ...(jsonRequests === undefined ? {} : { encoding: 'json' as const }),
+    ...(rawBasicCredentials === undefined ? {} : { basicCredentials: 'raw' as const }),
+    ...(assertionAudience === undefined ? {} : { assertionAudience }),
     ...(parameter === undefined ? {} : { parameters: parameter }),
     ...(header === undefined ? {} : { headers: header }),
   }

@@ -8,7 +8,14 @@ import { TokenError } from '@tokenkeep/core'
 import type { Surroundings } from './surroundings.ts'
 
 /** What can be handed over secretly; each is also the beginning of its options' names. */
-export const SECRET_NAMES = ['refresh-token', 'access-token', 'client-secret', 'token-response', 'api-key'] as const
+export const SECRET_NAMES = [
+  'refresh-token',
+  'access-token',
+  'client-secret',
+  'client-key',
+  'token-response',
+  'api-key',
+] as const
 export type SecretName = (typeof SECRET_NAMES)[number]
 
 export type SecretSource =
@@ -24,6 +31,8 @@ const REFUSED = new Map<string, SecretName | null>([
   ['refreshtoken', 'refresh-token'],
   ['accesstoken', 'access-token'],
   ['clientsecret', 'client-secret'],
+  ['clientkey', 'client-key'],
+  ['privatekey', 'client-key'],
   ['tokenresponse', 'token-response'],
   ['apikey', 'api-key'],
   ['token', null],
@@ -128,13 +137,21 @@ async function readSource(name: SecretName, source: SecretSource, around: Surrou
       )
     case 'stdin':
       if (around.input.isTTY !== true) return decode(await drain(around, name), whence(name, source))
-      if (name === 'token-response') {
-        throw wrong(
-          'standard input is a terminal: hand the token response over by a pipe, or use --token-response-file',
-        )
+      if (name === 'token-response' || name === 'client-key') {
+        throw wrong(`standard input is a terminal: hand ${wordsOf(name)} over by a pipe, or use --${name}-file`)
       }
       return askAtTerminal(wordsOf(name), around)
   }
+}
+
+/**
+ * The text of a file that is no secret.
+ *
+ * @param said the option that names it
+ * @throws TokenError `invalid_input`
+ */
+export async function readPlainFile(said: string, path: string, around: Surroundings): Promise<string> {
+  return decode(await readFileBytes(said, resolve(around.folder, path)), `the file of ${said}`)
 }
 
 async function readFileBytes(said: string, path: string): Promise<Buffer> {

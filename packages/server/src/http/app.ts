@@ -6,6 +6,7 @@ import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Coordination, Tokenkeep } from '@tokenkeep/node'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
+import { registerClientJwks } from './client-jwks.ts'
 import { answerOn, watchConnections, type Connections } from './connections.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import { createShares } from './drop-in/shares.ts'
@@ -165,7 +166,9 @@ function build(
   })
   // Answers that leave past Fastify, as those of the token routes do, write these headers themselves.
   app.addHook('onSend', (_request, reply, payload, done) => {
-    reply.headers(SECURITY_HEADERS)
+    // What is public may be kept, and says for how long itself.
+    const kept = reply.getHeader('cache-control')
+    reply.headers(kept === undefined ? SECURITY_HEADERS : { ...SECURITY_HEADERS, 'cache-control': kept })
     done(null, payload)
   })
   registerStatus(app, { keep, metrics, ready: of.ready, document: JSON.stringify(openApiDocument(version)) })
@@ -185,6 +188,7 @@ function build(
   }
   registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
   registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
+  registerClientJwks(app, { keep, metrics, clock, pressure })
   registerDropIn(app, {
     keep,
     desk,

@@ -241,6 +241,12 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async putClient({ ids, body }) {
       return wire.clientWire(await keep.clients.put(wire.clientInput(ids.id, body)))
     },
+    async listClientKeys({ ids }) {
+      return { keys: (await keep.clients.keys(ids.id)).map(wire.clientKeyWire) }
+    },
+    async rotateClientKey({ ids, body }) {
+      return { keys: (await keep.clients.rotateKey(ids.id, wire.rotationOf(body))).map(wire.clientKeyWire) }
+    },
 
     async listApiKeys({ caller }) {
       const all = await keep.apiKeys.list()

@@ -1,6 +1,15 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
 import type { Client, ConnectionInfo, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
-import type { Adopted, ApiKey, ApiKeyInput, ClientInput, LocalRefreshToken, ProviderInput } from '@tokenkeep/node'
+import type {
+  Adopted,
+  ApiKey,
+  ApiKeyInput,
+  ClientInput,
+  ClientKeyInfo,
+  KeyRotation,
+  LocalRefreshToken,
+  ProviderInput,
+} from '@tokenkeep/node'
 import {
   answerWire,
   authorizationWire,
@@ -14,6 +23,7 @@ import {
 import type {
   AdoptedWire,
   ApiKeyWire,
+  ClientKeyWire,
   ClientSettingsWire,
   ClientWire,
   ConnectionWire,
@@ -26,6 +36,7 @@ import type {
   ProviderWire,
   ReconnectWire,
   RejectedWire,
+  RotateKeyWire,
 } from '../api/wire.ts'
 
 const moment = (epochMs: number): string => new Date(epochMs).toISOString()
@@ -184,6 +195,28 @@ export const clientWire = (client: Client): ClientWire => ({
   provider: client.provider,
   client_id: client.clientId,
   token_endpoint_auth_method: client.tokenEndpointAuthMethod,
+  token_endpoint_auth_signing_alg: client.tokenEndpointAuthSigningAlg,
+  client_assertion_file: client.clientAssertionFile,
+  certificate: client.certificate && {
+    chain: client.certificate.chain,
+    thumbprint: client.certificate.thumbprint,
+    expires_at: moment(client.certificate.expiresAt),
+  },
+})
+
+export const clientKeyWire = (key: ClientKeyInfo): ClientKeyWire => ({
+  kid: key.kid,
+  alg: key.alg,
+  state: key.state,
+  created_at: moment(key.createdAt),
+  signs_from: moment(key.signsFrom),
+  published_until: momentOrNull(key.publishedUntil),
+})
+
+export const rotationOf = (body: RotateKeyWire): KeyRotation => ({
+  now: body.now,
+  afterMs: durationMs(body.use_after) ?? undefined,
+  keepMs: durationMs(body.keep_published) ?? undefined,
 })
 
 export const clientInput = (id: string, body: ClientSettingsWire): ClientInput => ({
@@ -194,6 +227,10 @@ export const clientInput = (id: string, body: ClientSettingsWire): ClientInput =
   ...(body.token_endpoint_auth_method === undefined
     ? {}
     : { tokenEndpointAuthMethod: body.token_endpoint_auth_method }),
+  tokenEndpointAuthSigningAlg: body.token_endpoint_auth_signing_alg,
+  clientKey: body.client_key,
+  kid: body.kid,
+  clientCertificate: body.client_certificate,
 })
 
 export const apiKeyWire = (apiKey: ApiKey): ApiKeyWire => ({

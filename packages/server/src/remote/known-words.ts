@@ -1,6 +1,7 @@
 /** Words that an answer may hold. The compiler compares them with the library's. */
 import type {
   BlockedReason,
+  ClientKeyState,
   GrantType,
   HoldReason,
   Narrowing,
@@ -75,6 +76,13 @@ export const NARROWINGS = Object.keys({ token_only: true, sticks: true, unknown:
   Narrowing,
   true
 >) as readonly Narrowing[]
+
+export const KEY_STATES = Object.keys({
+  next: true,
+  signing: true,
+  previous: true,
+  retired: true,
+} satisfies Record<ClientKeyState['kind'], true>) as readonly ClientKeyState['kind'][]
 
 type Introspected = Awaited<ReturnType<Tokenkeep['introspect']>>
 export const INTROSPECTED = Object.keys({

@@ -3,9 +3,13 @@
  * value came from; here it came over HTTP, and its kind was checked.
  */
 import {
+  KEY_ALGS,
+  METHODS_OF_SECRETS,
   ms,
+  SECRET_ALGS,
   TOKEN_ENDPOINT_AUTH_METHODS,
   type Client,
+  type ClientKid,
   type ConnectionInfo,
   type DurationMs,
   type HandOut,
@@ -17,12 +21,14 @@ import {
   type Sign,
   type UnixMs,
 } from '@tokenkeep/core'
-import type { ApiKey, LocalRefreshToken } from '@tokenkeep/node'
+import type { ApiKey, ClientKeyInfo, Jwks, LocalRefreshToken } from '@tokenkeep/node'
 import type {
   ApiKeyWire,
+  ClientKeyWire,
   ClientWire,
   ConnectionWire,
   IncarnationWire,
+  JwksWire,
   LocalRefreshTokenWire,
   PresentationWire,
   ProviderWire,
@@ -34,6 +40,7 @@ import {
   BLOCKED,
   GRANT_TYPES,
   HOLD_REASONS,
+  KEY_STATES,
   NARROWINGS,
   REASONS,
   REUSE_KINDS,
@@ -132,7 +139,7 @@ export function readProvider(answer: unknown): Provider {
     pushedAuthorizationRequestEndpoint: provider.textOrNull('pushed_authorization_request_endpoint'),
     deviceAuthorizationEndpoint: provider.textOrNull('device_authorization_endpoint'),
     jwksUri: provider.textOrNull('jwks_uri'),
-    tokenEndpointAuthMethod: provider.oneOf('token_endpoint_auth_method', TOKEN_ENDPOINT_AUTH_METHODS),
+    tokenEndpointAuthMethod: provider.oneOf('token_endpoint_auth_method', METHODS_OF_SECRETS),
     reuse: readReuse(provider.nested<ReuseWire>('reuse')),
     narrowing: provider.oneOf('narrowing', NARROWINGS),
     refreshKillsAccessToken: provider.flag('refresh_kills_access_token'),
@@ -154,6 +161,8 @@ export function readProvider(answer: unknown): Provider {
       parameters: request.texts('parameters'),
       headers: request.texts('headers'),
       scopeSeparator: request.text('scope_separator'),
+      basicCredentials: request.oneOf('basic_credentials', ['encoded', 'raw']),
+      assertionAudience: request.textOrNull('assertion_audience'),
     },
     authorization: {
       parameters: authorization.texts('parameters'),
@@ -185,13 +194,38 @@ function signItem(item: unknown): Sign {
 
 export function readClient(answer: unknown): Client {
   const client = membersOf<ClientWire>(answer, 'a client')
+  const certificate = client.nestedOrNull<NonNullable<ClientWire['certificate']>>('certificate')
   return {
     id: client.text('id') as Client['id'],
     revision: client.number('revision') as Client['revision'],
     provider: client.text('provider') as Client['provider'],
     clientId: client.text('client_id'),
     tokenEndpointAuthMethod: client.oneOf('token_endpoint_auth_method', TOKEN_ENDPOINT_AUTH_METHODS),
+    tokenEndpointAuthSigningAlg: client.oneOfOrNull('token_endpoint_auth_signing_alg', [...SECRET_ALGS, ...KEY_ALGS]),
+    clientAssertionFile: client.textOrNull('client_assertion_file'),
+    certificate: certificate && {
+      chain: certificate.text('chain'),
+      thumbprint: certificate.text('thumbprint') as ClientKid,
+      expiresAt: certificate.moment('expires_at') as UnixMs,
+    },
   }
+}
+
+export function readClientKey(answer: unknown): ClientKeyInfo {
+  const key = membersOf<ClientKeyWire>(answer, 'a key of a client')
+  return {
+    kid: key.text('kid'),
+    alg: key.oneOf('alg', KEY_ALGS),
+    state: key.oneOf('state', KEY_STATES),
+    createdAt: key.moment('created_at'),
+    signsFrom: key.moment('signs_from'),
+    publishedUntil: key.momentOrNull('published_until'),
+  }
+}
+
+/** As it came: what stands in a set of keys is for others to read. */
+export function readJwks(answer: unknown): Jwks {
+  return { keys: membersOf<JwksWire>(answer, 'a set of keys').list('keys', (item) => item as Jwks['keys'][number]) }
 }
 
 export function readApiKey(answer: unknown): ApiKey {

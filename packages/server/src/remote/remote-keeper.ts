@@ -1,10 +1,13 @@
 /** A server's HTTP API as the library has it: each call is one request, and its errors are the library's. */
 import { Buffer } from 'node:buffer'
 import { parseConnectionId, parseName, TokenError, type ConnectionInfo } from '@tokenkeep/core'
+import type { ClientKeyInfo } from '@tokenkeep/node'
+import { jwksPath } from '../api/jwks-path.ts'
 import type {
   AdoptedWire,
   ApiKeyMadeWire,
   ApiKeysWire,
+  ClientKeysWire,
   ClientsWire,
   ConnectionsWire,
   DeletedWire,
@@ -20,16 +23,18 @@ import { INTROSPECTED } from './known-words.ts'
 import {
   readApiKey,
   readClient,
+  readClientKey,
   readConnection,
   readHandOut,
   readHold,
+  readJwks,
   readLocalRefreshToken,
   readPresentation,
   readProvider,
   readRejection,
 } from './library-objects.ts'
 import { membersOf } from './members.ts'
-import { apiKeyBody, clientBody, importBody, providerBody, reconnectBody } from './wire-bodies.ts'
+import { apiKeyBody, clientBody, importBody, providerBody, reconnectBody, rotationBody } from './wire-bodies.ts'
 
 /** How long a server waits for a token where nothing is said, and how much longer its answer may take to get here. */
 const WAIT_MS = 20_000
@@ -61,6 +66,10 @@ export function openRemote(server: Server): Keeper {
       get: async (id) => ask(get(clientPath(id)), readClient),
       list: async () =>
         ask(get('/v1/clients'), (answer) => membersOf<ClientsWire>(answer, 'the answer').list('clients', readClient)),
+      keys: async (id) => ask(get(`${clientPath(id)}/keys`), readKeys),
+      rotateKey: async (id, options = {}) =>
+        ask({ method: 'POST', path: `${clientPath(id)}/keys/rotate`, body: rotationBody(options) }, readKeys),
+      jwks: async (id) => ask(get(jwksPath(named('client', id))), readJwks),
     },
     connections: {
       import: async (input) =>
@@ -168,6 +177,9 @@ export function openRemote(server: Server): Keeper {
   }
   return keep
 }
+
+const readKeys = (answer: unknown): readonly ClientKeyInfo[] =>
+  membersOf<ClientKeysWire>(answer, 'the answer').list('keys', readClientKey)
 
 function readPage(answer: unknown): { connections: readonly ConnectionInfo[]; cursor: string | null } {
   const page = membersOf<ConnectionsWire>(answer, 'the answer')

@@ -1,8 +1,15 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
 import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
-import type { ApiKeyInput, ClientInput, ProviderInput } from '@tokenkeep/node'
+import type { ApiKeyInput, ClientInput, KeyRotation, ProviderInput } from '@tokenkeep/node'
 import { someAnswerWire, someAuthorizationWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
-import type { ClientSettingsWire, ImportWire, NewApiKeyWire, ProviderSettingsWire, ReconnectWire } from '../api/wire.ts'
+import type {
+  ClientSettingsWire,
+  ImportWire,
+  NewApiKeyWire,
+  ProviderSettingsWire,
+  ReconnectWire,
+  RotateKeyWire,
+} from '../api/wire.ts'
 
 /** A body before `JSON.stringify` leaves out what is undefined. */
 type Written<Body> = { readonly [Name in keyof Body]: Loose<Body[Name]> | undefined }
@@ -74,13 +81,29 @@ export function providerBody(input: ProviderInput): Record<string, unknown> {
   }
 }
 
+/** @throws TokenError `invalid_input` for an assertion file, which no API key may choose */
 export function clientBody(input: ClientInput): Written<ClientSettingsWire> {
+  if (input.clientAssertionFile !== undefined) {
+    throw new TokenError(
+      'invalid_input',
+      'clientAssertionFile is a file on the machine of the server: set it there, on its data, not over HTTP',
+      { subject: input.id },
+    )
+  }
   return {
     provider: input.provider,
     client_id: input.clientId,
     client_secret: input.clientSecret,
     token_endpoint_auth_method: input.tokenEndpointAuthMethod,
+    token_endpoint_auth_signing_alg: input.tokenEndpointAuthSigningAlg,
+    client_key: input.clientKey,
+    kid: input.kid,
+    client_certificate: input.clientCertificate,
   }
+}
+
+export function rotationBody({ now, afterMs, keepMs }: KeyRotation): Written<RotateKeyWire> {
+  return { now, use_after: seconds(afterMs) ?? undefined, keep_published: seconds(keepMs) ?? undefined }
 }
 
 export function apiKeyBody(input: ApiKeyInput): Written<NewApiKeyWire> {
