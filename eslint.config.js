@@ -113,6 +113,7 @@ export default defineConfig(
         console: 'readonly',
         process: 'readonly',
         URL: 'readonly',
+        fetch: 'readonly',
         AbortSignal: 'readonly',
         performance: 'readonly',
       },

@@ -15,7 +15,7 @@ const repository = repositoryFiles(
   '*',
   '.*',
   '.ci/**',
-  '{bench,checks,docs,gauntlet,guards,packages,prove,scripts,simulation}/**/*',
+  '{bench,checks,docs,gauntlet,guards,interop,packages,prove,scripts,simulation}/**/*',
 ).filter((path) => posix.extname(path) !== '' || path === '.ci/run')
 const code = sourceFiles('packages/*/{src,test}/**', 'checks/**')
 const tests = code.filter(({ path }) => path.endsWith('.test.ts'))

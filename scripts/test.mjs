@@ -26,6 +26,7 @@ const found = () =>
     'packages/*/test/**/*.test.ts',
     'checks/**/*.test.ts',
     'gauntlet/test/**/*.test.ts',
+    'interop/test/**/*.test.ts',
     'simulation/test/**/*.test.ts',
   ])
     .sort()

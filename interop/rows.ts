@@ -1,0 +1,21 @@
+/** Every row of Tokenkeep at Keycloak, in the order of the table. */
+import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
+import { clientCredentials, refresh, scope } from './rows/refreshing.ts'
+import { fleetReuse0, fleetReuse2, killed, lostAnswerReuse0, lostAnswerReuse2 } from './rows/sharing.ts'
+import type { KeycloakRow } from './row.ts'
+
+export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
+  refresh,
+  scope,
+  clientCredentials,
+  introspection,
+  introspectionSilent,
+  revocation,
+  offline,
+  sessionEnd,
+  lostAnswerReuse2,
+  lostAnswerReuse0,
+  fleetReuse0,
+  fleetReuse2,
+  killed,
+]
