@@ -31,6 +31,7 @@ const AWAITING: Readonly<Record<string, string>> = {
   'remembered-pairs': 'a store that shows less than it had',
   connections: 'import, reconnect, delete',
   scheduler: 'due work',
+  introspections: 'questions to a provider',
 }
 
 const packageOf = (path: string): string => path.split('/')[1] ?? ''

@@ -9,7 +9,7 @@ import { next } from './ids.ts'
 import { written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import { assertNever } from './failures.ts'
-import type { Draft, LogoutEvent } from './ports.ts'
+import type { Draft, LogoutEvent, SignedOutBy } from './ports.ts'
 import { later, ms, type UnixMs } from './time.ts'
 import { URGENCIES } from './urgency.ts'
 
@@ -132,10 +132,11 @@ const holdsBack = ({ notBefore }: { readonly notBefore: UnixMs }, { policy }: Te
   now < notBefore && notBefore - now <= policy.refusedHoldCapMs
 
 /**
- * A logout event named a session. Hand-outs stop at once where it is this sign-in's, and the next presentation decides.
+ * A logout event named a session, or a subject. Hand-outs stop at once where it means this sign-in, and the next
+ * presentation decides.
  *
- * @returns the row to write, the same object where it is known or nothing is left to stop; `not_ours`: another session, a
- *   sign-in after the event, or offline access that the event does not revoke
+ * @returns the row to write, the same object where it is known or nothing is left to stop; `not_ours`: another session or
+ *   subject, a sign-in after the event, or offline access that the event does not revoke
  */
 export function signedOut(
   row: ConnectionRow,
@@ -143,9 +144,8 @@ export function signedOut(
   event: LogoutEvent,
   { owner, now }: Writing,
 ): ConnectionRow | 'not_ours' {
-  if (row.sessionId === null || row.sessionId !== event.sessionId) return 'not_ours'
-  // `iat` has whole seconds: an event of the second in which the sign-in began may be later than it.
-  if (event.issuedAt < Math.floor(row.signedInAt / 1000) * 1000) return 'not_ours'
+  if (!means(event.of, row)) return 'not_ours'
+  if (isSignedInAfter(row, event.issuedAt)) return 'not_ours'
   if (!event.revokesOfflineAccess && hasScope(row, OFFLINE_ACCESS)) return 'not_ours'
   const { state } = row
   if (row.signedOutAt !== null) return row
@@ -177,6 +177,14 @@ export function signedOut(
       return assertNever(state)
   }
 }
+
+/** `iat` has whole seconds: an event of the second in which the sign-in began may be later than it. */
+export const isSignedInAfter = ({ signedInAt }: Pick<ConnectionRow, 'signedInAt'>, eventAt: UnixMs): boolean =>
+  eventAt < Math.floor(signedInAt / 1000) * 1000
+
+/** What names no session or subject here is meant by none. */
+const means = (of: SignedOutBy, { sessionId, subject }: ConnectionRow): boolean =>
+  'sessionId' in of ? sessionId === of.sessionId : subject === of.subject
 
 /** OpenID Connect Core 1.0 section 11. */
 const OFFLINE_ACCESS = 'offline_access'

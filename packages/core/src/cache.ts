@@ -5,7 +5,7 @@
 import type { OpenedAccessToken, View } from './connection.ts'
 import { older } from './decide.ts'
 import { handOut, type HandOut } from './handout.ts'
-import type { ConnectionId, Fence, Fingerprint, Revision, Uid } from './ids.ts'
+import type { ConnectionId, Fence, Fingerprint, ProviderId, Revision, Uid } from './ids.ts'
 import { CLOCK_JUMP_MS, owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
 import { later, ms, since, type DurationMs, type MonoMs, type Now, type UnixMs } from './time.ts'
@@ -16,6 +16,7 @@ export interface Entry {
   readonly uid: Uid
   readonly id: ConnectionId
   readonly variant: VariantKey
+  readonly provider: ProviderId
   /** When the connection was made: an id can be given again. */
   readonly createdAt: UnixMs
   readonly revision: Revision
@@ -78,6 +79,8 @@ export interface Cache {
   usedLately(): readonly (readonly [Uid, Revision])[]
   /** The same, limited to those that were heard of, at any time. */
   usedAmong(heard: readonly Uid[] | 'unknown'): readonly (readonly [Uid, Revision])[]
+  /** The full tokens among those used within the last minute. */
+  inUse(): readonly Pick<Entry, 'uid' | 'id' | 'provider' | 'fingerprint'>[]
   /** Resolves when something is handed out; asked again meanwhile, it is the same promise. */
   nextHandOut(): Promise<void>
   /** Whether the connection was handed out since its entry was put. */
@@ -172,7 +175,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
   }
 
   const keep = (view: View, read: OpenedAccessToken, now: Now, by: Pick<Entry, 'used' | 'recent'>): HandOut => {
-    const { uid, id, revision, scope, createdAt } = view.row
+    const { uid, id, provider, revision, scope, createdAt } = view.row
     const key = cacheKey(id, read.variant)
     const old = entries.get(key)
     // In memory a token is as old as the larger clock says: the store knows the wall clock alone.
@@ -199,6 +202,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       uid,
       id,
       variant: token.variant,
+      provider,
       createdAt,
       revision,
       fence: token.fence,
@@ -288,6 +292,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       return used
     },
     usedAmong: (heard) => recentOf(heard === 'unknown' ? entries.values() : heard.flatMap(entriesOf)),
+    inUse: () => [...entries.values()].filter(({ variant, recent }) => variant === '' && recent > 0),
     nextHandOut() {
       awaited = true
       return handedOut.promise

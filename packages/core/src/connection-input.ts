@@ -49,12 +49,16 @@ export interface SignInInput extends Omit<ConnectionInput, 'id' | 'client' | 'gr
   readonly otherAccount?: boolean | undefined
 }
 
-/** What a logout token says, once its signature, audience and `jti` were checked. */
+/** What a logout token says, once its signature, audience and `jti` were checked. It names a session, a subject, or both. */
 export interface LogoutInput {
   /** The provider that it came from. */
   readonly provider: string
-  /** `sid` */
-  readonly sessionId: string
+  /** `sid`: its sign-ins are meant, and no others of the subject. */
+  readonly sessionId?: string | undefined
+  /** `sub`: without a session all sign-ins of this subject are meant. */
+  readonly subject?: string | undefined
+  /** The ids of the clients it is for; all clients of the provider where absent. */
+  readonly clients?: readonly string[] | undefined
   /** `iat`, epoch milliseconds. */
   readonly issuedAt: number
   /** It ends offline access, too (Keycloak: `revoke_offline_access`); false where absent. */
@@ -289,13 +293,40 @@ export function readLimit(limit: unknown): number {
 }
 
 /** @throws TokenError `invalid_input` */
-export function readLogout(input: LogoutInput): LogoutEvent & { readonly provider: ProviderId } {
-  onlyMembers('a logout event', input, ['provider', 'sessionId', 'issuedAt', 'revokesOfflineAccess'])
+export function readLogout(input: LogoutInput): Logout {
+  onlyMembers('a logout event', input, LOGOUT_MEMBERS)
   const provider = parseName<ProviderId>('provider', input.provider)
   if ('wrong' in provider) throw new TokenError('invalid_input', provider.wrong)
-  const sessionId = shortText('sessionId', input.sessionId)
+  // Empty is none: nobody's sign-in is meant by it.
+  const sessionId = shortText('sessionId', input.sessionId) || null
+  const subject = shortText('subject', input.subject) || null
   const issuedAt = epoch('issuedAt', input.issuedAt)
-  if (sessionId === null || sessionId === '' || issuedAt === null)
-    throw new TokenError('invalid_input', 'a logout event names a session (`sessionId`) and its moment (`issuedAt`)')
-  return { provider: provider.id, sessionId, issuedAt, revokesOfflineAccess: input.revokesOfflineAccess === true }
+  if ((sessionId === null && subject === null) || issuedAt === null) {
+    throw new TokenError(
+      'invalid_input',
+      'a logout event names a session (`sessionId`) or a subject (`subject`), and its moment (`issuedAt`)',
+    )
+  }
+  return {
+    provider: provider.id,
+    clients: input.clients === undefined ? null : new Set(input.clients.map(clientIdOf)),
+    of: sessionId === null ? { subject: subject ?? '' } : { sessionId },
+    issuedAt,
+    revokesOfflineAccess: input.revokesOfflineAccess === true,
+  }
 }
+
+export interface Logout extends LogoutEvent {
+  readonly provider: ProviderId
+  /** Null: all of the provider. */
+  readonly clients: ReadonlySet<ClientId> | null
+}
+
+const LOGOUT_MEMBERS = [
+  'provider',
+  'sessionId',
+  'subject',
+  'clients',
+  'issuedAt',
+  'revokesOfflineAccess',
+] as const satisfies readonly (keyof LogoutInput)[]

@@ -81,19 +81,20 @@ export interface Connections {
    */
   resolve(id: string, how: 'present'): Promise<ConnectionInfo>
   /**
-   * A provider ended a session: hand-outs stop at once for every connection of it, and the next presentation decides.
+   * A provider ended a session, or all sessions of a subject: hand-outs stop at once for every connection of them, and the
+   * next presentation decides.
    *
    * @returns the ids of those connections; not those that signed in after the event, nor offline access unless the event
    *   revokes it
    * @throws TokenError `invalid_input`, `store_unavailable`
-   * @see OpenID Connect Back-Channel Logout 1.0 section 2.6
+   * @see OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7
    */
   logout(event: LogoutInput): Promise<{ readonly signedOut: readonly string[] }>
   /** Who presented this connection's refresh tokens, newest first. */
   history(id: string, limit?: number): Promise<readonly HistoryEntry[]>
 }
 
-/** One session has few connections; read in pages all the same. */
+/** A session or a subject has few connections; read in pages all the same. */
 const LOGOUT_PAGE = 100
 
 /** What became of the report that an API refused an access token. */
@@ -289,17 +290,18 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
 
     async logout(given) {
       open()
-      const { provider, ...event } = readLogout(given)
+      const { provider, clients, ...event } = readLogout(given)
       const signedOut: string[] = []
       let after: ConnectionId | undefined
       for (;;) {
-        const views = await store.list({ provider, sessionId: event.sessionId, limit: LOGOUT_PAGE, after })
+        const views = await store.list({ provider, ...event.of, limit: LOGOUT_PAGE, after })
         for (const view of views) {
+          if (clients?.has(view.row.client) === false) continue
           const done = await store.signOut(view.at, event)
-          if (done.kind !== 'marked') continue
+          if (done.kind !== 'marked' && done.kind !== 'known') continue
           signedOut.push(view.row.id)
           manager.cache.drop(view.row.uid)
-          events.tell({ ...about(done.view), type: 'signed_out' })
+          if (done.kind === 'marked') events.tell({ ...about(done.view), type: 'signed_out' })
         }
         after = views.at(-1)?.row.id
         if (views.length < LOGOUT_PAGE) return { signedOut }

@@ -282,11 +282,16 @@ export interface Draft {
   readonly granted: SealedGrant
 }
 
-/** What a logout token says (OpenID Connect Back-Channel Logout 1.0 section 2.4), as far as it names a session. */
+/**
+ * Whose sign-ins a logout event means (OpenID Connect Back-Channel Logout 1.0 section 2.4): one session (`sid`), or all of
+ * a subject (`sub`) where it names no session.
+ */
+export type SignedOutBy = { readonly sessionId: string } | { readonly subject: string }
+
+/** What a logout event says of a sign-in. */
 export interface LogoutEvent {
-  /** `sid` */
-  readonly sessionId: string
-  /** `iat` */
+  readonly of: SignedOutBy
+  /** When it happened: `iat`, or what a security event says of its own moment. */
   readonly issuedAt: UnixMs
   /** It ends offline access, too (Keycloak: `revoke_offline_access`). */
   readonly revokesOfflineAccess: boolean
@@ -336,6 +341,7 @@ export interface ListQuery {
   /** Every given label must be there with that value. */
   readonly labels?: Readonly<Record<string, string>> | undefined
   readonly sessionId?: string | undefined
+  readonly subject?: string | undefined
   readonly limit: number
   /** Ids after this one, in the order of their code units. */
   readonly after?: ConnectionId | undefined
@@ -402,11 +408,14 @@ export interface ConnectionStore {
   ): Promise<View | Moved | Gone | { readonly kind: 'twin'; readonly id: ConnectionId }>
   /** An API refused this access token (401). `current`: it is the one we would hand out; others changed nothing. */
   reject(at: At, accessToken: Fingerprint): Promise<{ readonly current: boolean; readonly view: View } | Gone>
-  /** A logout event: hand-outs stop where the session is this sign-in's and the event is later than it. */
+  /**
+   * A logout event: hand-outs stop where it means this sign-in and is later than it. `known`: nothing was left to stop, for
+   * example because the same event came before.
+   */
   signOut(
     at: At,
     event: LogoutEvent,
-  ): Promise<{ readonly kind: 'marked'; readonly view: View } | { readonly kind: 'not_ours' } | Gone>
+  ): Promise<{ readonly kind: 'marked' | 'known'; readonly view: View } | { readonly kind: 'not_ours' } | Gone>
   /** Lets the next presentation be made now: one, in doubt, suspicion or block. Changes nothing elsewhere. */
   presentNow(at: At): Promise<View | Gone>
   beginDelete(at: At): Promise<Deletion | Gone | OnHold>

@@ -162,6 +162,10 @@ export interface Provider {
   readonly refreshTokenIdleMs: DurationMs | null
   /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so. */
   readonly refreshTokenAbsoluteMs: DurationMs | null
+  /** So often it is asked whether an access token that is in use is still active (RFC 7662). Null: only when somebody asks. */
+  readonly introspectEveryMs: DurationMs | null
+  /** `aud` of the security events that it sends us (RFC 8417 section 2.2); null: the ids of our clients there. */
+  readonly eventAudience: string | null
   /** So many presentations a minute from one process at most. Null: not limited. */
   readonly requestsPerMinute: number | null
   /** So many presentations at once from one process at most. Null: not limited. */

@@ -5,6 +5,7 @@
  */
 import type { View } from './connection.ts'
 import type { Incarnation } from './incarnation.ts'
+import type { Introspections } from './introspections.ts'
 import type { Manager } from './manager.ts'
 import type { ConnectionId, Uid } from './ids.ts'
 import { CLOCK_JUMP_MS, COMPARE_EVERY_MS, LOOK_REMEMBERING_MS, PAUSE_AFTER_EACH_MS } from './policy.ts'
@@ -31,11 +32,13 @@ export interface Scheduler {
  *
  * @param finishDeletion goes on with a deletion that is due again; null: what is due is left to other processes, and
  *   only what this one remembers is compared with the store
+ * @param introspections begins to ask about what is in use; it is not waited for
  */
 export function startScheduler(
   ports: Ports,
   manager: Manager,
   finishDeletion: ((view: View) => Promise<void>) | null,
+  introspections: Pick<Introspections, 'round'> | null = null,
 ): Scheduler {
   const { clock, events } = ports
   const { cache, store } = manager
@@ -86,6 +89,7 @@ export function startScheduler(
     // What nobody claimed as due yet: an owner that fell silent in a window, which closes before its lease is watched from its end on.
     if (!held) for (const view of await manager.watches.fellSilent()) tend(view, finish).catch(() => undefined)
     if (behindUntil !== null) await lookThrough(finish)
+    if (!held) introspections?.round().catch(() => undefined)
     // Also where nobody waits for the one who died: a grace window does not wait for the end of its lease.
     await manager.watches.buryTheDead(PROBES)
   }

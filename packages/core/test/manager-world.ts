@@ -245,6 +245,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    introspectEveryMs: null,
+    eventAudience: null,
     requestsPerMinute: null,
     concurrency: null,
     words: NO_WORDS,
@@ -352,8 +354,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
       },
       replaceGrant: async (seen, granted, who) => write(reconnected(row(seen.uid), terms, granted, who, writing())),
       async signOut(seen, event) {
-        const after = signedOut(row(seen.uid), terms, event, writing())
-        return after === 'not_ours' ? { kind: 'not_ours' } : { kind: 'marked', view: write(after) }
+        const before = row(seen.uid)
+        const after = signedOut(before, terms, event, writing())
+        if (after === 'not_ours') return { kind: 'not_ours' }
+        return { kind: after === before ? 'known' : 'marked', view: write(after) }
       },
       presentNow: async (seen) => write(allowedNow(row(seen.uid), terms, writing())),
       async reject(seen, accessToken) {

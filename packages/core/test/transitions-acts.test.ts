@@ -28,7 +28,7 @@ import {
 } from './transitions-world.ts'
 
 const LOGOUT: LogoutEvent = {
-  sessionId: 'session 1',
+  of: { sessionId: 'session 1' },
   issuedAt: (START + 1_000) as UnixMs,
   revokesOfflineAccess: false,
 }
@@ -68,7 +68,7 @@ test('a logout event of another session, of one before this sign-in, or of offli
   const of = situation('ready')
   const event = (change: Partial<LogoutEvent>, row = of.row) =>
     signedOut(row, STRICT, { ...LOGOUT, ...change }, writing(of.elapsed))
-  assert.equal(event({ sessionId: 'session 2' }), 'not_ours')
+  assert.equal(event({ of: { sessionId: 'session 2' } }), 'not_ours')
   assert.equal(event({}, { ...of.row, sessionId: null }), 'not_ours', 'a sign-in whose session nobody told')
   assert.equal(event({ issuedAt: (START - 1) as UnixMs }), 'not_ours')
   assert.notEqual(event({ issuedAt: START as UnixMs }), 'not_ours')
@@ -77,6 +77,20 @@ test('a logout event of another session, of one before this sign-in, or of offli
   assert.notEqual(event({ revokesOfflineAccess: true }, offline), 'not_ours')
   const inTheSecond = { ...of.row, signedInAt: (START + 700) as UnixMs }
   assert.notEqual(event({ issuedAt: START as UnixMs }, inTheSecond), 'not_ours', 'iat has whole seconds')
+})
+
+test('a logout event of a subject means every session of it, within the same limits', () => {
+  const { row, elapsed } = situation('ready')
+  const of = { subject: 'alice' }
+  const event = (change: Partial<LogoutEvent>, known: Partial<ConnectionRow>) =>
+    signedOut({ ...row, subject: 'alice', ...known }, STRICT, { ...LOGOUT, of, ...change }, writing(elapsed))
+  assert.notEqual(event({}, {}), 'not_ours')
+  assert.notEqual(event({}, { sessionId: null }), 'not_ours', 'whatever its session is')
+  assert.equal(event({}, { subject: 'bob' }), 'not_ours')
+  assert.equal(event({}, { subject: null }), 'not_ours', 'a sign-in whose subject nobody told')
+  assert.equal(event({ issuedAt: (START - 1) as UnixMs }, {}), 'not_ours')
+  assert.equal(event({}, { scope: 'openid offline_access' }), 'not_ours')
+  assert.notEqual(event({ revokesOfflineAccess: true }, { scope: 'openid offline_access' }), 'not_ours')
 })
 
 test('a logout event is later than a sign-in that came after it never', () => {

@@ -58,6 +58,8 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    introspectEveryMs: null,
+    eventAudience: null,
     requestsPerMinute: null,
     concurrency: null,
     words: NO_WORDS,

@@ -176,7 +176,7 @@ const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], v
 
 function pageOf(
   dialect: Dialect,
-  { provider, sessionId, labels, limit, after, status }: ListQuery,
+  { provider, sessionId, subject, labels, limit, after, status }: ListQuery,
   asked: readonly Page[],
 ): Page {
   const [first, ...others] = Object.entries(labels ?? {})
@@ -193,6 +193,7 @@ function pageOf(
   }
   if (provider !== undefined) conditions.push({ text: 'c.provider = ?', values: [provider] })
   if (sessionId !== undefined) conditions.push({ text: 'c.session_id = ?', values: [sessionId] })
+  if (subject !== undefined) conditions.push({ text: 'c.subject = ?', values: [subject] })
   if (after !== undefined) conditions.push({ text: `${order} > ?`, values: [after] })
   const where = conditions.map(({ text }) => text).join(' AND ')
   return {

@@ -12,6 +12,7 @@ import { postgresCallers } from './postgres-callers.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
 import { postgresNotices } from './postgres-notices.ts'
 import { postgresOwnerLocks } from './postgres-owner-locks.ts'
+import { postgresReceivedEvents } from './postgres-received-events.ts'
 import { openStandingSession } from './postgres-standing-session.ts'
 import { createPostgresStore } from './store-postgres.ts'
 
@@ -77,6 +78,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
     return {
       open: createPostgresStore({ ...parts, cipher, database, notices, locks, standing }),
       callers: postgresCallers(database),
+      receivedEvents: postgresReceivedEvents(database),
       cipher,
       keys,
       state,

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import {
   createConnections,
+  createIntrospections,
   createManager,
   NUMBERS,
   parseConnectionId,
@@ -45,11 +46,14 @@ import { keepErasingKeys } from './erase-client-keys.ts'
 import { knownPresets } from './known-presets.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { readProviderInput } from './provider-input.ts'
+import type { ReceivedEventRows } from './received-events.ts'
+import type { RevocationIntake, RevocationIntakeParts } from './revocation-intake.ts'
 import { createSystemRandom } from './random-system.ts'
 import { createSpill } from './spill-slots.ts'
 import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
+import { sqliteReceivedEvents } from './sqlite-received-events.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
 import type { Coordination, OpenOptions, Tokenkeep } from './tokenkeep.ts'
@@ -88,6 +92,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   const {
     open,
     callers,
+    receivedEvents,
     cipher,
     keys,
     state,
@@ -110,6 +115,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     opened.push(files)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
+    const access = accessOnDemand(clock)
     const ports: Ports = {
       store,
       registry,
@@ -119,15 +125,15 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       notices,
       clock,
       random,
-      endpoint: tokenEndpointOnDemand(accessOnDemand(clock)),
+      endpoint: tokenEndpointOnDemand(access),
       events: sinkTo(options.onEvent),
     }
     const { installation } = lived
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
-    const assembly = { owner, numbers, options, background, glance, opened, life, callers, masterKeys: forKeys }
-    return await assemble(ports, { ...assembly, coordination })
+    const assembly = { owner, numbers, options, background, glance, opened, life, callers, receivedEvents, access }
+    return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
@@ -139,6 +145,18 @@ function accessOnDemand(clock: Clock): () => Promise<ProviderAccess> {
   let loading: Promise<ProviderAccess> | null = null
   return () =>
     (loading ??= import('./provider-access.ts').then(({ createProviderAccess }) => createProviderAccess({ clock })))
+}
+
+/** Loaded with the first token that is received: most processes receive none. */
+function intakeOnDemand(
+  access: () => Promise<ProviderAccess>,
+  parts: Omit<RevocationIntakeParts, 'access'>,
+): () => Promise<RevocationIntake> {
+  let loading: Promise<RevocationIntake> | null = null
+  return () =>
+    (loading ??= Promise.all([access(), import('./revocation-intake.ts')]).then(
+      ([loaded, { createRevocationIntake }]) => createRevocationIntake({ ...parts, access: loaded }),
+    ))
 }
 
 function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<OpenedDatabase> {
@@ -187,6 +205,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
   return {
     open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
     callers: sqliteCallers(database),
+    receivedEvents: sqliteReceivedEvents(database),
     cipher,
     keys,
     state,
@@ -242,6 +261,8 @@ interface Assembly {
   readonly background: Clock
   readonly glance: Clocks['glance'] | undefined
   readonly callers: CallerRows
+  readonly receivedEvents: ReceivedEventRows
+  readonly access: () => Promise<ProviderAccess>
   readonly life: Life
   readonly masterKeys: MasterKeys
   readonly coordination: () => Coordination
@@ -261,16 +282,26 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   )
   // Whoever died here before may have left an answer: it is replayed before anything is presented.
   await manager.watches.buryTheDead()
+  const introspections = createIntrospections(ports, manager, introspect)
   const scheduler = startScheduler(
     { ...ports, clock: background },
     manager,
     options.background === false ? null : finishDeletion,
+    introspections,
   )
+  const intake = intakeOnDemand(assembly.access, {
+    registry,
+    store: manager.store,
+    rows: assembly.receivedEvents,
+    logout: connections.logout,
+    verifySoon: (id) => introspections.soon(id),
+  })
 
   const erasing = options.background === false ? null : keepErasingKeys({ registry, clock: background })
 
   const close = async (): Promise<void> => {
     erasing?.stop()
+    introspections.stop()
     await scheduler.stop()
     forwards.close()
     const closeParts = async (): Promise<void> => {
@@ -305,6 +336,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     token: manager.token,
     rejected,
     introspect,
+    receiveLogoutToken: async (provider, token) => (await intake()).logoutToken(provider, token),
+    receiveSecurityEvent: async (provider, token) => (await intake()).securityEvent(provider, token),
     incarnation: () => store.incarnation(),
     coordination: assembly.coordination,
     adopt: () => life.adopt(),
@@ -318,6 +351,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     },
     forward: (id, request) => forwards.forward(connectionId(id), request),
     stopRefreshing() {
+      introspections.stop()
       manager.stopRefreshing()
       // What other processes delete or sign in again has to be noticed as long as anything is handed out.
       scheduler.onlyWatch()

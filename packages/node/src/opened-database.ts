@@ -5,6 +5,7 @@ import type { AesGcmCipher } from './cipher-aes-gcm.ts'
 import type { Keyring } from './keyring.ts'
 import type { Markers } from './markers.ts'
 import type { OwnerLocks } from './postgres-owner-locks.ts'
+import type { ReceivedEventRows } from './received-events.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
 import type { Coordination } from './tokenkeep.ts'
 
@@ -20,6 +21,7 @@ export interface OpenedDatabase {
   /** The store and what comes with it; closing it closes the database. */
   readonly open: OpenStore
   readonly callers: CallerRows
+  readonly receivedEvents: ReceivedEventRows
   readonly cipher: AesGcmCipher
   readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */

@@ -209,6 +209,18 @@ CREATE TABLE client_key (
 );
 `
 
+/** What was received once is not acted on again; and the sign-ins of a subject are found by it. */
+const EVENTS = `
+CREATE TABLE received_event (
+  provider text COLLATE "C" NOT NULL REFERENCES provider (id),
+  jti text COLLATE "C" NOT NULL,
+  until bigint NOT NULL,
+  PRIMARY KEY (provider, jti)
+);
+CREATE INDEX received_event_until ON received_event (until);
+CREATE INDEX connection_subject ON connection (subject, id) WHERE subject IS NOT NULL;
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS]
+export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS, EVENTS]
 export const VERSION = MIGRATIONS.length

@@ -8,6 +8,7 @@ import {
   STANDARD_REQUEST,
   type AnswerShape,
   type AuthorizationShape,
+  type DurationMs,
   type Narrowing,
   type Provider,
   type ProviderId,
@@ -74,6 +75,13 @@ export interface ProviderInput {
   readonly refreshTokenIdleMs?: number | null | undefined
   /** A sign-in ends so long after it began, however often it is refreshed, and answers do not say so; milliseconds. */
   readonly refreshTokenAbsoluteMs?: number | null | undefined
+  /**
+   * So often it is asked whether an access token that is in use is still active (RFC 7662), milliseconds, at least 1000;
+   * null, the default: only when somebody asks.
+   */
+  readonly introspectEveryMs?: number | null | undefined
+  /** `aud` of the security events that it sends us, 1 to 500 characters; null, the default: the ids of our clients there. */
+  readonly eventAudience?: string | null | undefined
   /** So many presentations a minute from one process at most, 1 to 100,000; null, the default: not limited. */
   readonly requestsPerMinute?: number | null | undefined
   /** So many presentations at once from one process at most, 1 to 1,000; null: not limited. 32 where absent. */
@@ -97,6 +105,8 @@ const GRACE_SECONDS_MAX = 30 * 24 * 3600
 const COUNTED_MAX = 1000
 const REQUESTS_PER_MINUTE_MAX = 100_000
 const CONCURRENCY_MAX = 1000
+const INTROSPECT_EVERY_LEAST_MS = 1000
+const AUDIENCE_LENGTH_MAX = 500
 
 /**
  * Reads a provider.
@@ -170,6 +180,8 @@ export function readProviderInput(
       preset?.refreshTokenAbsoluteMs.value ?? null,
       refuse,
     ),
+    introspectEveryMs: introspectEvery(given, refuse),
+    eventAudience: audienceOf(given['eventAudience'], refuse),
     requestsPerMinute: limitOf(given, 'requestsPerMinute', { fallback: null, most: REQUESTS_PER_MINUTE_MAX }, refuse),
     concurrency: limitOf(given, 'concurrency', { fallback: CONCURRENCY_UNSAID, most: CONCURRENCY_MAX }, refuse),
     words: wordsOf(given['words'], preset?.words.value ?? NO_WORDS, refuse),
@@ -207,6 +219,8 @@ const PROVIDER_MEMBERS = Object.keys({
   accessTokenLifetimeMs: true,
   refreshTokenIdleMs: true,
   refreshTokenAbsoluteMs: true,
+  introspectEveryMs: true,
+  eventAudience: true,
   requestsPerMinute: true,
   concurrency: true,
   words: true,
@@ -241,6 +255,23 @@ function presetOf(name: unknown, presets: Readonly<Record<string, Preset>>, refu
   if (name === undefined || name === null) return null
   const preset = typeof name === 'string' && Object.hasOwn(presets, name) ? presets[name] : undefined
   return preset ?? refuse(`preset is not known; known are ${Object.keys(presets).join(', ')}`)
+}
+
+function introspectEvery(given: Readonly<Record<string, unknown>>, refuse: Refuse): DurationMs | null {
+  const every = spanOf(given, 'introspectEveryMs', null, refuse)
+  if (every === null || every >= INTROSPECT_EVERY_LEAST_MS) return every
+  return refuse(
+    `introspectEveryMs must be ${INTROSPECT_EVERY_LEAST_MS} or more: the provider is asked so often for each token`,
+  )
+}
+
+function audienceOf(value: unknown, refuse: Refuse): string | null {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'string' && value !== '' && value.length <= AUDIENCE_LENGTH_MAX && !/\p{C}/u.test(value))
+    return value
+  return refuse(
+    `eventAudience must be a text of 1 to ${AUDIENCE_LENGTH_MAX} characters, as the provider writes it into aud`,
+  )
 }
 
 /** A name of a host, or one part of a path: nothing that could lead to another place than the preset's. */

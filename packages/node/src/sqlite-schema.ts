@@ -223,8 +223,29 @@ CREATE TABLE client_key (
 ) STRICT, WITHOUT ROWID;
 `
 
+/** What was received once is not acted on again; and the sign-ins of a subject are found by it. */
+const EVENTS = `
+CREATE TABLE received_event (
+  provider TEXT NOT NULL REFERENCES provider (id),
+  jti TEXT NOT NULL,
+  until INTEGER NOT NULL,
+  PRIMARY KEY (provider, jti)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX received_event_until ON received_event (until);
+CREATE INDEX connection_subject ON connection (subject, id) WHERE subject IS NOT NULL;
+`
+
 /** In order; the number of those applied is the database's version. */
-export const MIGRATIONS: readonly string[] = [FIRST, CALLERS, SIBLINGS, INCARNATION, SESSIONS, BOOTS, CLIENT_KEYS]
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  CALLERS,
+  SIBLINGS,
+  INCARNATION,
+  SESSIONS,
+  BOOTS,
+  CLIENT_KEYS,
+  EVENTS,
+]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */
 export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1

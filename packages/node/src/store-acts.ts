@@ -93,15 +93,17 @@ export function acts(rows: Rows, context: StoreContext): Acts {
     },
 
     async signOut(at, event) {
-      const done = await rows.change(at.uid, (found, now): Change<Written | Gone | { kind: 'not_ours' }> => {
+      const done = await rows.change(at.uid, (found, now): Change<Written | Known | Gone | { kind: 'not_ours' }> => {
         const gone = goneOf(found?.row ?? null)
         if (gone !== null || found === null) return unchanged(gone ?? UNKNOWN)
         const row = signedOut(found.row, context.termsOf(found), event, context.writing(now))
         if (row === 'not_ours') return unchanged({ kind: 'not_ours' })
         const snapshot = context.snapshot(found, row, now)
-        return { row: row === found.row ? null : row, history: [], result: { kind: 'written', snapshot } }
+        if (row === found.row) return unchanged({ kind: 'known', snapshot })
+        return { row, history: [], result: { kind: 'written', snapshot } }
       })
-      return done.kind === 'written' ? { kind: 'marked', view: context.view(done.snapshot) } : done
+      if (!('snapshot' in done)) return done
+      return { kind: done.kind === 'written' ? 'marked' : 'known', view: context.view(done.snapshot) }
     },
 
     async presentNow(at) {
@@ -150,6 +152,11 @@ const sawAll = ({ view }: Deletion, row: ConnectionRow): boolean =>
 
 interface Written {
   readonly kind: 'written'
+  readonly snapshot: Snapshot
+}
+
+interface Known {
+  readonly kind: 'known'
   readonly snapshot: Snapshot
 }
 

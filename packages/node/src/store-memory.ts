@@ -147,12 +147,13 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
       return all().some((erased) => erased.id === id) ? 'erased' : 'unknown'
     },
 
-    async list({ provider, sessionId, status, labels, limit, after }) {
+    async list({ provider, sessionId, subject, status, labels, limit, after }) {
       open()
       const now = bootNow()
       const wanted = Object.entries(labels ?? {})
       const found = living()
         .filter((row) => sessionId === undefined || row.sessionId === sessionId)
+        .filter((row) => subject === undefined || row.subject === subject)
         .filter((row) => provider === undefined || row.provider === provider)
         .filter((row) => status === undefined || statusAt(row, now.wall) === status)
         .filter((row) => wanted.every(([name, value]) => row.labels[name] === value))

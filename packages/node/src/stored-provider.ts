@@ -18,6 +18,8 @@ const BEFORE: Pick<
   | 'jwksUri'
   | 'tokenEndpointAuthMethod'
   | 'refreshTokenAbsoluteMs'
+  | 'introspectEveryMs'
+  | 'eventAudience'
   | 'requestsPerMinute'
   | 'concurrency'
   | 'request'
@@ -31,6 +33,8 @@ const BEFORE: Pick<
   jwksUri: null,
   tokenEndpointAuthMethod: 'client_secret_basic',
   refreshTokenAbsoluteMs: null,
+  introspectEveryMs: null,
+  eventAudience: null,
   requestsPerMinute: null,
   concurrency: CONCURRENCY_UNSAID,
   request: STANDARD_REQUEST,

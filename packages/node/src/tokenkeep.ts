@@ -20,6 +20,7 @@ import type { ApiRequest, Forwarded } from './forward.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
 import type { ProviderInput } from './provider-input.ts'
+import type { Received } from './revocation-intake.ts'
 
 export interface OpenOptions {
   /** The SQLite database; made where it is missing. Its locks and slots lie beside it, in `<path>.state/`. */
@@ -156,6 +157,27 @@ export interface Tokenkeep extends AsyncDisposable {
    *   `active: false` of every token
    */
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
+  /**
+   * Takes a logout token that was sent to `backchannel_logout_uri`: a server of your own answers 200 to `accepted` and
+   * `known`, 400 to `refused`, 503 to `unavailable`. The sign-ins that it names are not handed out any more, and their next
+   * presentation decides; those that came after it, and offline access that it does not revoke, are left alone.
+   *
+   * @param provider the id of the provider that it was sent for
+   * @param token the JWT as it came
+   * @throws TokenError `store_unavailable`: it is to be sent again; `closed`
+   * @see OpenID Connect Back-Channel Logout 1.0 sections 2.5 to 2.8
+   */
+  receiveLogoutToken(provider: string, token: string): Promise<Received>
+  /**
+   * Takes a security event token that was pushed: CAEP `session-revoked` is like a logout; after `credential-change` the
+   * provider is asked whether the access tokens of the subject are active. Others are accepted, and mean nothing here.
+   *
+   * @param provider the id of the provider that it was sent for
+   * @param token the JWT as it came
+   * @throws TokenError `store_unavailable`: it is to be sent again; `closed`
+   * @see RFC 8935 section 2; RFC 8417; CAEP 1.0 section 3
+   */
+  receiveSecurityEvent(provider: string, token: string): Promise<Received>
   /** The keys that seal what is stored. */
   readonly masterKeys: MasterKeys
   /** Which life of which database this is; `hold` says since when and why nothing is presented. */

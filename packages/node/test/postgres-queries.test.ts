@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
 import { callerStatements } from '../src/postgres-callers.ts'
+import { receivedEventStatements } from '../src/postgres-received-events.ts'
 import { postgresQueries } from '../src/postgres-select.ts'
 import { passing, type Statement } from '../src/postgres-statement.ts'
 import { postgresWriter } from '../src/postgres-write.ts'
@@ -77,6 +78,14 @@ test('a list walks the index that is made for it', async (t) => {
     const text = await plan(passing(page.text))
     assert.ok(text.includes(index), `${JSON.stringify(query)}\n${text}`)
   }
+  await end()
+})
+
+test('of received events, everything is found by an index', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  for (const [name, query] of Object.entries(receivedEventStatements(schema)))
+    assert.doesNotMatch(await plan(query), WALKED, name)
   await end()
 })
 

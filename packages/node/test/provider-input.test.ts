@@ -38,6 +38,8 @@ test('a provider with a token endpoint alone gets the cautious defaults', () => 
     accessTokenLifetimeMs: null,
     refreshTokenIdleMs: null,
     refreshTokenAbsoluteMs: null,
+    introspectEveryMs: null,
+    eventAudience: null,
     requestsPerMinute: null,
     concurrency: 32,
     words: NO_WORDS,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConnectionId, ListQuery, ProviderId, UnixMs } from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
+import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
 import {
   SELECT_ATTEMPTS,
   SELECT_BY_ID,
@@ -71,6 +72,8 @@ for (const [what, query, index] of [
   ['in doubt', { status: 'in_doubt' }, 'connection_troubled'],
   ['blocked after a cursor', { status: 'blocked', after: 'x' as ConnectionId }, 'connection_troubled'],
   ['that present', { status: 'presenting' }, 'connection_attempt'],
+  ['of a subject', { provider: 'p' as ProviderId, subject: 'alice' }, 'connection_subject'],
+  ['of a session', { provider: 'p' as ProviderId, sessionId: 's' }, 'connection_session'],
   ['with a label', { labels: { team: 'blue' } }, 'label_value'],
 ] as const satisfies readonly (readonly [string, Partial<ListQuery>, string])[]) {
   test(`a list of those ${what} walks ${index}`, async () => {
@@ -86,6 +89,16 @@ for (const [what, query, index] of [
 }
 
 const { apiKeys, addApiKey, addToken, putSource, ...others } = CALLER_STATEMENTS
+
+for (const [name, text] of Object.entries(RECEIVED_EVENT_STATEMENTS).filter(([each]) => each !== 'add')) {
+  test(`of received events, ${name} finds its rows by an index`, async () => {
+    const { everyStep, end } = await planner()
+    const steps = everyStep(text).filter((step) => /^(SCAN|SEARCH)/.test(step))
+    // What the inner query finds is a short list, and is walked.
+    assert.ok(steps.length > 0 && steps.every((step) => !/^SCAN received_event(?! USING)/.test(step)), steps.join('\n'))
+    await end()
+  })
+}
 
 for (const [name, text] of Object.entries(others)) {
   test(`of callers, ${name} finds its rows by an index in every table`, async () => {

@@ -16,7 +16,7 @@ import {
 
 const at = (world: World): UnixMs => world.time.moment().wall
 const logout = (world: World, sessionId: string): LogoutEvent => ({
-  sessionId,
+  of: { sessionId },
   issuedAt: (at(world) + 1_000) as UnixMs,
   revokesOfflineAccess: false,
 })
@@ -42,6 +42,22 @@ export function sessionsContract(make: MakeBackend): void {
     await world.end()
   })
 
+  test('the connections of a subject are found by it, page by page, and by no other', async () => {
+    const world = await createWorld(make)
+    for (const id of ['a', 'c', 'd']) {
+      const created = await world.one.store.create({ ...world.draft(id), subject: 'alice' })
+      assert.ok(!('kind' in created))
+    }
+    await world.one.store.create({ ...world.draft('b'), subject: 'bob' })
+    await world.one.store.create({ ...world.draft('e'), subject: null })
+    const list = async (of: { subject: string; limit: number; after?: string }) =>
+      (await world.one.store.list({ ...of, after: of.after as never })).map(({ row }) => row.id)
+    assert.deepEqual(await list({ subject: 'alice', limit: 2 }), ['a', 'c'])
+    assert.deepEqual(await list({ subject: 'alice', limit: 2, after: 'c' }), ['d'])
+    assert.deepEqual(await list({ subject: 'nobody', limit: 2 }), [])
+    await world.end()
+  })
+
   test('a logout event marks its sign-in, is known again, and is seen by another manager', async () => {
     const world = await createWorld(make)
     const view = await signedIn(world, 'a', 'one')
@@ -51,7 +67,7 @@ export function sessionsContract(make: MakeBackend): void {
     const marked = await mustRead(other, 'a')
     assert.deepEqual([marked.row.state.status, marked.row.signedOutAt !== null], ['suspect', true])
     const again = await other.store.signOut(view.at, logout(world, 'one'))
-    assert.equal(again.kind === 'marked' && again.view.row.revision, marked.row.revision, 'nothing is written')
+    assert.equal(again.kind === 'known' && again.view.row.revision, marked.row.revision, 'nothing is written')
     await mustAcquire(other, marked.at, 'confirm')
     await world.end()
   })

@@ -154,6 +154,8 @@ export function provider(id: string, reuse: ReusePolicy): Omit<Provider, 'revisi
     refreshEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     refreshTokenAbsoluteMs: null,
+    introspectEveryMs: null,
+    eventAudience: null,
     requestsPerMinute: null,
     concurrency: null,
     words: NO_WORDS,

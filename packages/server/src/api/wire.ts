@@ -277,6 +277,15 @@ const settings = {
   refresh_token_absolute: seconds
     .nullable()
     .meta({ description: 'Seconds from sign-in to its end, where answers do not say it' }),
+  introspect_every: seconds
+    .nullable()
+    .meta({ description: 'Seconds between two questions whether a token in use is active (RFC 7662); null: none' }),
+  event_audience: z
+    .string()
+    .min(1)
+    .max(500)
+    .nullable()
+    .meta({ description: '`aud` of its security events; null: the client ids' }),
   requests_per_minute: z
     .int()
     .min(1)

@@ -143,6 +143,8 @@ function addProviders(provider: Command, context: MakeContext): void {
     .option('--header <name=value>', 'one more header of token requests, no secret; may be repeated', header)
     .option('--tokens-in <member>', 'the object of an answer that holds the tokens; may be repeated', collected)
     .option('--words-in <member>', 'where else an answer has its words; may be repeated', collected)
+    .option('--introspect-every <seconds>', 'ask so often whether a token in use is still active (RFC 7662)', seconds)
+    .option('--event-audience <text>', 'what its security events say in aud, if not the client ids')
     .option('--requests-per-minute <count>', 'so many refreshes a minute from one process at most', limit)
     .option('--concurrency <count>', 'so many refreshes at once from one process at most; default 32', limit)
     .option('--api-base-url <url>', 'the only APIs that get its tokens; may be repeated', collected)

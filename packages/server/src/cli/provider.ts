@@ -39,6 +39,9 @@ export interface ProviderArguments {
   readonly refreshTokenIdle?: number
   /** Seconds. */
   readonly refreshTokenAbsolute?: number
+  /** Seconds. */
+  readonly introspectEvery?: number
+  readonly eventAudience?: string
   readonly sign?: OutcomeSigns
   readonly jsonRequests?: boolean
   readonly rawBasicCredentials?: boolean
@@ -62,7 +65,7 @@ export async function addProvider(context: Context, id: string, given: ProviderA
   const { accessTokenLifetime, refreshTokenIdle, refreshTokenAbsolute, apiBaseUrl, ...same } = given
   const { variable, authMethod, sign, jsonRequests, rawBasicCredentials, assertionAudience, ...shaped } = same
   const { parameter, header, tokensIn, wordsIn, ...more } = shaped
-  const { parEndpoint, deviceEndpoint, signInParameter, signInScope, pkce, ...named } = more
+  const { parEndpoint, deviceEndpoint, signInParameter, signInScope, pkce, introspectEvery, ...named } = more
   const authorization = {
     ...(signInParameter === undefined ? {} : { parameters: signInParameter }),
     ...(signInScope === undefined ? {} : { scope: signInScope }),
@@ -89,6 +92,7 @@ export async function addProvider(context: Context, id: string, given: ProviderA
     ...(accessTokenLifetime === undefined ? {} : { accessTokenLifetimeMs: milliseconds(accessTokenLifetime) }),
     ...(refreshTokenIdle === undefined ? {} : { refreshTokenIdleMs: milliseconds(refreshTokenIdle) }),
     ...(refreshTokenAbsolute === undefined ? {} : { refreshTokenAbsoluteMs: milliseconds(refreshTokenAbsolute) }),
+    ...(introspectEvery === undefined ? {} : { introspectEveryMs: milliseconds(introspectEvery) }),
     ...(sign === undefined ? {} : { words: sign }),
     ...(Object.keys(request).length === 0 ? {} : { request }),
     ...(Object.keys(answer).length === 0 ? {} : { answer }),
@@ -175,6 +179,10 @@ function described(provider: Provider, { colours }: Output): string[] {
     ...some('requests', requestInWords(provider.request)),
     ...some('answers', answerInWords(provider.answer)),
     ...some('sign-ins', authorizationInWords(provider.authorization)),
+    ...(provider.introspectEveryMs === null
+      ? []
+      : [['asked whether a token is active', `every ${span(provider.introspectEveryMs)}, while it is used`] as const]),
+    ...(provider.eventAudience === null ? [] : [['audience of its events', provider.eventAudience] as const]),
     ['refreshes a minute', limit(provider.requestsPerMinute)],
     ['refreshes at once', limit(provider.concurrency)],
     ['APIs', provider.apiBaseUrls.length === 0 ? 'any' : provider.apiBaseUrls.join(' ')],

@@ -146,6 +146,8 @@ export function readProvider(answer: unknown): Provider {
     accessTokenLifetimeMs: milliseconds(provider.numberOrNull('access_token_lifetime')),
     refreshTokenIdleMs: milliseconds(provider.numberOrNull('refresh_token_idle')),
     refreshTokenAbsoluteMs: milliseconds(provider.numberOrNull('refresh_token_absolute')),
+    introspectEveryMs: milliseconds(provider.numberOrNull('introspect_every')),
+    eventAudience: provider.textOrNull('event_audience'),
     requestsPerMinute: provider.numberOrNull('requests_per_minute'),
     concurrency: provider.numberOrNull('concurrency'),
     words: {

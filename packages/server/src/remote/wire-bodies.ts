@@ -67,6 +67,8 @@ export function providerBody(input: ProviderInput): Record<string, unknown> {
     access_token_lifetime: seconds(input.accessTokenLifetimeMs),
     refresh_token_idle: seconds(input.refreshTokenIdleMs),
     refresh_token_absolute: seconds(input.refreshTokenAbsoluteMs),
+    introspect_every: seconds(input.introspectEveryMs),
+    event_audience: input.eventAudience,
     requests_per_minute: input.requestsPerMinute,
     concurrency: input.concurrency,
     api_base_urls: input.apiBaseUrls,
