@@ -32,8 +32,9 @@ export function readContract(text: string): Contract {
   const ajv = new Ajv2020({ strict: false, validateSchema: false })
   addFormats.default(ajv)
   ajv.addSchema(document, 'document')
-  // What the proxy answers is the API's; `proxy.test.ts` looks at what it announces itself.
-  const own = Object.entries(document.paths).filter(([path]) => !path.startsWith('/v1/proxy/'))
+  // What the proxy answers is the API's, and what providers are answered others have defined: `proxy.test.ts` and
+  // `receivers.test.ts` look at those.
+  const own = Object.entries(document.paths).filter(([path]) => !/^\/(v1\/proxy|providers)\//.test(path))
   const operations = own.flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       method: method.toUpperCase(),
@@ -69,7 +70,7 @@ export function readContract(text: string): Contract {
       const operation = operations.find((each) => each.method === method && each.path.test(path))
       if (operation === undefined) {
         // The drop-in says errors as RFC 6749 does.
-        if (status >= 400 && method !== 'HEAD' && !path.startsWith('/realms/'))
+        if (status >= 400 && method !== 'HEAD' && !/^\/(realms|providers)\//.test(path))
           valid(problem, text, `${method} of no operation`)
         return
       }

@@ -206,6 +206,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
     metrics: {
       handOut: () => undefined,
       answered: () => undefined,
+      received: () => undefined,
       refused: () => undefined,
       proxied: () => undefined,
       heard: () => undefined,

@@ -205,6 +205,7 @@ test('why an API did not answer is told to the caller, and counted', async () =>
     metrics: {
       handOut: (by, outcome) => counted.push(`${by} ${outcome}`),
       answered: none,
+      received: none,
       refused: none,
       proxied: (provider, outcome) => counted.push(`${provider} ${outcome}`),
       heard: none,

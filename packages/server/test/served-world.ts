@@ -231,6 +231,7 @@ async function serve(keep: Tokenkeep, settings: HttpSettings): Promise<Served> {
     metrics: {
       handOut: (by, outcome) => counted.push(`handOut ${by} ${outcome}`),
       answered: (operation, status) => counted.push(`answered ${operation} ${status}`),
+      received: (kind, outcome) => counted.push(`received ${kind} ${outcome}`),
       refused: (because) => counted.push(`refused ${because}`),
       proxied: (provider, outcome) => counted.push(`proxied ${provider} ${outcome}`),
       heard: () => undefined,

@@ -17,6 +17,7 @@ import { openApiDocument } from './openapi.ts'
 import { watchPressure } from './pressure.ts'
 import { registerProxy } from './proxy/proxy-route.ts'
 import { HttpProblem, refusalOf, saysLess, stopping } from './problem.ts'
+import { registerReceivers } from './receivers.ts'
 import { registerRoutes } from './routes.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import type { HttpSettings } from './settings.ts'
@@ -189,6 +190,7 @@ function build(
   registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
   registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
   registerClientJwks(app, { keep, metrics, clock, pressure })
+  registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
   registerDropIn(app, {
     keep,
     desk,

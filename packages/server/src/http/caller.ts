@@ -29,6 +29,12 @@ export interface CallerDesk {
    * @returns null: nobody
    */
   identify(key: string, address: string): Promise<Caller | null>
+  /**
+   * Counts a credential that was none for the address that it came from.
+   *
+   * @throws TokenError `rate_limited`
+   */
+  countWrong(address: string): void
   /** Whether the connection exists for this caller. One question to the database, whatever the answer. */
   admits(caller: Caller, connection: string): Promise<boolean>
   /** Keys or connections were changed here: nothing that was believed is believed any longer. */
@@ -83,6 +89,11 @@ export function createCallerDesk(of: {
       retryAt: (clock.now().wall + waitMs) as TokenError['retryAt'],
     })
 
+  const countWrong = (address: string, what: string, now: MonoMs): void => {
+    const waitMs = settings.wrongKeysPerMinute === 0 ? null : wrongKeys.take(networkOf(address), now)
+    if (waitMs !== null) throw tooMany(waitMs, `too many wrong ${what} came from your address`)
+  }
+
   /** What the database says of a key; while it does not answer, what it said last. */
   const read = async (key: string): Promise<{ readonly apiKey: ApiKey | null; readonly readAt: MonoMs }> => {
     try {
@@ -112,8 +123,7 @@ export function createCallerDesk(of: {
       if (apiKey === null) {
         known.delete(key)
         // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
-        const waitMs = settings.wrongKeysPerMinute === 0 ? null : wrongKeys.take(networkOf(address), now)
-        if (waitMs !== null) throw tooMany(waitMs, 'too many wrong API keys came from your address')
+        countWrong(address, 'API keys', now)
         return null
       }
       const entry: Known = {
@@ -127,6 +137,7 @@ export function createCallerDesk(of: {
       count(entry.window, now)
       return entry.caller
     },
+    countWrong: (address) => countWrong(address, 'tokens', clock.now().mono),
     async admits({ apiKey }, connection) {
       const asked = `${apiKey.id}\n${connection}`
       const { mono: now } = clock.now()

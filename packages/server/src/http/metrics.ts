@@ -10,6 +10,8 @@ export interface Metrics {
   refused(because: string): void
   /** What came of a call to an API: `2xx`, `silent`, `broken_off`, `caller_left`, ... */
   proxied(provider: string, outcome: string): void
+  /** A logout token or security event came: `accepted`, `known`, `unavailable`, or why it was refused. */
+  received(kind: 'logout_token' | 'security_event', outcome: string): void
   heard(event: TokenkeepEvent): void
   /** The exposition for Prometheus, with its content type. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>

@@ -2,6 +2,7 @@
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import { z } from 'zod'
 import { OPERATIONS, PROXY, type Operation } from '../api/operations.ts'
+import { RECEIVER_PATHS } from '../api/receivers.ts'
 import { HTTP_STATUS, type ProblemCode } from '../api/problem-codes.ts'
 import { Problem } from '../api/wire.ts'
 
@@ -28,7 +29,7 @@ const WITH_A_BODY = ['body_too_large', 'unsupported_media_type'] as const satisf
  * @returns an OpenAPI 3.1 document
  */
 export function openApiDocument(version: string): object {
-  const paths: ZodOpenApiPathsObject = {}
+  const paths: ZodOpenApiPathsObject = { ...RECEIVER_PATHS }
   for (const [id, operation] of Object.entries(OPERATIONS) as [string, Operation][]) {
     paths[operation.path] = {
       ...paths[operation.path],

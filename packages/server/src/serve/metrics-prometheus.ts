@@ -46,6 +46,7 @@ export function createMetrics({ version }: { readonly version: string }): Metric
     answered: (operation, status) => tallies.requests.add(operation, STATUS_CLASSES[Math.floor(status / 100)] ?? OTHER),
     proxied: (provider, outcome) => tallies.proxied.add(known(provider), outcome),
     refused: (because) => tallies.refused.add(because),
+    received: (kind, outcome) => tallies.received.add(kind, outcome),
     heard: (event) => count(event, tallies, { known, refreshSeconds, onHold }),
     expose: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
@@ -63,6 +64,12 @@ function talliesIn(registry: Registry) {
     requests: tally('http_requests', ['operation', 'status'], 'Requests that were answered.'),
     refused: tally('http_refused', ['because'], 'Requests that were refused, by the code of the problem.'),
     proxied: tally('proxied', ['provider', 'outcome'], 'Calls to APIs through the proxy, by what came of them.'),
+    received: tally(
+      'received_events',
+      ['kind', 'outcome'],
+      'Logout tokens and security events that came, by what became of them.',
+    ),
+    signedOut: tally('signed_out', ['provider'], 'Connections whose user signed out at the provider.'),
     refreshes: tally('refreshes', ['provider', 'outcome'], 'Presentations to providers, by what came of them.'),
     rotations: tally('rotations', ['provider'], 'Refreshes that brought another refresh token.'),
     slow: tally('slow_refreshes', ['provider'], 'Presentations that were not answered in time, and are listened to.'),
@@ -124,6 +131,8 @@ function count(
       return tallies.expiring.add(provider)
     case 'access_token_rejected':
       return tallies.rejected.add(provider)
+    case 'signed_out':
+      return tallies.signedOut.add(provider)
     case 'replayed':
       return tallies.replayed.add(provider)
     case 'circuit_opened':
@@ -136,7 +145,6 @@ function count(
     case 'connection_imported':
     case 'connection_reconnected':
     case 'connection_deleted':
-    case 'signed_out':
     case 'answer_kept_for_history':
     case 'answer_kept_as_sibling':
       return

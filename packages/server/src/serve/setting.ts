@@ -102,7 +102,7 @@ export const SETTINGS = [
     name: 'wrongKeysPerMinute',
     kind: { of: 'whole', min: 0, max: 1_000_000 },
     default: HTTP_SETTINGS.wrongKeysPerMinute,
-    help: 'wrong API keys that one address may try in a minute; 0: no limit',
+    help: 'wrong API keys and signed tokens that one address may try in a minute; 0: no limit',
   },
   {
     name: 'eventLoopDelayMsMax',

@@ -25,6 +25,7 @@ export const PARAMETERS = [
   'resource',
   'token',
   'token_type_hint',
+  'logout_token',
 ] as const
 export type ParameterName = (typeof PARAMETERS)[number]
 
