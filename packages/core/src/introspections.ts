@@ -89,9 +89,11 @@ export function createIntrospections(
     }
     paces.set(provider.id, withOneMore(paces.get(provider.id) ?? RESTED, provider, now))
     running.set(provider.id, (running.get(provider.id) ?? 0) + 1)
+    const known = asked.get(view.row.uid)
+    // From now, and not from when it was due: it may have been held back for long.
+    if (known !== undefined) known.dueAt = later(now, known.everyMs)
     try {
       const answer = await introspect(id)
-      const known = asked.get(view.row.uid)
       if (known !== undefined && answer === 'unsupported')
         known.dueAt = later(clock.now().mono, longer(known.everyMs, UNSUPPORTED_AGAIN_MS))
     } finally {

@@ -39,6 +39,13 @@ async function questionsOf(provider: Partial<Provider>, ids: readonly string[] =
     forget: () => {
       for (let second = 0; second < 60; second += 1) manager.cache.usedLately()
     },
+    /** One without an access token, whose refresh is answered so. */
+    toldToWait: async (id: string, retryAfter: string) => {
+      await custody.import({ id, client: 'c', refreshToken: 'rt-0' })
+      world.scripts.push({ answer: { status: 429, body: {}, retryAfter } })
+      void manager.token(id, { waitMs: S }).catch(() => undefined)
+      await world.pass(2 * S)
+    },
     answers: (given: Answer) => (answer = given),
     hold: () => {
       const { promise, resolve } = Promise.withResolvers<void>()
@@ -111,6 +118,17 @@ test("a provider's limits hold for questions, however many are due", async () =>
   go()
   await narrow.rounds(10)
   assert.equal(narrow.asked.length, 6)
+})
+
+test('while a provider asks us to wait nobody asks', async () => {
+  const of = await questionsOf(EVERY)
+  await of.use('x')
+  await of.rounds(20)
+  await of.toldToWait('y', '50')
+  await of.rounds(42)
+  assert.deepEqual(of.asked, [], 'it is due, and refreshes ahead are held back')
+  await of.rounds(30)
+  assert.deepEqual(of.asked, ['x'])
 })
 
 test('at most eight are on their way, whatever the provider allows', async () => {
