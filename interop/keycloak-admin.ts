@@ -14,6 +14,7 @@ export interface KeycloakEvent {
 
 export interface KeycloakAdmin {
   readonly createRealm: (representation: unknown) => Promise<void>
+  readonly createClient: (realm: string, representation: unknown) => Promise<void>
   /** All that were recorded in a realm, oldest first. */
   readonly events: (realm: string) => Promise<readonly KeycloakEvent[]>
   /** Signs a session out, as an administrator does in the console. */
@@ -40,6 +41,9 @@ export function keycloakAdmin(url: string): KeycloakAdmin {
   return {
     async createRealm(representation) {
       await ask('POST', '', representation)
+    },
+    async createClient(realm, representation) {
+      await ask('POST', `/${realm}/clients`, representation)
     },
     async events(realm) {
       await pause(SETTLED_AFTER_MS)

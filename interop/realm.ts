@@ -62,7 +62,8 @@ export function realm({ name, maxReuse, accessTokenSeconds, sessionSeconds = TEN
   }
 }
 
-function client(clientId: string, more: object): object {
+/** A confidential client with a secret, and nothing that it may do but what `more` says. */
+export function client(clientId: string, more: object): object {
   const off = { standardFlowEnabled: false, implicitFlowEnabled: false, directAccessGrantsEnabled: false }
   return { clientId, secret: SECRET, enabled: true, protocol: 'openid-connect', publicClient: false, ...off, ...more }
 }

@@ -1,6 +1,6 @@
 /** Every row of Tokenkeep at Keycloak, in the order of the table. */
 import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
-import { clientCredentials, refresh, scope } from './rows/refreshing.ts'
+import { clientAssertions, clientCredentials, refresh, scope } from './rows/refreshing.ts'
 import { fleetReuse0, fleetReuse2, killed, lostAnswerReuse0, lostAnswerReuse2 } from './rows/sharing.ts'
 import type { KeycloakRow } from './row.ts'
 
@@ -8,6 +8,7 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   refresh,
   scope,
   clientCredentials,
+  clientAssertions,
   introspection,
   introspectionSilent,
   revocation,

@@ -5,7 +5,7 @@
  * The exit code is 1 where a row did not come as it must, or something that is needed is missing; 2 for wrong arguments.
  */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
@@ -53,7 +53,14 @@ const endEverybody = (): void => {
 }
 // Also after an error that nobody caught.
 process.once('exit', endEverybody)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+let scratch: string | null = null
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    endEverybody()
+    if (scratch !== null) rmSync(scratch, { recursive: true, force: true })
+    process.exit(130)
+  })
+}
 
 const names = chosen()
 const rows = KEYCLOAK_ROWS.filter(({ name }) => names.includes(name))
@@ -64,6 +71,7 @@ const startedAt = performance.now()
 await mkdir(CACHE, { recursive: true })
 await mkdir(SCRATCH, { recursive: true })
 const folder = await mkdtemp(join(SCRATCH, 'run-'))
+scratch = folder
 const results: (KeycloakResult | ClientResult)[] = []
 let keycloak: Keycloak | null = null
 try {
@@ -115,7 +123,7 @@ function requirePrograms(needed: readonly string[]): void {
     return error !== undefined
   })
   if (missing.length === 0) return
-  fail(`${missing.join(', ')} is missing on this machine; install it, or name rows that do not need it by --only`, 1)
+  fail(`this machine lacks ${missing.join(', ')}; install that, or name rows that do without by --only`, 1)
 }
 
 function limitOf(task: Task): number {

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { accepts } from '../api.ts'
 import { presentedIn } from '../counting.ts'
 import { importSignIn, install, serve } from '../installation.ts'
+import { client } from '../realm.ts'
 import { EXTERNAL } from '../realms.ts'
 import type { KeycloakRow } from '../row.ts'
 import { signIn } from '../sign-in.ts'
@@ -139,6 +140,55 @@ export const clientCredentials: KeycloakRow = {
   },
 }
 
+export const clientAssertions: KeycloakRow = {
+  name: 'client-assertions',
+  about:
+    'a machine proves itself by a key of ours, which Keycloak fetches from `tokenkeep serve`, and by a signed secret',
+  limitSeconds: 60,
+  async play(stage) {
+    const { admin } = stage
+    await using installation = await install(stage, EXTERNAL)
+    const { keep, issuer, place } = installation
+    await using server = await serve(place)
+    const machines = [
+      {
+        id: 'machine-by-key',
+        ours: { tokenEndpointAuthMethod: 'private_key_jwt' },
+        theirs: {
+          clientAuthenticatorType: 'client-jwt',
+          attributes: { 'use.jwks.url': 'true', 'jwks.url': `${server.url}/clients/machine-by-key/jwks.json` },
+        },
+      },
+      {
+        id: 'machine-by-secret',
+        ours: { tokenEndpointAuthMethod: 'client_secret_jwt', clientSecret: LONG_SECRET },
+        theirs: { clientAuthenticatorType: 'client-secret-jwt', secret: LONG_SECRET },
+      },
+    ] as const
+    for (const { id, ours, theirs } of machines) {
+      await keep.clients.put({ id, provider: 'external', clientId: id, ...ours })
+      await admin.createClient(EXTERNAL.name, client(id, { serviceAccountsEnabled: true, ...theirs }))
+      await keep.connections.import({ id, client: id, grantType: 'client_credentials', scope: 'openid' })
+      const { accessToken } = await keep.token(id)
+      assert.ok(await accepts(issuer, accessToken), `Keycloak refuses the token of ${id}`)
+    }
+    const methods = (await admin.events(EXTERNAL.name)).flatMap(({ type, clientId, details }) =>
+      type === 'CLIENT_LOGIN' && machines.some(({ id }) => id === clientId) ? [details?.['client_auth_method']] : [],
+    )
+    // The server renews ahead, so there may be more than one of each.
+    const named = [...new Set(methods)].join(', ')
+    assert.equal(named, 'client-jwt, client-secret-jwt', `Keycloak names the methods ${named}`)
+    return {
+      logins: 2,
+      lost: 0,
+      presented: null,
+      seen: 'Keycloak names the methods `client-jwt` and `client-secret-jwt`',
+    }
+  },
+}
+
+/** As long as the hash that signs with it (RFC 7518 section 3.2). */
+const LONG_SECRET = 'not-so-secret-and-thirty-two-bytes-or-more'
 const SECRET_OF_MACHINE = 'not-so-secret'
 const isLogin = ({ type, clientId }: { readonly type: string; readonly clientId?: string }): boolean =>
   type === 'CLIENT_LOGIN' && clientId === 'machine'
