@@ -34,7 +34,7 @@ export const next = <Counter extends GrantNo | Generation | Revision | Fence>(co
 
 const CONNECTION_ID_LENGTH_MAX = 200
 // Whoever mistakes a field for another would find the secret in an error, or a log of paths.
-const OF_OURS = /^tk[kr]_[A-Za-z0-9_-]{43}$/
+const OF_OURS = /^tk[ckr]_[A-Za-z0-9_-]{43}$/
 const NAME_LENGTH_MAX = 64
 
 /**

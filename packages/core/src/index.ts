@@ -81,6 +81,10 @@ export type {
 // Connections
 export type * from './connection.ts'
 
+// Signing in
+export { answered, begun, connectStateNow, isOver } from './connect-session.ts'
+export type { ConnectFailure, ConnectSession, ConnectState, FailedAttempt } from './connect-session.ts'
+
 // Rules
 export { LOCK_MISSING_MS, NUMBERS, policyOf, TICK_MS } from './policy.ts'
 export type { Numbers, Policy, Terms } from './policy.ts'
@@ -111,6 +115,7 @@ export { adopted, begunAnew, goesOn, reasonToHold } from './incarnation.ts'
 export type { Hold, HoldReason, Incarnation, Marker, Surroundings } from './incarnation.ts'
 export { formFor, judge } from './grant.ts'
 export type * from './grant.ts'
+export { wordsIn } from './token-response.ts'
 export type { LifeSaid } from './token-response.ts'
 
 // The manager and what it awaits
@@ -121,6 +126,7 @@ export { createConnections, infoOf } from './connections.ts'
 export type { ConnectionInfo, Connections, Custody, Rejection } from './connections.ts'
 export { createIntrospections } from './introspections.ts'
 export type { Introspections } from './introspections.ts'
+export { readLabels } from './connection-input.ts'
 export type { ConnectionInput, ListOptions, LogoutInput, SignInInput } from './connection-input.ts'
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'

@@ -68,9 +68,9 @@ export interface EventSink {
 
 /** Where a ciphertext belongs. The installation is added by the cipher. */
 export interface Place {
-  /** A connection's uid, or `client:<id>` for what a client proves itself with. */
-  readonly owner: Uid | `client:${string}`
-  /** `rt`, `at:<variant>`, `client-secret`, `client-key`. */
+  /** A connection's uid, `client:<id>` for what a client proves itself with, `connect-session:<id>` for a sign-in on its way. */
+  readonly owner: Uid | `client:${string}` | `connect-session:${string}`
+  /** `rt`, `at:<variant>`, `client-secret`, `client-key`, `sign-in`. */
   readonly purpose: string
   readonly serial: Serial
 }

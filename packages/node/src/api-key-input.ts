@@ -79,7 +79,7 @@ const MEMBERS = Object.keys({
 function readKeyName(value: unknown, refuse: Refuse): string {
   const name = textOf('name', value, NAME_LENGTH_MAX, refuse)
   // It is kept and shown as it is.
-  return /tk[kr]_[A-Za-z0-9_-]{43}/.test(name) ? refuse('name holds an API key or a local refresh token') : name
+  return /tk[ckr]_[A-Za-z0-9_-]{43}/.test(name) ? refuse('name holds an API key or a local refresh token') : name
 }
 
 function readScopes(value: unknown, refuse: Refuse): readonly ApiKeyScope[] {

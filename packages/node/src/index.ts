@@ -18,6 +18,8 @@ export type { MasterKeyInfo, MasterKeys } from './master-keys.ts'
 export type { Received } from './revocation-intake.ts'
 export type { RefusedBecause } from './received-token.ts'
 export type { ApiKey, ApiKeys, Callers, LocalRefreshToken, LocalRefreshTokens, Shared } from './callers.ts'
+export type { ConnectSessionInput } from './connect-session-input.ts'
+export type { ConnectSessions, Finished } from './connect-sessions.ts'
 export type { ClientInput } from './client-input.ts'
 export type { ProviderInput } from './provider-input.ts'
 export type { ApiAnswer, ApiRequest, Forwarded, HeaderList, NotAnswered, NotAnsweredBecause } from './forward.ts'
@@ -29,9 +31,12 @@ export { nameOfPostgres } from './postgres-address.ts'
 export { FAILURE_CODES, TokenError } from '@tokenkeep/core'
 export type {
   Client,
+  ConnectFailure,
   ConnectionInfo,
   ConnectionInput,
   Connections,
+  ConnectSession,
+  ConnectState,
   FailureCode,
   HandOut,
   HistoryEntry,

@@ -9,6 +9,7 @@ import { createMarkers, type Markers } from './markers.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { readPostgresUrl } from './postgres-address.ts'
 import { postgresCallers } from './postgres-callers.ts'
+import { postgresConnectSessions } from './postgres-connect-sessions.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
 import { postgresNotices } from './postgres-notices.ts'
 import { postgresOwnerLocks } from './postgres-owner-locks.ts'
@@ -79,6 +80,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
       open: createPostgresStore({ ...parts, cipher, database, notices, locks, standing }),
       callers: postgresCallers(database),
       receivedEvents: postgresReceivedEvents(database),
+      connectSessions: postgresConnectSessions(database),
       cipher,
       keys,
       state,

@@ -30,6 +30,7 @@ import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { createGlance, createSystemClock } from './clock-system.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
+import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
@@ -49,9 +50,11 @@ import { readProviderInput } from './provider-input.ts'
 import type { ReceivedEventRows } from './received-events.ts'
 import type { RevocationIntake, RevocationIntakeParts } from './revocation-intake.ts'
 import { createSystemRandom } from './random-system.ts'
+import type { SignIns } from './sign-in.ts'
 import { createSpill } from './spill-slots.ts'
 import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
+import { sqliteConnectSessions } from './sqlite-connect-sessions.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { sqliteReceivedEvents } from './sqlite-received-events.ts'
 import { createSqliteStore } from './store-sqlite.ts'
@@ -93,6 +96,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     open,
     callers,
     receivedEvents,
+    connectSessions,
     cipher,
     keys,
     state,
@@ -132,7 +136,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
-    const assembly = { owner, numbers, options, background, glance, opened, life, callers, receivedEvents, access }
+    const held = { callers, receivedEvents, connectSessions }
+    const assembly = { owner, numbers, options, background, glance, opened, life, access, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
@@ -156,6 +161,15 @@ function intakeOnDemand(
   return () =>
     (loading ??= Promise.all([access(), import('./revocation-intake.ts')]).then(
       ([loaded, { createRevocationIntake }]) => createRevocationIntake({ ...parts, access: loaded }),
+    ))
+}
+
+/** Loaded when a person begins to sign in. */
+function signInsOnDemand(access: () => Promise<ProviderAccess>): () => Promise<SignIns> {
+  let loading: Promise<SignIns> | null = null
+  return () =>
+    (loading ??= Promise.all([access(), import('./sign-in.ts')]).then(([loaded, { createSignIns }]) =>
+      createSignIns(loaded),
     ))
 }
 
@@ -206,6 +220,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     open: createSqliteStore({ ...parts, cipher, database, bootNow, background }),
     callers: sqliteCallers(database),
     receivedEvents: sqliteReceivedEvents(database),
+    connectSessions: sqliteConnectSessions(database),
     cipher,
     keys,
     state,
@@ -262,6 +277,7 @@ interface Assembly {
   readonly glance: Clocks['glance'] | undefined
   readonly callers: CallerRows
   readonly receivedEvents: ReceivedEventRows
+  readonly connectSessions: ConnectSessionRows
   readonly access: () => Promise<ProviderAccess>
   readonly life: Life
   readonly masterKeys: MasterKeys
@@ -333,6 +349,16 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     clients: createClients({ registry, clock }),
     connections,
     ...createCallers({ rows: assembly.callers, clock, connectionId }),
+    connectSessions: createConnectSessions({
+      rows: assembly.connectSessions,
+      registry,
+      connections,
+      cipher: ports.cipher,
+      clock,
+      random: ports.random,
+      signIns: signInsOnDemand(assembly.access),
+      connectionId,
+    }),
     token: manager.token,
     rejected,
     introspect,

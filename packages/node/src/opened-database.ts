@@ -2,6 +2,7 @@
 import type { Clock, Incarnation, Moment } from '@tokenkeep/core'
 import type { CallerRows } from './callers.ts'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
+import type { ConnectSessionRows } from './connect-sessions.ts'
 import type { Keyring } from './keyring.ts'
 import type { Markers } from './markers.ts'
 import type { OwnerLocks } from './postgres-owner-locks.ts'
@@ -22,6 +23,7 @@ export interface OpenedDatabase {
   readonly open: OpenStore
   readonly callers: CallerRows
   readonly receivedEvents: ReceivedEventRows
+  readonly connectSessions: ConnectSessionRows
   readonly cipher: AesGcmCipher
   readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */

@@ -221,6 +221,24 @@ CREATE INDEX received_event_until ON received_event (until);
 CREATE INDEX connection_subject ON connection (subject, id) WHERE subject IS NOT NULL;
 `
 
+/** People who are on their way to sign in. */
+const CONNECT_SESSIONS = `
+CREATE TABLE connect_session (
+  id text COLLATE "C" PRIMARY KEY,
+  revision bigint NOT NULL,
+  link text COLLATE "C" NOT NULL,
+  state text COLLATE "C",
+  bound_to text,
+  session text NOT NULL CHECK (session::json IS NOT NULL),
+  secrets bytea,
+  secrets_serial text,
+  expires_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX connect_session_link ON connect_session (link);
+CREATE UNIQUE INDEX connect_session_state ON connect_session (state) WHERE state IS NOT NULL;
+CREATE INDEX connect_session_end ON connect_session (expires_at);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS, EVENTS]
+export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS, EVENTS, CONNECT_SESSIONS]
 export const VERSION = MIGRATIONS.length

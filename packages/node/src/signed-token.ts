@@ -3,8 +3,8 @@
  *
  * @see RFC 7519 section 7.2 (validation), RFC 8725 section 3 (algorithms, `typ`, issuer and audience are all checked)
  */
-import type { Provider } from '@tokenkeep/core'
-import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
+import type { ClientSecret, Provider } from '@tokenkeep/core'
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { ProviderAccess } from './provider-access.ts'
 
 /** What a kind of token has to say of itself. */
@@ -26,7 +26,7 @@ export type Verified =
   /** Its keys could not be had: whether it is valid is not known. `no_keys`: the provider publishes none. */
   | { readonly kind: 'not_known'; readonly because: 'no_keys' | 'unavailable' }
 
-/** Never `none`, and no shared secret: whoever has the public keys could sign with them as one (RFC 8725 section 2.1). */
+/** Never `none`, and no shared secret where keys are public: whoever has the public keys could sign with them as one (RFC 8725 section 2.1). */
 const ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
@@ -34,12 +34,18 @@ const ALGORITHMS = [
 const CLOCKS_APART_SECONDS = 60
 const LENGTH_MAX = 64 * 1024
 
-/** Checks a signed token of a provider, whose issuer it must name; it is not remembered here whether it came before. */
+/**
+ * Checks a signed token of a provider, whose issuer it must name; it is not remembered here whether it came before.
+ *
+ * @param secret of the client that the token is for, where that may have signed it (OpenID Connect Core section 10.1);
+ *   null: only published keys may
+ */
 export async function verifySignedToken(
   { keys, clock }: Pick<ProviderAccess, 'keys' | 'clock'>,
   provider: Provider,
   token: string,
   expected: Expected,
+  secret: ClientSecret | null = null,
 ): Promise<Verified> {
   // Not the issuer that the token names, but the one that it must: without one there is nothing to compare.
   if (provider.issuer === null) return { kind: 'not_known', because: 'no_keys' }
@@ -53,6 +59,7 @@ export async function verifySignedToken(
     currentDate: new Date(clock.now().wall),
     ...(expected.type === null ? {} : { typ: expected.type }),
   }
+  if (secret !== null && isSymmetric(token)) return verifyBySecret(token, secret, options)
   for (const wanted of ['known', 'newer'] as const) {
     const found = await keys.of(provider, wanted)
     if (found === 'none') return { kind: 'not_known', because: 'no_keys' }
@@ -67,6 +74,52 @@ export async function verifySignedToken(
     }
   }
   return { kind: 'not_valid', because: 'key' }
+}
+
+async function verifyBySecret(token: string, secret: ClientSecret, options: JWTVerifyOptions): Promise<Verified> {
+  const key = new TextEncoder().encode(secret.reveal())
+  try {
+    const { payload } = await jwtVerify(token, key, { ...options, algorithms: SYMMETRIC })
+    return { kind: 'valid', claims: payload }
+  } catch (error) {
+    return { kind: 'not_valid', because: reasonOf(error) }
+  }
+}
+
+const SYMMETRIC = ['HS256', 'HS384', 'HS512']
+
+function isSymmetric(token: string): boolean {
+  try {
+    return SYMMETRIC.includes(decodeProtectedHeader(token).alg ?? '')
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The claims of a token whose signature nobody can check, compared as those of {@link verifySignedToken}: only for one that
+ * came from the provider itself, over TLS.
+ *
+ * @returns null: they are not what they have to be
+ */
+export function readUnsignedClaims(
+  { clock }: Pick<ProviderAccess, 'clock'>,
+  provider: Provider,
+  token: string,
+  expected: Pick<Expected, 'audience' | 'required'>,
+): JWTPayload | null {
+  try {
+    const claims = decodeJwt(token)
+    const { iss, aud, exp } = claims
+    const now = clock.now().wall / 1000
+    const complete = expected.required.every((name) => claims[name] !== undefined)
+    const issued = provider.issuer === null || iss === provider.issuer
+    const meant = [aud].flat().some((each) => each !== undefined && expected.audience.includes(each))
+    const lives = exp === undefined || exp > now - CLOCKS_APART_SECONDS
+    return complete && issued && meant && lives ? claims : null
+  } catch {
+    return null
+  }
 }
 
 function reasonOf(error: unknown): NotValidBecause {

@@ -235,6 +235,24 @@ CREATE INDEX received_event_until ON received_event (until);
 CREATE INDEX connection_subject ON connection (subject, id) WHERE subject IS NOT NULL;
 `
 
+/** People who are on their way to sign in. */
+const CONNECT_SESSIONS = `
+CREATE TABLE connect_session (
+  id TEXT PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  link TEXT NOT NULL,
+  state TEXT,
+  bound_to TEXT,
+  session TEXT NOT NULL CHECK (json_valid(session)),
+  secrets BLOB,
+  secrets_serial TEXT,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX connect_session_link ON connect_session (link);
+CREATE UNIQUE INDEX connect_session_state ON connect_session (state) WHERE state IS NOT NULL;
+CREATE INDEX connect_session_end ON connect_session (expires_at);
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -245,6 +263,7 @@ export const MIGRATIONS: readonly string[] = [
   BOOTS,
   CLIENT_KEYS,
   EVENTS,
+  CONNECT_SESSIONS,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

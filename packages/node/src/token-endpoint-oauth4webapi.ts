@@ -25,16 +25,17 @@ import {
 import {
   clientCredentialsGrantRequest,
   customFetch,
-  introspectionRequest,
   refreshTokenGrantRequest,
-  revocationRequest,
   type AuthorizationServer,
   type ClientAuth,
 } from 'oauth4webapi'
-import { asClientAuth, proofOf, type ClientProof } from './client-proof.ts'
+import { memberOf } from './answer-member.ts'
+import { asClientAuth, type ClientProof } from './client-proof.ts'
+import { askAsClient, lowerCased, proofFor, showsCertificate } from './client-request.ts'
 import { notSent } from './dial.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
 import { Line, type Outgoing } from './line.ts'
+import { outgoing } from './outgoing.ts'
 import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
 
 // Revocation and introspection can be asked again at any time, so one plain deadline is enough for them.
@@ -56,35 +57,22 @@ interface Template {
  * Talks to token, revocation and introspection endpoints: each request over a fresh HTTP/1.1 connection, without
  * redirects, retries or proxies.
  */
-export function createTokenEndpoint({ clock, dial, exchange, discovery }: ProviderAccess): TokenEndpoint {
+export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
+  const { clock, dial, discovery } = access
   const prepared = new WeakMap<LineOfPort, Prepared>()
 
-  /** The proof for one request, whichever endpoint it goes to. */
-  const prove = async (provider: Provider, client: OpenedClient, withinMs: DurationMs) => {
-    // Another endpoint than the token endpoint is asked for the one whose URL may be the audience.
-    const found = signs(client) ? await discovery.find(provider, 'tokenEndpoint', withinMs) : null
-    const tokenEndpoint = found instanceof URL ? found : null
-    return proofOf({ provider, client, tokenEndpoint, now: clock.now().wall })
-  }
-
-  /** Asks an endpoint beside the token endpoint; null: no answer. */
+  /** Asks an endpoint beside the token endpoint about one token; null: no answer. */
   const ask = async (
     provider: Provider,
     client: OpenedClient,
-    name: EndpointName,
-    build: (proof: ClientProof) => Promise<Template>,
+    endpoint: EndpointName,
+    token: Secret<'refresh_token'> | Secret<'access_token'>,
   ): Promise<ResponseSeen | 'unsupported' | null> => {
-    const url = await discovery.find(provider, name, QUESTION_DEADLINE_MS, { mtls: showsCertificate(client) })
-    if (url === 'none') return 'unsupported'
-    if (url === 'failed') return null
-    const proof = await prove(provider, client, QUESTION_DEADLINE_MS)
-    if ('unusable' in proof) return null
+    const parameters = new URLSearchParams({ token: token.reveal(), token_type_hint: token.kind })
+    const answer = await askAsClient(access, { provider, client, endpoint, parameters }, QUESTION_DEADLINE_MS)
+    if (answer === 'none') return 'unsupported'
     // A client without its secret can ask nothing; that is said where it matters, when it connects.
-    const built = await build(proof).catch(() => null)
-    if (built === null) return null
-    const { tls } = proof
-    const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls } as const
-    return exchange(to, outgoing(built.headers, built.parameters, provider.request.encoding), QUESTION_DEADLINE_MS)
+    return answer === 'failed' || answer === 'unusable' ? null : answer
   }
 
   return {
@@ -96,7 +84,7 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
       const url = await discovery.find(provider, name, withinMs, { mtls: showsCertificate(client) })
       if (!(url instanceof URL)) return notSent('discovery')
       if (leftMs() <= 0) return notSent('timeout')
-      const proof = await prove(provider, client, leftMs())
+      const proof = await proofFor(access, { provider, client }, leftMs())
       if ('unusable' in proof) return notSent(proof.unusable)
       const requests = await requestsOf(client, proof)
       const { tls } = proof
@@ -118,7 +106,7 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
     },
 
     async revoke(provider, client, token) {
-      const answer = await ask(provider, client, 'revocationEndpoint', (proof) => revocationOf(client, proof, token))
+      const answer = await ask(provider, client, 'revocationEndpoint', token)
       if (answer === 'unsupported') return 'unsupported'
       if (answer === null) return 'unavailable'
       // RFC 7009 section 2.2: 200, also for a token that it does not know; section 2.2.1: the one error that will not pass.
@@ -129,9 +117,7 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
     },
 
     async introspect(provider, client, token) {
-      const answer = await ask(provider, client, 'introspectionEndpoint', (proof) =>
-        introspectionOf(client, proof, token),
-      )
+      const answer = await ask(provider, client, 'introspectionEndpoint', token)
       if (answer === 'unsupported') return 'unsupported'
       // Errors here tell about us, not about the token (RFC 7662 section 2.3).
       const active = answer?.status === 200 ? memberOf(answer, 'active') : null
@@ -146,17 +132,10 @@ export function createTokenEndpoint({ clock, dial, exchange, discovery }: Provid
 const ANYWHERE: AuthorizationServer = {
   issuer: 'https://authorization-server.invalid',
   token_endpoint: 'https://authorization-server.invalid/token',
-  revocation_endpoint: 'https://authorization-server.invalid/revoke',
-  introspection_endpoint: 'https://authorization-server.invalid/introspect',
 }
 
 /** Stands where the ticket's refresh token will be: builders are asynchronous, and the ticket is taken in one tick. */
 const PLACEHOLDER = 'placeholder'
-
-const signs = ({ tokenEndpointAuthMethod: method }: OpenedClient): boolean =>
-  method === 'client_secret_jwt' || method === 'private_key_jwt'
-
-const showsCertificate = ({ certificate }: OpenedClient): boolean => certificate !== null
 
 async function requestsOf(client: OpenedClient, made: ClientProof): Promise<Prepared['requests']> {
   return {
@@ -168,22 +147,6 @@ async function requestsOf(client: OpenedClient, made: ClientProof): Promise<Prep
     ),
   }
 }
-
-const revocationOf = (client: OpenedClient, made: ClientProof, token: Secret<'refresh_token'>): Promise<Template> =>
-  templateOf(client, made, (known, proof, options) =>
-    revocationRequest(ANYWHERE, known, proof, token.reveal(), {
-      ...options,
-      additionalParameters: { token_type_hint: 'refresh_token' },
-    }),
-  )
-
-const introspectionOf = (client: OpenedClient, made: ClientProof, token: Secret<'access_token'>): Promise<Template> =>
-  templateOf(client, made, (known, proof, options) =>
-    introspectionRequest(ANYWHERE, known, proof, token.reveal(), {
-      ...options,
-      additionalParameters: { token_type_hint: 'access_token' },
-    }),
-  )
 
 interface Captured {
   readonly headers: Record<string, string>
@@ -230,36 +193,4 @@ function filled(template: Template, shape: RequestShape, form: Form, presented: 
   if (form.scope !== null) parameters.set('scope', form.scope.replaceAll(' ', shape.scopeSeparator))
   for (const resource of form.resources) parameters.append('resource', resource)
   return outgoing({ ...template.headers, ...lowerCased(shape.headers) }, parameters, shape.encoding)
-}
-
-/** Names of headers are compared without regard to case, members of an object are not. */
-const lowerCased = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
-
-function outgoing(
-  headers: Readonly<Record<string, string>>,
-  parameters: URLSearchParams,
-  encoding: RequestShape['encoding'],
-): Outgoing {
-  if (encoding === 'form') return { headers, body: parameters.toString() }
-  const members = [...new Set(parameters.keys())].map((name) => {
-    const values = parameters.getAll(name)
-    return [name, values.length === 1 ? values[0] : values]
-  })
-  return {
-    headers: { ...headers, 'content-type': 'application/json' },
-    body: JSON.stringify(Object.fromEntries(members)),
-  }
-}
-
-// ---- reading -------------------------------------------------------------------------------------------------------
-
-/** One member of a JSON object; undefined where there is none, or no object. */
-function memberOf(answer: ResponseSeen, name: 'active' | 'error'): unknown {
-  try {
-    const body: unknown = JSON.parse(answer.body.reveal())
-    return typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined
-  } catch {
-    return undefined
-  }
 }

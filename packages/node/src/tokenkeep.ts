@@ -17,6 +17,7 @@ import type {
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
 import type { ApiRequest, Forwarded } from './forward.ts'
+import type { ConnectSessions } from './connect-sessions.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
 import type { ProviderInput } from './provider-input.ts'
@@ -135,6 +136,8 @@ export interface Tokenkeep extends AsyncDisposable {
   readonly providers: Providers
   readonly clients: Clients
   readonly connections: Connections
+  /** How a person's sign-in becomes a connection. */
+  readonly connectSessions: ConnectSessions
   /** The programs that may use a server on this database, each known by its key. */
   readonly apiKeys: ApiKeys
   /** Refresh tokens of ours, for OAuth clients that use the drop-in token endpoint of a server. */

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
 import { callerStatements } from '../src/postgres-callers.ts'
 import { receivedEventStatements } from '../src/postgres-received-events.ts'
+import { connectSessionStatements } from '../src/postgres-connect-sessions.ts'
 import { postgresQueries } from '../src/postgres-select.ts'
 import { passing, type Statement } from '../src/postgres-statement.ts'
 import { postgresWriter } from '../src/postgres-write.ts'
@@ -94,6 +95,14 @@ test('of callers, everything but the list of keys is found by an index', async (
   const { schema, plan, end } = await planner()
   const { apiKeys: _, ...statements } = callerStatements(schema)
   for (const [name, query] of Object.entries(statements)) assert.doesNotMatch(await plan(query), WALKED, name)
+  await end()
+})
+
+test('of connect sessions, everything is found by an index', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  for (const [name, query] of Object.entries(connectSessionStatements(schema)))
+    assert.doesNotMatch(await plan(query), WALKED, name)
   await end()
 })
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { ConnectionId, ListQuery, ProviderId, UnixMs } from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
+import { CONNECT_SESSION_STATEMENTS } from '../src/sqlite-connect-sessions.ts'
 import {
   SELECT_ATTEMPTS,
   SELECT_BY_ID,
@@ -110,6 +111,17 @@ for (const [name, text] of Object.entries(others)) {
     await end()
   })
 }
+
+test('of connect sessions, everything is found by an index', async () => {
+  const { everyStep, end } = await planner()
+  const { add, ...others } = CONNECT_SESSION_STATEMENTS
+  for (const [name, text] of Object.entries(others)) {
+    const steps = everyStep(text)
+    assert.ok(steps.length > 0 && steps.every((step) => step.startsWith('SEARCH')), `${name}: ${steps.join('\n')}`)
+  }
+  assert.deepEqual(everyStep(add), [])
+  await end()
+})
 
 test('of callers, a list of keys walks the keys and looks each one up in their sources', async () => {
   const { everyStep, end } = await planner()

@@ -41,6 +41,8 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   listConnections: ['connections:read'],
   getConnection: ['connections:read'],
   getHistory: ['connections:read'],
+  createConnectSession: ['connections:write'],
+  getConnectSession: ['connections:write', 'connections:read'],
   importConnection: ['connections:write'],
   reconnectConnection: ['connections:write'],
   resolveConnection: ['connections:write'],

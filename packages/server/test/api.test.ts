@@ -45,6 +45,7 @@ const RIGHT: Readonly<Partial<Record<OperationId, Asking>>> = {
   rejectToken: { body: { access_token: 'nobody' } },
   importConnection: { body: { id: 'never', client: 'none', refresh_token: 'rt' } },
   reconnectConnection: { body: { refresh_token: 'rt' } },
+  createConnectSession: { body: { client: 'none' } },
   shareConnection: { body: { api_key: 'key_00' } },
   putProvider: { ids: { id: 'spare' }, body: { token_endpoint: 'https://id.example.org/token' } },
   putClient: { ids: { id: 'spare' }, body: { provider: 'none', client_id: 'c' } },
@@ -270,6 +271,9 @@ test('whoever names what is not there is told so', async () => {
     )
   }
   await reached(api.ask('importConnection', right('importConnection')), 404, 'unknown_client')
+  await reached(api.ask('createConnectSession', right('createConnectSession')), 404, 'unknown_client')
+  await reached(api.ask('createConnectSession', { body: { provider: 'nobody' } }), 404, 'unknown_provider')
+  await reached(api.ask('getConnectSession', { ids }), 404, 'unknown_connect_session')
   const source = (provider: string, connection: string) =>
     api.ask('setSource', { ids: { id: key.id, provider }, body: { connection } })
   await reached(source('nobody', 'shared'), 404, 'unknown_provider')
@@ -283,6 +287,12 @@ test('what contradicts what is kept is refused', async () => {
   const { refreshToken } = await world.connect('kept')
   const body = { id: 'kept', client: 'app', refresh_token: 'rt-new' }
   await reached(api.ask('importConnection', { body }), 409, 'connection_exists')
+  const { key } = await api.key(['connections:write'], { team: 'of nobody' })
+  const session = { client: 'app', connection: body.id }
+  await reached(api.ask('createConnectSession', { body: session, key }), 409, 'connection_exists')
+  const made = await reached(api.ask('createConnectSession', { body: { ...session, connection: 'to-come' } }), 201)
+  const { id: madeId } = JSON.parse(made.text) as { id: string }
+  await reached(api.ask('getConnectSession', { ids: { id: madeId } }), 200)
   const held = { refresh_token: refreshToken }
   const twin = await reached(
     api.ask('importConnection', { body: { ...body, id: 'twin', ...held } }),
@@ -403,6 +413,7 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     providers: parts(whole.providers) as Tokenkeep['providers'],
     clients: parts(whole.clients) as Tokenkeep['clients'],
     connections: parts(whole.connections) as Tokenkeep['connections'],
+    connectSessions: parts(whole.connectSessions) as Tokenkeep['connectSessions'],
     apiKeys: parts(whole.apiKeys) as Tokenkeep['apiKeys'],
     localRefreshTokens: parts(whole.localRefreshTokens) as Tokenkeep['localRefreshTokens'],
     token: fails,

@@ -64,9 +64,13 @@ export function readContract(text: string): Contract {
     check({ method = 'GET', target }, answer) {
       const { status, text, headers } = answer
       // Public keys are the one thing that may be kept.
-      sameForAll(answer, status === 200 && /^\/clients\/[^/]+\/jwks\.json$/.test(target) ? PUBLIC : 'no-store')
       const type = headers['content-type']?.split(';')[0] ?? 'nothing'
       const [path = ''] = target.split('?', 1)
+      if (path.startsWith('/connect/')) {
+        sameForPages(answer)
+        return
+      }
+      sameForAll(answer, status === 200 && /^\/clients\/[^/]+\/jwks\.json$/.test(target) ? PUBLIC : 'no-store')
       const operation = operations.find((each) => each.method === method && each.path.test(path))
       if (operation === undefined) {
         // The drop-in says errors as RFC 6749 does.
@@ -109,6 +113,20 @@ export function sameForAll({ status, headers, text }: Answer, kept: typeof PUBLI
   assert.deepEqual(foreign, [], 'nothing for other origins, about our software, or to be kept')
   assert.doesNotMatch(text, /\\n\s+at |\n\s+at .+:\d+|node_modules|\.[jt]s:\d+/, 'no stack')
   if (status === 503 || status === 429) assert.match(String(headers['retry-after']), /^\d+$/)
+}
+
+/** The same of the pages that a person sees. */
+export function sameForPages({ status, headers, text }: Answer): void {
+  assert.equal(headers['cache-control'], 'no-store')
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+  assert.match(String(headers['referrer-policy']), /^(?:same-origin|no-referrer)$/)
+  assert.match(String(headers['content-security-policy']), /^default-src 'none'; .*frame-ancestors 'none'$/)
+  assert.deepEqual(
+    Object.keys(headers).filter((name) => /^access-control-|^server$|^x-powered-by$|^etag$/.test(name)),
+    [],
+  )
+  assert.doesNotMatch(text, /<script|\bon\w+=|javascript:|node_modules|\.[jt]s:\d+/i)
+  if (status !== 303) assert.match(String(headers['content-type']), /^text\/html; charset=utf-8$/)
 }
 
 /** A JSON answer, read member by member. */

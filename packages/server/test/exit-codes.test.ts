@@ -18,6 +18,7 @@ test('every failure has an exit code, and what can pass by itself is never told 
     unknown_provider: 3,
     unknown_api_key: 3,
     unknown_local_refresh_token: 3,
+    unknown_connect_session: 3,
     connection_exists: 2,
     refresh_token_held: 2,
     needs_user: 4,

@@ -29,6 +29,7 @@ export const HTTP_STATUS = {
   unknown_provider: 404,
   unknown_api_key: 404,
   unknown_local_refresh_token: 404,
+  unknown_connect_session: 404,
   connection_exists: 409,
   refresh_token_held: 409,
   needs_user: 409,

@@ -218,6 +218,67 @@ export const HistoryAnswer = z
   })
   .meta({ id: 'History' })
 
+// ---- connect sessions ----------------------------------------------------------------------------------------------
+
+const CONNECT_FAILURES = [
+  'denied',
+  'interaction_required',
+  'not_authentic',
+  'code_refused',
+  'misconfigured',
+  'unavailable',
+  'other_account',
+  'held',
+  'not_connectable',
+] as const
+
+export const ConnectSession = z
+  .object({
+    id: z.string(),
+    provider: name,
+    client: name,
+    connection: connectionId.meta({ description: 'What it becomes, or gives a new sign-in' }),
+    labels,
+    scope: z.string().nullable(),
+    status: z.enum(['open', 'signing_in', 'exchanging', 'connected', 'expired']).meta({
+      description:
+        'open: nobody is on the way; signing_in: a person is at the provider; expired: nobody can begin any more',
+    }),
+    failure: z
+      .object({
+        because: z.enum(CONNECT_FAILURES),
+        word: z.string().nullable().meta({ description: "The provider's own error word" }),
+        at: moment,
+      })
+      .nullable()
+      .meta({ description: 'What the newest attempt failed with; the person may begin again' }),
+    renewed: z.boolean().nullable().meta({ description: 'With connected: it existed, and got a new sign-in' }),
+    created_at: moment,
+    expires_at: moment,
+  })
+  .meta({ id: 'ConnectSession' })
+export const ConnectSessionMade = ConnectSession.extend({
+  url: z.string().meta({ description: 'The link for the person: shown now and never again' }),
+}).meta({ id: 'ConnectSessionMade' })
+export const ConnectSessionBody = z
+  .strictObject({
+    client: name.optional(),
+    provider: name.optional().meta({ description: 'Enough where it has one client only' }),
+    connection: connectionId.optional().meta({ description: 'One that is there, or a new id; absent: one is made up' }),
+    labels: labels.optional().meta({ description: 'Of a connection that is new' }),
+    scope: z.string().max(4000).optional(),
+    resource: z.array(z.string().max(2000)).max(20).optional().meta({ description: 'RFC 8707' }),
+    other_account: z.boolean().optional().meta({ description: 'Another account than before is meant' }),
+    return_to: url.optional().meta({ description: 'Where the person goes afterwards' }),
+    expires_in: z
+      .number()
+      .min(1)
+      .max(604_800)
+      .optional()
+      .meta({ description: 'Seconds in which a person may begin; 3600 where absent' }),
+  })
+  .meta({ id: 'NewConnectSession' })
+
 // ---- local refresh tokens ------------------------------------------------------------------------------------------
 
 export const LocalRefreshToken = z
@@ -522,6 +583,9 @@ export type NewApiKeyWire = z.infer<typeof ApiKeyBody>
 export type ProblemWire = z.infer<typeof Problem>
 export type RejectedWire = z.infer<typeof RejectedAnswer>
 export type IntrospectedWire = z.infer<typeof IntrospectedAnswer>
+export type ConnectSessionWire = z.infer<typeof ConnectSession>
+export type ConnectSessionMadeWire = z.infer<typeof ConnectSessionMade>
+export type NewConnectSessionWire = z.infer<typeof ConnectSessionBody>
 export type ConnectionsWire = z.infer<typeof ConnectionsAnswer>
 export type DeletedWire = z.infer<typeof DeletedAnswer>
 export type HistoryWire = z.infer<typeof HistoryAnswer>

@@ -28,6 +28,7 @@ const BY_FAILURE = {
   unknown_provider: EXIT.unknown,
   unknown_api_key: EXIT.unknown,
   unknown_local_refresh_token: EXIT.unknown,
+  unknown_connect_session: EXIT.unknown,
   connection_exists: EXIT.input,
   refresh_token_held: EXIT.input,
   needs_user: EXIT.needsUser,

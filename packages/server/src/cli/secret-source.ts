@@ -70,7 +70,7 @@ export function refuseSecretArguments(argv: readonly string[]): void {
 }
 
 /** What both begin with, as `tokenkeep` makes them. */
-const OURS = /tk[kr]_[\w-]{43}/
+const OURS = /tk[ckr]_[\w-]{43}/
 
 function insteadOf(option: string, name: SecretName | null): string {
   if (option === '--key') return 'Use --key-file FILE, or the variable TOKENKEEP_KEY.'

@@ -14,7 +14,7 @@ export interface LocalEnd {
 
 export interface Addressed {
   /** @throws HttpProblem `malformed_request`, `host_refused`, `origin_refused` */
-  check(request: Pick<IncomingMessage, 'url' | 'headers'> & { readonly socket: LocalEnd }): void
+  check(request: Pick<IncomingMessage, 'method' | 'url' | 'headers'> & { readonly socket: LocalEnd }): void
   /** Where the caller finds this server: the public URL, else what it wrote into `Host`. Without a slash at the end. */
   baseUrl(host: string | undefined, protocol: string): string
 }
@@ -46,8 +46,8 @@ export function createAddressed({
   }
 
   return {
-    check({ url = '/', headers, socket }) {
-      const { host, origin, 'sec-fetch-site': site } = headers
+    check({ method, url = '/', headers, socket }) {
+      const { host, origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode } = headers
       if (host === undefined || host.includes(',')) throw noSingleHost()
       // Probes and scrapers ask by address. A page cannot be re-bound to one: it takes a name.
       if (!isGood(host) && !isAddressOf(host, socket)) throw unknownHost()
@@ -55,7 +55,8 @@ export function createAddressed({
       if (!url.startsWith('/') && !isGoodTarget(url)) throw unknownHost()
       if (origin === undefined) {
         // A browser says where a page is from that asks; `none` is a person who typed the address.
-        if (site !== undefined && site !== 'same-origin' && site !== 'none') throw foreign()
+        const elsewhere = site !== undefined && site !== 'same-origin' && site !== 'none'
+        if (elsewhere && !(method === 'GET' && mode === 'navigate' && isFollowed(url))) throw foreign()
         return
       }
       const own = originHost(origin)
@@ -64,6 +65,9 @@ export function createAddressed({
     baseUrl: (host, protocol) => publicUrl ?? `${protocol}://${(host ?? '').toLowerCase()}`,
   }
 }
+
+/** What a person comes to from elsewhere: by the link in a message, and back from a provider. */
+const isFollowed = (url: string): boolean => url.startsWith('/connect/')
 
 const noSingleHost = (): HttpProblem =>
   new HttpProblem('malformed_request', 'a request has one header Host (RFC 9112 section 3.2).')

@@ -8,6 +8,7 @@ import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
 import { registerClientJwks } from './client-jwks.ts'
 import { answerOn, watchConnections, type Connections } from './connections.ts'
+import { registerConnect } from './connect/connect.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import { createShares } from './drop-in/shares.ts'
 import { createFreeSince } from './free-since.ts'
@@ -167,9 +168,8 @@ function build(
   })
   // Answers that leave past Fastify, as those of the token routes do, write these headers themselves.
   app.addHook('onSend', (_request, reply, payload, done) => {
-    // What is public may be kept, and says for how long itself.
-    const kept = reply.getHeader('cache-control')
-    reply.headers(kept === undefined ? SECURITY_HEADERS : { ...SECURITY_HEADERS, 'cache-control': kept })
+    // What is public may be kept, and pages are for browsers: they say so themselves.
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) if (!reply.hasHeader(name)) reply.header(name, value)
     done(null, payload)
   })
   registerStatus(app, { keep, metrics, ready: of.ready, document: JSON.stringify(openApiDocument(version)) })
@@ -187,10 +187,11 @@ function build(
     desk.forget()
     shares.forgetAll()
   }
-  registerRoutes(app, { keep, desk, metrics, clock, visible, pressure, log, forget })
   registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
+  registerRoutes(app, { keep, desk, addressed, metrics, clock, visible, pressure, log, forget })
+  registerConnect(app, { keep, addressed, metrics, pressure, clock, log, forget })
   registerDropIn(app, {
     keep,
     desk,

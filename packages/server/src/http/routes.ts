@@ -1,10 +1,12 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@tokenkeep/core'
+import { parseConnectionId, TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@tokenkeep/core'
 import type { ApiKey, Tokenkeep } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
+import type { Addressed } from './addressed.ts'
+import { linkUrl } from './connect/connect.ts'
 import { readInput, readQuery } from './input.ts'
 import { HttpProblem } from './problem.ts'
 import type { Log } from './log.ts'
@@ -15,6 +17,7 @@ import * as wire from './wire-objects.ts'
 export interface RoutesSetup {
   readonly keep: Tokenkeep
   readonly desk: CallerDesk
+  readonly addressed: Addressed
   readonly clock: Pick<Clock, 'now'>
   readonly metrics: Metrics
   readonly pressure: Pressure
@@ -29,6 +32,8 @@ type Ids = Readonly<Record<'id' | 'provider', string>>
 interface Asked<Id extends OperationId> {
   readonly caller: Caller
   readonly ids: Ids
+  /** Where the caller finds this server. */
+  readonly baseUrl: string
   readonly query: Input<(typeof OPERATIONS)[Id], 'query'>
   readonly body: Input<(typeof OPERATIONS)[Id], 'body'>
 }
@@ -61,7 +66,8 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
         request.caller = caller
       },
       handler: async (request, reply) => {
-        const asked = readRequest(operation, request) as Asked<never>
+        const baseUrl = setup.addressed.baseUrl(request.headers.host, request.protocol)
+        const asked = { ...readRequest(operation, request), baseUrl } as Asked<never>
         const answer = await handle(asked)
         setup.metrics.answered(id, operation.status)
         if (operation.method !== 'GET' && !OF_TOKENS.includes(id)) tellOfAct(setup.log, id, request, answer)
@@ -138,6 +144,15 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     return apiKey
   }
 
+  /** @throws TokenError `connection_exists`: there is one of this id, and it is not this caller's */
+  const visibleOrFree = async (caller: Caller, id: string): Promise<void> => {
+    const parsed = parseConnectionId(id)
+    if ('wrong' in parsed) throw new TokenError('invalid_input', parsed.wrong)
+    if (await desk.admits(caller, parsed.id)) return
+    const found = await keep.connections.get(parsed.id).catch(nullWhere('unknown_connection'))
+    if (found !== null) throw taken(parsed.id)
+  }
+
   return {
     async rejectToken({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
@@ -194,6 +209,22 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async getHistory({ caller, ids, query }) {
       const id = await visible(caller, ids.id)
       return { presentations: (await keep.connections.history(id, query.limit)).map(wire.presentationWire) }
+    },
+
+    async createConnectSession({ caller, body, baseUrl }) {
+      const labels = merged(caller.apiKey.labels, body.labels ?? {})
+      if (labels === null) throw otherLabels()
+      const given = wire.connectSessionInput({ ...body, labels })
+      // One that it does not see is not there, and could not be made under that id either.
+      if (given.connection !== undefined && caller.limited) await visibleOrFree(caller, given.connection)
+      const { session, link } = await keep.connectSessions.create(given, caller.apiKey)
+      return { ...wire.connectSessionWire(session, now()), url: linkUrl(baseUrl, link) }
+    },
+    async getConnectSession({ caller, ids }) {
+      const session = await keep.connectSessions.get(ids.id).catch(nullWhere('unknown_connect_session'))
+      // Others' are not there for a key that is limited to some connections.
+      if (session === null || (caller.limited && session.madeBy !== caller.apiKey.id)) throw unknownConnectSession()
+      return wire.connectSessionWire(session, now())
     },
 
     async listLocalRefreshTokens({ caller, ids }) {
@@ -296,6 +327,14 @@ const unknownApiKey = (): TokenError =>
     'unknown_api_key',
     'there is no API key of this id that this one could look after: GET /v1/keys lists them.',
   )
+
+const unknownConnectSession = (): TokenError =>
+  new TokenError('unknown_connect_session', 'there is no connect session of this id, or not any more: make a new one.')
+
+const taken = (id: string): TokenError =>
+  new TokenError('connection_exists', `connection "${id}" exists, and this API key may not give it a sign-in.`, {
+    subject: id,
+  })
 
 const unknownLocalRefreshToken = (): TokenError =>
   new TokenError(

@@ -1,5 +1,13 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
-import type { Client, ConnectionInfo, HistoryEntry, Incarnation, Provider, Rejection } from '@tokenkeep/core'
+import type {
+  Client,
+  ConnectionInfo,
+  ConnectSession,
+  HistoryEntry,
+  Incarnation,
+  Provider,
+  Rejection,
+} from '@tokenkeep/core'
 import type {
   Adopted,
   ApiKey,
@@ -7,6 +15,7 @@ import type {
   ClientInput,
   ClientKeyInfo,
   KeyRotation,
+  ConnectSessionInput,
   LocalRefreshToken,
   ProviderInput,
 } from '@tokenkeep/node'
@@ -27,10 +36,12 @@ import type {
   ClientSettingsWire,
   ClientWire,
   ConnectionWire,
+  ConnectSessionWire,
   ImportWire,
   IncarnationWire,
   LocalRefreshTokenWire,
   NewApiKeyWire,
+  NewConnectSessionWire,
   PresentationWire,
   ProviderSettingsWire,
   ProviderWire,
@@ -254,6 +265,37 @@ export const apiKeyInput = (body: NewApiKeyWire): ApiKeyInput => ({
   labels: body.labels,
   sources: body.sources,
   expiresAt: body.expires_at == null ? null : Date.parse(body.expires_at),
+})
+
+export function connectSessionWire(session: ConnectSession, nowMs: number): ConnectSessionWire {
+  const { state } = session
+  const over = state.status === 'open' && nowMs >= session.expiresAt
+  return {
+    id: session.id,
+    provider: session.provider,
+    client: session.client,
+    connection: session.connection,
+    labels: { ...session.labels },
+    scope: state.status === 'connected' ? state.scope : session.scope,
+    status: over ? 'expired' : state.status,
+    failure:
+      state.status === 'open' && state.failure !== null ? { ...state.failure, at: moment(state.failure.at) } : null,
+    renewed: state.status === 'connected' ? state.renewed : null,
+    created_at: moment(session.createdAt),
+    expires_at: moment(session.expiresAt),
+  }
+}
+
+export const connectSessionInput = (body: NewConnectSessionWire): ConnectSessionInput => ({
+  client: body.client,
+  provider: body.provider,
+  connection: body.connection,
+  labels: body.labels,
+  scope: body.scope,
+  resource: body.resource,
+  otherAccount: body.other_account,
+  returnTo: body.return_to,
+  expiresInMs: durationMs(body.expires_in) ?? undefined,
 })
 
 export const localRefreshTokenWire = (token: LocalRefreshToken): LocalRefreshTokenWire => ({

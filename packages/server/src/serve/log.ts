@@ -91,7 +91,7 @@ function errorInBrief(error: Error): Record<string, unknown> {
 
 /** API keys and local refresh tokens, JWTs, credentials of a header, and whatever stands behind the ? of a URL or path. */
 const LOOKS = [
-  [/\btk[kr]_[\w-]{8,}/g, BLOT],
+  [/\btk[ckr]_[\w-]{8,}/g, BLOT],
   [/\beyJ[\w-]{8,}(\.[\w-]*)*/g, BLOT],
   [/\b(bearer|basic|dpop)\s+[\w.~+/=-]{8,}/gi, `$1 ${BLOT}`],
   [/((?:https?:\/\/|\/)[^\s?#"]*)\?[^\s"]+/g, `$1?${BLOT}`],

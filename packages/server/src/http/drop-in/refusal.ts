@@ -114,6 +114,7 @@ export const MEANINGS = {
   unknown_client: MISTAKE,
   unknown_provider: MISTAKE,
   unknown_api_key: MISTAKE,
+  unknown_connect_session: MISTAKE,
   connection_exists: MISTAKE,
   refresh_token_held: MISTAKE,
   provider_refused: MISTAKE,

@@ -1,0 +1,69 @@
+/**
+ * Whose sign-in it is, by the ID token that came with the tokens.
+ *
+ * It came over TLS from the token endpoint itself, so a provider that publishes no keys is believed by its claims alone
+ * (OpenID Connect Core section 3.1.3.7, step 6), and so is one whose keys cannot be had now: the code is spent, and the
+ * person would sign in for nothing. Where its keys are there, the signature has to be right.
+ */
+import type { OpenedClient, Provider, ResponseSeen } from '@tokenkeep/core'
+import { memberOf } from './answer-member.ts'
+import type { ProviderAccess } from './provider-access.ts'
+
+export interface Identity {
+  /** `sub`; null: not told. */
+  readonly subject: string | null
+  /** `sid`, by which a logout event is known to mean this sign-in; null: not told. */
+  readonly sessionId: string | null
+  /** As people call it, else its `sub`; null: not told. */
+  readonly account: string | null
+}
+
+/**
+ * Reads it.
+ *
+ * @returns `not_authentic`: it is not of this sign-in, or nobody of this provider signed it
+ * @see OpenID Connect Core section 3.1.3.7
+ */
+export async function readIdToken(
+  access: ProviderAccess,
+  of: {
+    readonly provider: Provider
+    readonly client: OpenedClient
+    readonly answer: ResponseSeen
+    /** Null: none was sent. */
+    readonly nonce: string | null
+  },
+): Promise<Identity | 'not_authentic'> {
+  const { provider, client, answer, nonce } = of
+  const token = memberOf(answer, 'id_token')
+  // Keycloak names the session beside the tokens, too.
+  const session = textOf(memberOf(answer, 'session_state'))
+  if (token === undefined || token === null || token === '') return { subject: null, sessionId: session, account: null }
+  if (typeof token !== 'string') return 'not_authentic'
+  const claims = await verifiedClaims(access, { provider, client, token })
+  if (claims === null || (nonce !== null && claims['nonce'] !== nonce)) return 'not_authentic'
+  const { sub, aud, azp } = claims
+  if (typeof sub !== 'string' || sub === '') return 'not_authentic'
+  if ((azp !== undefined || (Array.isArray(aud) && aud.length > 1)) && azp !== client.clientId) return 'not_authentic'
+  const account = ['email', 'preferred_username', 'name', 'sub']
+    .map((name) => textOf(claims[name]))
+    .find((name) => name !== null)
+  return { subject: sub, sessionId: textOf(claims['sid']) ?? session, account: account ?? null }
+}
+
+const TEXT_LENGTH_MAX = 200
+
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && value.length <= TEXT_LENGTH_MAX && !/\p{C}/u.test(value) ? value : null
+
+async function verifiedClaims(
+  access: ProviderAccess,
+  { provider, client, token }: { readonly provider: Provider; readonly client: OpenedClient; readonly token: string },
+): Promise<Readonly<Record<string, unknown>> | null> {
+  const { verifySignedToken, readUnsignedClaims } = await import('./signed-token.ts')
+  const expected = { type: null, audience: [client.clientId], required: ['exp', 'iat', 'sub'] }
+  const verified = await verifySignedToken(access, provider, token, expected, client.clientSecret)
+  if (verified.kind === 'valid') return verified.claims
+  if (verified.kind === 'not_valid') return null
+  return readUnsignedClaims(access, provider, token, expected)
+}

@@ -1,0 +1,279 @@
+/**
+ * What is said to a provider while a person signs in: where the browser is sent, what it brought back, and the exchange of
+ * the code for tokens.
+ *
+ * @see RFC 6749 sections 4.1.1 to 4.1.4, RFC 7636 (PKCE), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207 (`iss`)
+ */
+import { createHash } from 'node:crypto'
+import {
+  fromSeconds,
+  judge,
+  TokenError,
+  type ConnectFailure,
+  type GrantedTokens,
+  type OpenedClient,
+  type Outcome,
+  type Provider,
+  type SignInInput,
+  type Unavailable,
+} from '@tokenkeep/core'
+import { askAsClient } from './client-request.ts'
+import { readIdToken } from './id-token.ts'
+import type { ProviderAccess } from './provider-access.ts'
+import { memberOf, wordOf } from './answer-member.ts'
+
+/** What a sign-in asks for. */
+interface Asked {
+  readonly redirectUri: string
+  /** Null: what the provider's data says, or none. */
+  readonly scope: string | null
+  readonly resources: readonly string[]
+}
+
+interface Parties {
+  readonly provider: Provider
+  readonly client: OpenedClient
+}
+
+export interface Failed {
+  readonly kind: 'failed'
+  readonly because: ConnectFailure
+  /** The provider's error word, where it is one that cannot hold a secret. */
+  readonly word: string | null
+}
+
+/** What came of an exchange. */
+export interface SignedIn {
+  readonly kind: 'signed_in'
+  readonly signIn: Omit<SignInInput, 'otherAccount'> & {
+    /** Who signed in, as the provider calls them. */
+    readonly account: string | null
+  }
+}
+
+export interface SignIns {
+  /**
+   * Where the browser is to go.
+   *
+   * @throws TokenError `unavailable`: the provider's metadata, or its answer to the pushed request, did not come;
+   *   `provider_refused`: it has no authorization endpoint, or refused the pushed request
+   */
+  authorizationUrl(
+    of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
+  ): Promise<{ readonly url: string }>
+  /** Reads what the provider sent the browser back with. Its `state` was compared before. */
+  read(provider: Provider, answer: URLSearchParams): Promise<{ readonly kind: 'code'; readonly code: string } | Failed>
+  /** Exchanges the code, once: it is spent whatever comes back. */
+  exchange(
+    of: Parties & Asked & { readonly code: string; readonly codeVerifier: string; readonly nonce: string },
+  ): Promise<SignedIn | Failed>
+}
+
+// A person waits, and a code lives for minutes at most; nobody else has to be kept waiting.
+const EXCHANGE_DEADLINE_MS = fromSeconds(30)
+const METADATA_DEADLINE_MS = fromSeconds(10)
+const CODE_LENGTH_MAX = 8 * 1024
+
+export function createSignIns(access: ProviderAccess): SignIns {
+  const { discovery } = access
+
+  /** Left at the provider beforehand: what the browser carries then names it only. */
+  const pushed = async (
+    { provider, client }: Parties,
+    parameters: URLSearchParams,
+  ): Promise<URLSearchParams | 'not_offered'> => {
+    const answer = await askAsClient(
+      access,
+      { provider, client, endpoint: 'pushedAuthorizationRequestEndpoint', parameters },
+      METADATA_DEADLINE_MS,
+    )
+    if (answer === 'none') return 'not_offered'
+    if (answer === 'failed') throw away(provider)
+    if (answer === 'unusable') throw unusable(client)
+    const uri = memberOf(answer, 'request_uri')
+    if (answer.status >= 200 && answer.status < 300 && typeof uri === 'string')
+      return new URLSearchParams({ client_id: client.clientId, request_uri: uri })
+    const word = wordOf(answer)
+    if (answer.status >= 500 || word === null) throw away(provider)
+    throw new TokenError(
+      'provider_refused',
+      `provider "${provider.id}" refused the sign-in that was announced to it (${word}): look at the registration of ` +
+        `client "${client.id}", its redirect URI and its scope`,
+      { subject: provider.id },
+    )
+  }
+
+  return {
+    async authorizationUrl({ provider, client, ...asked }) {
+      const endpoint = await discovery.find(provider, 'authorizationEndpoint', METADATA_DEADLINE_MS)
+      if (endpoint === 'failed') throw away(provider)
+      if (endpoint === 'none') throw noEndpoint(provider)
+      const parameters = authorizationParameters({ provider, client, ...asked })
+      const left = await pushed({ provider, client }, parameters)
+      const url = new URL(endpoint)
+      // Its own query stays (RFC 6749 section 3.1).
+      for (const [name, value] of left === 'not_offered' ? parameters : left) url.searchParams.append(name, value)
+      return { url: url.href }
+    },
+
+    async read(provider, answer) {
+      const twice = [...new Set(answer.keys())].some((name) => READ.includes(name) && answer.getAll(name).length > 1)
+      if (twice) return failed('not_authentic')
+      const issuer = answer.get('iss')
+      const says = await discovery.says(provider, METADATA_DEADLINE_MS)
+      // Whose answer it is cannot be told while the metadata are away.
+      if (says === 'failed' && issuer === null) return failed('unavailable')
+      if (says !== 'failed' && says.namesIssuer && issuer === null) return failed('not_authentic')
+      if (issuer !== null && provider.issuer !== null && issuer !== provider.issuer) return failed('not_authentic')
+      const error = answer.get('error')
+      if (error !== null) return refusedBecause(plainWord(error))
+      const code = answer.get('code') ?? ''
+      return code === '' || code.length > CODE_LENGTH_MAX ? failed('not_authentic') : { kind: 'code', code }
+    },
+
+    async exchange({ provider, client, redirectUri, code, codeVerifier, nonce, scope, resources }) {
+      const parameters = new URLSearchParams({
+        grant_type: 'authorization_code',
+        code,
+        redirect_uri: redirectUri,
+        ...(provider.authorization.pkce === 'none' ? {} : { code_verifier: codeVerifier }),
+      })
+      for (const resource of resources) parameters.append('resource', resource)
+      for (const [name, value] of Object.entries(provider.request.parameters)) parameters.set(name, value)
+      const answer = await askAsClient(
+        access,
+        { provider, client, endpoint: 'tokenEndpoint', parameters },
+        EXCHANGE_DEADLINE_MS,
+      )
+      if (answer === 'none') return failed('misconfigured')
+      if (answer === 'failed') return failed('unavailable')
+      if (answer === 'unusable') return failed('misconfigured')
+      const outcome = judge(answer, provider, { lastLifetimeMs: null, unknownLifetimeMs: UNKNOWN, asked: true })
+      if (outcome.kind !== 'granted') return failedBecause(outcome, wordOf(answer))
+      if (outcome.accessToken === null && outcome.refreshToken === null) return failed('unavailable')
+      const asked = scope ?? provider.authorization.scope
+      const sent = hasNonce(asked) ? nonce : null
+      const identity = await readIdToken(access, { provider, client, answer, nonce: sent })
+      if (identity === 'not_authentic') return failed('not_authentic')
+      return { kind: 'signed_in', signIn: signInOf(outcome, answer.sentAt.wall, asked, identity) }
+    },
+  }
+}
+
+/** Parameters that are read; the others are passed over (RFC 6749 section 3.1). */
+const READ = ['code', 'error', 'iss', 'state']
+/** What is assumed nowhere: an end that was not said is left to the import. */
+const UNKNOWN = fromSeconds(300)
+
+function authorizationParameters(
+  of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
+): URLSearchParams {
+  const { provider, client, redirectUri, state, codeVerifier, nonce, resources } = of
+  const { parameters: own, scope: usual, pkce } = provider.authorization
+  const scope = of.scope ?? usual
+  const parameters = new URLSearchParams({
+    response_type: 'code',
+    client_id: client.clientId,
+    redirect_uri: redirectUri,
+    ...own,
+    ...(scope === null ? {} : { scope: scope.replaceAll(' ', provider.request.scopeSeparator) }),
+    state,
+    ...(hasNonce(scope) ? { nonce } : {}),
+    ...(pkce === 'none' ? {} : { code_challenge: challengeOf(codeVerifier), code_challenge_method: 'S256' }),
+  })
+  for (const resource of resources) parameters.append('resource', resource)
+  return parameters
+}
+
+/** OpenID Connect Core section 3.1.2.1: without this scope there is no ID token that could hold it. */
+const hasNonce = (scope: string | null): boolean => scope?.split(' ').includes('openid') ?? false
+
+const challengeOf = (codeVerifier: string): string => createHash('sha256').update(codeVerifier).digest('base64url')
+
+const failed = (because: ConnectFailure, word: string | null = null): Failed => ({ kind: 'failed', because, word })
+
+/** RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6. */
+function refusedBecause(word: string | null): Failed {
+  switch (word) {
+    case 'access_denied':
+      return failed('denied', word)
+    case 'login_required':
+    case 'consent_required':
+    case 'interaction_required':
+    case 'account_selection_required':
+      return failed('interaction_required', word)
+    case 'server_error':
+    case 'temporarily_unavailable':
+      return failed('unavailable', word)
+    case null:
+    default:
+      return failed('misconfigured', word)
+  }
+}
+
+function failedBecause(outcome: Exclude<Outcome, GrantedTokens>, word: string | null): Failed {
+  switch (outcome.kind) {
+    case 'rejected':
+      return failed(outcome.word === 'interaction_required' ? 'interaction_required' : 'code_refused', word)
+    case 'misconfigured':
+      return failed('misconfigured', word)
+    case 'unavailable':
+      return failed(isForbidden(outcome) ? 'misconfigured' : 'unavailable', word)
+    case 'in_doubt':
+    case 'not_sent':
+      return failed('unavailable', word)
+  }
+}
+
+const isForbidden = ({ because }: Unavailable): boolean => because === 'forbidden'
+
+/** An error word as it may be kept and shown: RFC 6749 section 4.1.2.1 allows more. */
+const plainWord = (word: string): string | null => (/^[\w.-]{1,60}$/.test(word) ? word : null)
+
+function signInOf(
+  tokens: GrantedTokens,
+  sentAt: number,
+  asked: string | null,
+  identity: { readonly subject: string | null; readonly sessionId: string | null; readonly account: string | null },
+): SignedIn['signIn'] {
+  const { accessToken, refreshToken, refreshTokenLife } = tokens
+  const scope = tokens.scope ?? asked
+  return {
+    ...(refreshToken === null ? {} : { refreshToken: refreshToken.reveal() }),
+    ...(accessToken === null
+      ? {}
+      : {
+          accessToken: accessToken.token.reveal(),
+          tokenType: accessToken.tokenType,
+          ...(accessToken.assumed ? {} : { expiresAt: sentAt + accessToken.lifetimeMs }),
+        }),
+    ...(refreshTokenLife?.lifetimeMs == null ? {} : { refreshTokenExpiresAt: sentAt + refreshTokenLife.lifetimeMs }),
+    // RFC 6749 section 5.1: where the answer names none, it is what was asked for.
+    ...(scope === null ? {} : { scope }),
+    ...(identity.subject === null ? {} : { subject: identity.subject }),
+    ...(identity.sessionId === null ? {} : { sessionId: identity.sessionId }),
+    account: identity.account,
+  }
+}
+
+const away = (provider: Provider): TokenError =>
+  new TokenError('unavailable', `provider "${provider.id}" does not answer: try again in a moment`, {
+    subject: provider.id,
+  })
+
+const unusable = (client: OpenedClient): TokenError =>
+  new TokenError(
+    'provider_refused',
+    `client "${client.id}" cannot prove itself: look at its secret, key or certificate`,
+    {
+      subject: client.id,
+    },
+  )
+
+const noEndpoint = (provider: Provider): TokenError =>
+  new TokenError(
+    'provider_refused',
+    `provider "${provider.id}" has no authorization endpoint: give authorizationEndpoint, or an issuer to discover it ` +
+      '(CLI: `--authorization-endpoint`)',
+    { subject: provider.id },
+  )

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { TokenError, type ConnectSession } from '@tokenkeep/core'
+import type { Finished } from '../src/connect-sessions.ts'
+import type { ConnectSessionInput } from '../src/connect-session-input.ts'
+import { Browser } from './fixtures/browser.ts'
+import { openWorld, type World, type WorldOptions } from './world.ts'
+
+const BACK = 'http://127.0.0.1:9/callback'
+const MINE = { boundTo: 'cookie-of-this-browser' }
+
+async function world(t: TestContext, options: WorldOptions = {}): Promise<World> {
+  const opened = await openWorld({
+    realm: {
+      clients: [
+        {
+          clientId: 'web',
+          clientSecret: 'not-so-secret',
+          tokenEndpointAuthMethod: 'client_secret_basic',
+          redirectUris: [BACK],
+        },
+      ],
+    },
+    ...options,
+  })
+  t.after(() => opened[Symbol.asyncDispose]())
+  await opened.keep.clients.put({
+    id: 'web',
+    provider: 'external',
+    clientId: 'web',
+    clientSecret: 'not-so-secret',
+    tokenEndpointAuthMethod: 'client_secret_basic',
+  })
+  return opened
+}
+
+interface Away {
+  readonly session: ConnectSession
+  readonly link: string
+  /** Where the provider sent the browser back to. */
+  readonly left: URL
+}
+
+/** Makes a session, begins it, and signs in at the provider. */
+async function signedInAs(
+  { keep }: World,
+  login: string,
+  input: Partial<ConnectSessionInput> = {},
+  browser = new Browser(),
+): Promise<Away> {
+  const made = await keep.connectSessions.create({ client: 'web', connection: 'dealer-42', ...input })
+  const { url } = await keep.connectSessions.begin(made.link, { redirectUri: BACK, ...MINE })
+  const page = await browser.signIn(url, login, BACK)
+  assert.ok('left' in page, JSON.stringify(page))
+  return { ...made, left: page.left }
+}
+
+const finish = ({ keep }: World, left: URL, of: { boundTo: string; provider?: string } = MINE): Promise<Finished> =>
+  keep.connectSessions.finish(left.href, of)
+
+const failure = (finished: Finished): string => (finished.kind === 'failed' ? finished.because : finished.kind)
+
+const code = async (act: () => Promise<unknown>): Promise<string> => {
+  try {
+    await act()
+    return 'done'
+  } catch (error) {
+    return error instanceof TokenError ? error.code : String(error)
+  }
+}
+
+test('a person signs in, and the connection hands out and refreshes', async (t) => {
+  const opened = await world(t)
+  const { session, left } = await signedInAs(opened, 'ada', { labels: { team: 'sales' }, scope: 'openid dealer-api' })
+  const finished = await finish(opened, left)
+  assert.equal(finished.kind, 'connected')
+  assert.ok(finished.kind === 'connected')
+  assert.equal(finished.account, 'ada')
+  const { state } = finished.session
+  assert.ok(state.status === 'connected')
+  assert.deepEqual([state.connection, state.renewed, state.scope], ['dealer-42', false, 'dealer-api openid'])
+  const info = await opened.keep.connections.get('dealer-42')
+  assert.deepEqual(
+    [info.status, info.client, info.subject, info.scope, info.labels, info.hasRefreshToken],
+    ['ready', 'web', 'ada', 'dealer-api openid', { team: 'sales' }, true],
+  )
+  const offers = await opened.keep.fetchFor('dealer-42')(opened.server.demoApi)
+  assert.equal(((await offers.json()) as { subject: string }).subject, 'ada')
+  opened.clocks.forward(3_600_000)
+  assert.ok((await opened.keep.token('dealer-42')).accessToken)
+  assert.equal((await opened.keep.connectSessions.get(session.id)).state.status, 'connected')
+})
+
+test('signing in again keeps the id and the history, and raises the grant', async (t) => {
+  const opened = await world(t)
+  await finish(opened, (await signedInAs(opened, 'ada')).left)
+  const before = await opened.keep.connections.get('dealer-42')
+  opened.clocks.forward(3_600_000)
+  await opened.keep.token('dealer-42')
+  const again = await finish(opened, (await signedInAs(opened, 'ada', { labels: { team: 'not taken' } })).left)
+  assert.ok(again.kind === 'connected' && again.session.state.status === 'connected' && again.session.state.renewed)
+  const after = await opened.keep.connections.get('dealer-42')
+  assert.deepEqual([after.id, after.uid, after.labels], [before.id, before.uid, {}])
+  assert.equal((await opened.keep.connections.history('dealer-42')).length, 1)
+  opened.clocks.forward(3_600_000)
+  await opened.keep.token('dealer-42')
+  const [newest, oldest] = await opened.keep.connections.history('dealer-42')
+  assert.deepEqual([newest?.grant, oldest?.grant], [2, 1])
+})
+
+test('another account than the connection`s is refused without an explicit yes, and the connection stays as it was', async (t) => {
+  const opened = await world(t)
+  await finish(opened, (await signedInAs(opened, 'ada')).left)
+  const { accessToken } = await opened.keep.token('dealer-42')
+  const { session, left } = await signedInAs(opened, 'bob')
+  assert.equal(failure(await finish(opened, left)), 'other_account')
+  assert.equal((await opened.keep.token('dealer-42')).accessToken, accessToken)
+  const told = await opened.keep.connectSessions.get(session.id)
+  assert.ok(told.state.status === 'open' && told.state.failure?.because === 'other_account')
+
+  const meant = await signedInAs(opened, 'bob', { otherAccount: true })
+  assert.equal((await finish(opened, meant.left)).kind, 'connected')
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'bob')
+})
+
+test('an answer is taken once, however often and wherever it is brought', async (t) => {
+  const opened = await world(t)
+  const other = await opened.reopen()
+  const { left } = await signedInAs(opened, 'ada')
+  const all = await Promise.all(
+    Array.from({ length: 10 }, (_, n) => (n % 2 === 0 ? opened.keep : other).connectSessions.finish(left.href, MINE)),
+  )
+  const kinds = all.map(({ kind }) => kind)
+  assert.equal(all.filter((each) => each.kind === 'connected' && each.account !== null).length, 1)
+  assert.ok(
+    kinds.every((kind) => kind === 'connected' || kind === 'taken'),
+    kinds.join(' '),
+  )
+  assert.equal((await finish(opened, left)).kind, 'connected')
+  const [session] = await opened.server.control.sessions('external')
+  assert.equal(session?.killedBecause ?? null, null)
+  assert.ok((await opened.keep.token('dealer-42')).accessToken)
+})
+
+test('an answer counts only with its state, its browser, its provider and its issuer, and nothing is lost by others', async (t) => {
+  const opened = await world(t)
+  const { left } = await signedInAs(opened, 'ada')
+  const changed = (change: (query: URLSearchParams) => void): URL => {
+    const url = new URL(left)
+    change(url.searchParams)
+    return url
+  }
+  const strangers: readonly (readonly [URL, { boundTo: string; provider?: string }, string])[] = [
+    [changed((query) => query.set('state', 'x'.repeat(43))), MINE, 'unknown'],
+    [changed((query) => query.delete('state')), MINE, 'unknown'],
+    [changed((query) => query.append('state', query.get('state') ?? '')), MINE, 'unknown'],
+    [left, { boundTo: 'cookie-of-another-browser' }, 'other_browser'],
+    [left, { boundTo: '' }, 'other_browser'],
+    [left, { ...MINE, provider: 'elsewhere' }, 'unknown'],
+  ]
+  for (const [url, of, kind] of strangers) assert.equal((await finish(opened, url, of)).kind, kind)
+  assert.equal((await finish(opened, left, { ...MINE, provider: 'external' })).kind, 'connected')
+})
+
+test('an answer that is not authentic, denied or refused ends that attempt, and the person can begin again', async (t) => {
+  const opened = await world(t)
+  const table: readonly (readonly [(query: URLSearchParams) => void, string])[] = [
+    [(query) => query.set('iss', 'https://attacker.example'), 'not_authentic'],
+    [(query) => query.delete('iss'), 'not_authentic'],
+    [(query) => query.append('iss', 'https://attacker.example'), 'not_authentic'],
+    [(query) => query.append('code', 'another'), 'not_authentic'],
+    [(query) => query.delete('code'), 'not_authentic'],
+    [(query) => query.set('code', 'x'.repeat(43)), 'code_refused'],
+    [(query) => query.set('error', 'access_denied'), 'denied'],
+    [(query) => query.set('error', 'login_required'), 'interaction_required'],
+    [(query) => query.set('error', 'invalid_scope'), 'misconfigured'],
+    [(query) => query.set('error', '<script>alert(1)</script>'), 'misconfigured'],
+    [(query) => query.set('error', 'temporarily_unavailable'), 'unavailable'],
+  ]
+  const made = await opened.keep.connectSessions.create({ client: 'web', connection: 'dealer-42' })
+  for (const [change, because] of table) {
+    const { url } = await opened.keep.connectSessions.begin(made.link, { redirectUri: BACK, ...MINE })
+    const page = await new Browser().signIn(url, 'ada', BACK)
+    assert.ok('left' in page)
+    change(page.left.searchParams)
+    assert.equal(failure(await finish(opened, page.left)), because)
+    // The very same answer again is not taken again.
+    assert.equal((await finish(opened, page.left)).kind, 'taken')
+    assert.equal(await code(() => opened.keep.connections.get('dealer-42')), 'unknown_connection')
+  }
+  const { url } = await opened.keep.connectSessions.begin(made.link, { redirectUri: BACK, ...MINE })
+  const page = await new Browser().signIn(url, 'ada', BACK)
+  assert.ok('left' in page)
+  assert.equal((await finish(opened, page.left)).kind, 'connected')
+})
+
+test('beginning again makes the answer to the time before worthless', async (t) => {
+  const opened = await world(t)
+  const { left, link } = await signedInAs(opened, 'ada')
+  await opened.keep.connectSessions.begin(link, { redirectUri: BACK, ...MINE })
+  assert.equal((await finish(opened, left)).kind, 'unknown')
+})
+
+test('a code that another sign-in got is refused: its verifier is not ours', async (t) => {
+  const opened = await world(t)
+  const attacker = await signedInAs(opened, 'mallory', { connection: 'attacker' })
+  const victim = await signedInAs(opened, 'ada', { connection: 'victim' })
+  victim.left.searchParams.set('code', attacker.left.searchParams.get('code') ?? '')
+  assert.equal(failure(await finish(opened, victim.left)), 'code_refused')
+  assert.equal(await code(() => opened.keep.connections.get('victim')), 'unknown_connection')
+})
+
+test('a link is good for its time, and who has begun may still come back', async (t) => {
+  const opened = await world(t)
+  const { left, link, session } = await signedInAs(opened, 'ada', { expiresInMs: 60_000 })
+  opened.clocks.forward(61_000)
+  assert.equal(
+    await code(() => opened.keep.connectSessions.begin(link, { redirectUri: BACK, ...MINE })),
+    'unknown_connect_session',
+  )
+  assert.equal((await finish(opened, left)).kind, 'connected')
+  assert.equal((await opened.keep.connectSessions.byLink(link))?.id, session.id)
+  assert.equal(await opened.keep.connectSessions.byLink(`tkc_${'x'.repeat(43)}`), null)
+  assert.equal(await opened.keep.connectSessions.byLink('nonsense'), null)
+})
+
+test('what cannot become a connection is refused before a person signs in for nothing', async (t) => {
+  const opened = await world(t)
+  await opened.connect('dealer-1')
+  await opened.keep.connections.import({ id: 'machine', client: 'web', grantType: 'client_credentials' })
+  const create = (input: ConnectSessionInput) => code(() => opened.keep.connectSessions.create(input))
+  assert.equal(await create({ client: 'web', connection: 'dealer-1' }), 'invalid_input')
+  assert.equal(await create({ client: 'web', connection: 'machine' }), 'invalid_input')
+  assert.equal(await create({ client: 'nobody' }), 'unknown_client')
+  assert.equal(await create({ provider: 'nowhere' }), 'unknown_provider')
+  assert.equal(await create({ provider: 'external' }), 'unknown_client')
+  assert.equal(await create({ client: 'web', provider: 'elsewhere' }), 'invalid_input')
+  assert.equal(await create({}), 'invalid_input')
+  assert.equal(await create({ client: 'web', returnTo: 'javascript:alert(1)' }), 'invalid_input')
+  assert.equal(await create({ client: 'web', returnTo: 'http://elsewhere.example/' }), 'invalid_input')
+  assert.equal(await create({ client: 'web', expiresInMs: 8 * 24 * 3_600_000 }), 'invalid_input')
+  assert.equal(await create({ client: 'web', scope: '' }), 'invalid_input')
+  const { link } = await opened.keep.connectSessions.create({ client: 'web' })
+  const begin = (redirectUri: string, boundTo = 'me') =>
+    code(() => opened.keep.connectSessions.begin(link, { redirectUri, boundTo }))
+  assert.equal(await begin('not a url'), 'invalid_input')
+  assert.equal(await begin('http://elsewhere.example/'), 'invalid_input')
+  assert.equal(await begin(BACK, ''), 'invalid_input')
+})
+
+test('a provider that does not answer leaves the session as it was; one without the endpoint is said to be so', async (t) => {
+  const opened = await world(t)
+  await opened.keep.providers.put({ id: 'away', issuer: 'http://127.0.0.1:1/' })
+  await opened.keep.providers.put({ id: 'plain', tokenEndpoint: 'https://id.example.org/token' })
+  for (const id of ['away', 'plain']) await opened.keep.clients.put({ id, provider: id, clientId: 'c' })
+  const begun = async (provider: string): Promise<string> => {
+    const { link, session } = await opened.keep.connectSessions.create({ provider })
+    const result = await code(() => opened.keep.connectSessions.begin(link, { redirectUri: BACK, ...MINE }))
+    assert.deepEqual((await opened.keep.connectSessions.get(session.id)).state, { status: 'open', failure: null })
+    return result
+  }
+  assert.equal(await begun('away'), 'unavailable')
+  assert.equal(await begun('plain'), 'provider_refused')
+})
+
+test('no link, state, verifier or code stands in the database, and sessions are forgotten a day after their end', async (t) => {
+  const opened = await world(t)
+  const { session, link, left } = await signedInAs(opened, 'ada')
+  await finish(opened, left)
+  const { readFileSync, readdirSync } = await import('node:fs')
+  const files = readdirSync(opened.folder).filter((name) => name.startsWith('tokens.db') && !name.endsWith('.state'))
+  const bytes = Buffer.concat(files.map((name) => readFileSync(`${opened.folder}/${name}`)))
+  assert.ok(bytes.includes(session.id), 'the control')
+  for (const secret of [link.slice(4), left.searchParams.get('state') ?? '', left.searchParams.get('code') ?? ''])
+    assert.equal(bytes.includes(secret), false)
+  opened.clocks.forward(2 * 24 * 3_600_000)
+  await opened.keep.connectSessions.create({ client: 'web' })
+  assert.equal(await code(() => opened.keep.connectSessions.get(session.id)), 'unknown_connect_session')
+})
