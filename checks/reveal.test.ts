@@ -11,7 +11,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
   'packages/node/src/answer-member.ts': 'reads one member of an answer that is no token',
   'packages/node/src/connect-sessions.ts': 'takes the verifier of a sign-in from its seal',
-  'packages/node/src/sign-in.ts': 'hands what a code was exchanged for to the import',
+  'packages/node/src/sign-in-answer.ts': 'hands the tokens of a sign-in to the import',
   'packages/node/src/signed-token.ts': 'checks an ID token that is signed with the secret of the client',
   'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',
   'packages/node/src/provider-keys.ts': 'reads the body of a key set',

@@ -1,14 +1,7 @@
 /** What people write about a sign-in that is to come, read and refused with a sentence that says what is wrong. */
-import {
-  parseVariant,
-  readLabels,
-  TokenError,
-  type ClientId,
-  type ConnectionId,
-  type DurationMs,
-  type ProviderId,
-} from '@tokenkeep/core'
-import { flag, nameOf, onlyMembers, recordOf, type Refuse } from './input-members.ts'
+import { TokenError, type ConnectionId, type DurationMs } from '@tokenkeep/core'
+import { onlyMembers, recordOf, type Refuse } from './input-members.ts'
+import { readSignInAsked, type SignInAsked } from './sign-in-asked.ts'
 import { readWebUrl } from './web-url.ts'
 
 /** A sign-in that is to come, and the connection that it becomes. */
@@ -33,14 +26,7 @@ export interface ConnectSessionInput {
   readonly expiresInMs?: number | undefined
 }
 
-export interface ConnectSessionRead {
-  readonly client: ClientId | null
-  readonly provider: ProviderId | null
-  readonly connection: ConnectionId | null
-  readonly labels: Readonly<Record<string, string>>
-  readonly scope: string | null
-  readonly resources: readonly string[]
-  readonly otherAccount: boolean
+export interface ConnectSessionRead extends SignInAsked {
   readonly returnTo: string | null
   readonly expiresInMs: DurationMs
 }
@@ -58,19 +44,9 @@ export function readConnectSessionInput(
     throw new TokenError('invalid_input', `a connect session: ${sentence}`)
   }
   onlyMembers(given, MEMBERS, refuse)
-  const { client, provider, connection, scope, resource, returnTo } = input
-  if (client === undefined && provider === undefined)
-    refuse('client names the registration that is used, or provider one that has a single client')
-  const variant = parseVariant(scope, typeof resource === 'string' ? [resource] : resource)
-  if ('wrong' in variant) return refuse(variant.wrong)
+  const { returnTo } = input
   return {
-    client: client === undefined ? null : nameOf<ClientId>('client', client),
-    provider: provider === undefined ? null : nameOf<ProviderId>('provider', provider),
-    connection: connection === undefined ? null : connectionId(connection),
-    labels: readLabels(input.labels),
-    scope: variant.variant.scopes.join(' ') || null,
-    resources: variant.variant.resources,
-    otherAccount: flag(given, 'otherAccount', false, refuse),
+    ...readSignInAsked(given, input, connectionId, refuse),
     returnTo: returnTo === undefined ? null : readWebUrl('returnTo', returnTo, refuse),
     expiresInMs: readExpiresIn(given['expiresInMs'], refuse),
   }

@@ -16,12 +16,9 @@ import {
   Secret,
   TokenError,
   type Cipher,
-  type Client,
   type Clock,
   type ConnectFailure,
   type ConnectionId,
-  type ConnectionInfo,
-  type Connections,
   type ConnectSession,
   type ConnectState,
   type Random,
@@ -30,9 +27,11 @@ import {
   type Sealed,
   type Serial,
 } from '@tokenkeep/core'
-import { readConnectSessionInput, type ConnectSessionInput, type ConnectSessionRead } from './connect-session-input.ts'
+import { readConnectSessionInput, type ConnectSessionInput } from './connect-session-input.ts'
+import { unknownClient, type SignInKeeper } from './keep-sign-in.ts'
 import { readWebUrl } from './web-url.ts'
-import type { SignedIn, SignIns } from './sign-in.ts'
+import type { SignIns } from './sign-in.ts'
+import type { SignedIn } from './sign-in-answer.ts'
 
 export interface ConnectSessions {
   /**
@@ -114,7 +113,7 @@ export type ConnectSessionKey = { readonly id: string } | { readonly link: strin
 export interface ConnectSessionsSetup {
   readonly rows: ConnectSessionRows
   readonly registry: Registry
-  readonly connections: Pick<Connections, 'get' | 'import' | 'reconnect'>
+  readonly keeper: SignInKeeper
   readonly cipher: Cipher
   readonly clock: Pick<Clock, 'now'>
   readonly random: Random
@@ -128,11 +127,9 @@ const LINK_PREFIX = 'tkc_'
 const SECRET_BYTES = 32
 const KEPT_MS = 24 * 3600 * 1000
 const BOUND_TO_LENGTH_MAX = 1000
-/** Somebody would have to make and delete the same connection as often, between two of our calls. */
-const TRIES_MOST = 5
 
 export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessions {
-  const { rows, registry, connections, cipher, clock, random, connectionId } = setup
+  const { rows, registry, keeper, cipher, clock, random, connectionId } = setup
 
   const sealerReady = async (): Promise<void> => void (await cipher.sealer())
 
@@ -156,9 +153,7 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
 
   const create: ConnectSessions['create'] = async (input, by = null) => {
     const read = readConnectSessionInput(input, connectionId)
-    const client = await clientFor(read)
-    const connection = read.connection ?? connectionId(`${client.id}-${randomBytes(6).toString('hex')}`)
-    if (read.connection !== null) await refuseUnfit(connection, client)
+    const { client, connection } = await keeper.destinationOf(read)
     const now = clock.now().wall
     const link = `${LINK_PREFIX}${newSecret()}`
     const session: ConnectSession = {
@@ -182,41 +177,6 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     await rows.add(stored, Math.floor(now - KEPT_MS))
     return { session, link }
   }
-
-  const clientFor = async ({ client, provider }: ConnectSessionRead): Promise<Client> => {
-    const clients = await registry.clients()
-    if (client !== null) {
-      const found = clients.find(({ id }) => id === client)
-      if (found === undefined) throw unknownClient(client)
-      if (provider !== null && found.provider !== provider)
-        throw new TokenError('invalid_input', `client "${client}" is not registered at provider "${provider}"`)
-      return found
-    }
-    const of = clients.filter((each) => each.provider === provider)
-    const [only] = of
-    if (only !== undefined && of.length === 1) return only
-    if (only === undefined && (await registry.provider(provider ?? ('' as Client['provider']))) === null)
-      throw new TokenError('unknown_provider', `there is no provider "${provider}"`, { subject: provider ?? undefined })
-    throw new TokenError(
-      'unknown_client',
-      only === undefined
-        ? `provider "${provider}" has no client: add our registration there (CLI: \`tokenkeep client add\`)`
-        : `provider "${provider}" has ${of.length} clients: name one of ${of.map(({ id }) => id).join(', ')}`,
-    )
-  }
-
-  /** Said before a person has signed in for nothing. */
-  const refuseUnfit = async (id: ConnectionId, client: Client): Promise<void> => {
-    const found = await existing(id)
-    const unfit = found === null ? null : whyUnfit(found, client)
-    if (unfit !== null) throw new TokenError('invalid_input', unfit, { subject: id })
-  }
-
-  const existing = (id: ConnectionId): Promise<ConnectionInfo | null> =>
-    connections.get(id).catch((error: unknown) => {
-      if (error instanceof TokenError && error.code === 'unknown_connection') return null
-      throw error
-    })
 
   const finish: ConnectSessions['finish'] = async (answer, { boundTo, provider: claimed }) => {
     const given = queryOf(answer)
@@ -258,45 +218,14 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     return kept(taken, signedIn)
   }
 
-  const kept = async (taken: StoredConnectSession, signedIn: SignedIn): Promise<Finished> => {
-    const { session } = taken
-    const { account, ...signIn } = signedIn.signIn
-    for (let tries = 0; tries < TRIES_MOST; tries += 1) {
-      try {
-        const found = await existing(session.connection)
-        if (found !== null && !isFit(found, session)) return await failed(taken, 'not_connectable', null)
-        if (found !== null && isOther(found, signIn.subject) && !session.otherAccount)
-          return await failed(taken, 'other_account', null)
-        const info =
-          found === null
-            ? await connections.import({
-                ...signIn,
-                id: session.connection,
-                client: session.client,
-                labels: session.labels,
-              })
-            : await connections.reconnect(session.connection, { ...signIn, otherAccount: session.otherAccount })
-        const { id, scope } = info
-        const state: ConnectState = {
-          status: 'connected',
-          at: clock.now().wall,
-          connection: id as ConnectionId,
-          renewed: found !== null,
-          scope,
-        }
-        // The connection is made: a session that cannot be written only tells less.
-        const done = await moved(taken, { secrets: null }, state).catch(() => null)
-        return { kind: 'connected', session: { ...(done ?? taken).session, state }, account }
-      } catch (error) {
-        if (!(error instanceof TokenError)) throw error
-        // Somebody was first with this id, or deleted it meanwhile: looked at again.
-        if (error.code === 'connection_exists' || error.code === 'unknown_connection') continue
-        if (error.code === 'refresh_token_held') return failed(taken, 'held', null)
-        if (error.code === 'deleting') return failed(taken, 'not_connectable', null)
-        return failed(taken, 'unavailable', null)
-      }
-    }
-    return failed(taken, 'unavailable', null)
+  const kept = async (taken: StoredConnectSession, { signIn }: SignedIn): Promise<Finished> => {
+    const done = await keeper.keep(taken.session, signIn)
+    if (done.kind === 'failed') return failed(taken, done.because, null)
+    const { connection, renewed, scope } = done
+    const state: ConnectState = { status: 'connected', at: clock.now().wall, connection, renewed, scope }
+    // The connection is made: a session that cannot be written only tells less.
+    const written = await moved(taken, { secrets: null }, state).catch(() => null)
+    return { kind: 'connected', session: { ...(written ?? taken).session, state }, account: signIn.account }
   }
 
   const openedSecrets = ({ session, secrets }: StoredConnectSession): Secrets | null => {
@@ -393,27 +322,6 @@ function queryOf(answer: string | URLSearchParams): URLSearchParams | null {
   const at = answer.indexOf('?')
   return new URLSearchParams(at < 0 ? answer : answer.slice(at + 1).replace(/#.*$/s, ''))
 }
-
-const isOther = ({ subject: known }: ConnectionInfo, subject: string | undefined): boolean =>
-  known !== null && subject !== undefined && known !== subject
-
-const isFit = (found: ConnectionInfo, { client, within }: ConnectSession): boolean =>
-  whyUnfit(found, { id: client }) === null &&
-  // Of this id there may be another one since, which the key that made the session does not see.
-  Object.entries(within).every(([name, value]) => found.labels[name] === value)
-
-/** Why a connection that is there cannot get this sign-in; null: it can. */
-function whyUnfit({ id, client, grantType, status }: ConnectionInfo, of: Pick<Client, 'id'>): string | null {
-  if (grantType === 'client_credentials')
-    return `connection "${id}" uses client credentials: there is no sign-in to renew`
-  if (client !== of.id) return `connection "${id}" belongs to client "${client}": sign in with that one`
-  return status === 'deleting' ? `connection "${id}" is being deleted` : null
-}
-
-const unknownClient = (id: string): TokenError =>
-  new TokenError('unknown_client', `there is no client "${id}" that can be used (CLI: \`tokenkeep client list\`)`, {
-    subject: id,
-  })
 
 const unknownSession = (): TokenError =>
   new TokenError('unknown_connect_session', 'there is no such connect session, or not any more: make a new one')

@@ -33,6 +33,7 @@ import { defaultFolders } from './default-folders.ts'
 import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
+import { createSignInKeeper } from './keep-sign-in.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
@@ -339,6 +340,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   }
   const providerOf = async (id: string) => (await connectionOf(id)).provider
   const forwards = forwardOnDemand({ token: manager.token, rejected, connection: connectionOf, clock })
+  const keeper = createSignInKeeper({ registry, connections, connectionId })
   const keep: Tokenkeep = {
     providers: {
       // Only who adds a provider needs what is known about them.
@@ -352,7 +354,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     connectSessions: createConnectSessions({
       rows: assembly.connectSessions,
       registry,
-      connections,
+      keeper,
       cipher: ports.cipher,
       clock,
       random: ports.random,

@@ -5,21 +5,10 @@
  * @see RFC 6749 sections 4.1.1 to 4.1.4, RFC 7636 (PKCE), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207 (`iss`)
  */
 import { createHash } from 'node:crypto'
-import {
-  fromSeconds,
-  judge,
-  TokenError,
-  type ConnectFailure,
-  type GrantedTokens,
-  type OpenedClient,
-  type Outcome,
-  type Provider,
-  type SignInInput,
-  type Unavailable,
-} from '@tokenkeep/core'
+import { fromSeconds, TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
 import { askAsClient } from './client-request.ts'
-import { readIdToken } from './id-token.ts'
 import type { ProviderAccess } from './provider-access.ts'
+import { failed, failedBecause, judgeSignIn, signedInWith, type Failed, type SignedIn } from './sign-in-answer.ts'
 import { memberOf, wordOf } from './answer-member.ts'
 
 /** What a sign-in asks for. */
@@ -33,22 +22,6 @@ interface Asked {
 interface Parties {
   readonly provider: Provider
   readonly client: OpenedClient
-}
-
-export interface Failed {
-  readonly kind: 'failed'
-  readonly because: ConnectFailure
-  /** The provider's error word, where it is one that cannot hold a secret. */
-  readonly word: string | null
-}
-
-/** What came of an exchange. */
-export interface SignedIn {
-  readonly kind: 'signed_in'
-  readonly signIn: Omit<SignInInput, 'otherAccount'> & {
-    /** Who signed in, as the provider calls them. */
-    readonly account: string | null
-  }
 }
 
 export interface SignIns {
@@ -148,22 +121,16 @@ export function createSignIns(access: ProviderAccess): SignIns {
       if (answer === 'none') return failed('misconfigured')
       if (answer === 'failed') return failed('unavailable')
       if (answer === 'unusable') return failed('misconfigured')
-      const outcome = judge(answer, provider, { lastLifetimeMs: null, unknownLifetimeMs: UNKNOWN, asked: true })
+      const outcome = judgeSignIn(answer, provider)
       if (outcome.kind !== 'granted') return failedBecause(outcome, wordOf(answer))
-      if (outcome.accessToken === null && outcome.refreshToken === null) return failed('unavailable')
       const asked = scope ?? provider.authorization.scope
-      const sent = hasNonce(asked) ? nonce : null
-      const identity = await readIdToken(access, { provider, client, answer, nonce: sent })
-      if (identity === 'not_authentic') return failed('not_authentic')
-      return { kind: 'signed_in', signIn: signInOf(outcome, answer.sentAt.wall, asked, identity) }
+      return signedInWith(access, { provider, client, answer, outcome, asked, nonce: hasNonce(asked) ? nonce : null })
     },
   }
 }
 
 /** Parameters that are read; the others are passed over (RFC 6749 section 3.1). */
 const READ = ['code', 'error', 'iss', 'state']
-/** What is assumed nowhere: an end that was not said is left to the import. */
-const UNKNOWN = fromSeconds(300)
 
 function authorizationParameters(
   of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
@@ -190,8 +157,6 @@ const hasNonce = (scope: string | null): boolean => scope?.split(' ').includes('
 
 const challengeOf = (codeVerifier: string): string => createHash('sha256').update(codeVerifier).digest('base64url')
 
-const failed = (because: ConnectFailure, word: string | null = null): Failed => ({ kind: 'failed', because, word })
-
 /** RFC 6749 section 4.1.2.1; OpenID Connect Core section 3.1.2.6. */
 function refusedBecause(word: string | null): Failed {
   switch (word) {
@@ -211,50 +176,8 @@ function refusedBecause(word: string | null): Failed {
   }
 }
 
-function failedBecause(outcome: Exclude<Outcome, GrantedTokens>, word: string | null): Failed {
-  switch (outcome.kind) {
-    case 'rejected':
-      return failed(outcome.word === 'interaction_required' ? 'interaction_required' : 'code_refused', word)
-    case 'misconfigured':
-      return failed('misconfigured', word)
-    case 'unavailable':
-      return failed(isForbidden(outcome) ? 'misconfigured' : 'unavailable', word)
-    case 'in_doubt':
-    case 'not_sent':
-      return failed('unavailable', word)
-  }
-}
-
-const isForbidden = ({ because }: Unavailable): boolean => because === 'forbidden'
-
 /** An error word as it may be kept and shown: RFC 6749 section 4.1.2.1 allows more. */
 const plainWord = (word: string): string | null => (/^[\w.-]{1,60}$/.test(word) ? word : null)
-
-function signInOf(
-  tokens: GrantedTokens,
-  sentAt: number,
-  asked: string | null,
-  identity: { readonly subject: string | null; readonly sessionId: string | null; readonly account: string | null },
-): SignedIn['signIn'] {
-  const { accessToken, refreshToken, refreshTokenLife } = tokens
-  const scope = tokens.scope ?? asked
-  return {
-    ...(refreshToken === null ? {} : { refreshToken: refreshToken.reveal() }),
-    ...(accessToken === null
-      ? {}
-      : {
-          accessToken: accessToken.token.reveal(),
-          tokenType: accessToken.tokenType,
-          ...(accessToken.assumed ? {} : { expiresAt: sentAt + accessToken.lifetimeMs }),
-        }),
-    ...(refreshTokenLife?.lifetimeMs == null ? {} : { refreshTokenExpiresAt: sentAt + refreshTokenLife.lifetimeMs }),
-    // RFC 6749 section 5.1: where the answer names none, it is what was asked for.
-    ...(scope === null ? {} : { scope }),
-    ...(identity.subject === null ? {} : { subject: identity.subject }),
-    ...(identity.sessionId === null ? {} : { sessionId: identity.sessionId }),
-    account: identity.account,
-  }
-}
 
 const away = (provider: Provider): TokenError =>
   new TokenError('unavailable', `provider "${provider.id}" does not answer: try again in a moment`, {
