@@ -20,6 +20,7 @@ test('every failure has an exit code, and what can pass by itself is never told 
     unknown_local_refresh_token: 3,
     unknown_connect_session: 3,
     connection_exists: 2,
+    sign_in_failed: 4,
     refresh_token_held: 2,
     needs_user: 4,
     blocked: 6,

@@ -31,6 +31,7 @@ export const HTTP_STATUS = {
   unknown_local_refresh_token: 404,
   unknown_connect_session: 404,
   connection_exists: 409,
+  sign_in_failed: 409,
   refresh_token_held: 409,
   needs_user: 409,
   blocked: 503,

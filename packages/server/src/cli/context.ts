@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { TokenError } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
-import type { Keeper } from '../remote/keeper.ts'
+import type { Keeper, ServerKeeper } from '../remote/keeper.ts'
 import type { Output } from './output.ts'
 import { watchLastTry } from './last-try.ts'
 import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
@@ -75,8 +75,26 @@ async function onThisMachine<Result>(
   }
 }
 
+/** The same for what is done in another way on this machine: where no server is named. */
+export const withFolder = <Result>(context: Context, act: (keep: Tokenkeep) => Promise<Result>): Promise<Result> =>
+  onThisMachine(context, { missing: 'refuse' }, act)
+
+/** The same for what a server does in another way than a data folder: it has pages of its own. */
+export async function withServer<Result>(
+  context: Context,
+  act: (keep: ServerKeeper) => Promise<Result>,
+): Promise<Result> {
+  const server = findServer(context.options, context.around)
+  if (server === null) throw new Error('there is no server to ask')
+  return atServer(context, server, act)
+}
+
 /** A signal ends the waiting here too; the server goes on with what it was asked for. */
-async function atServer<Result>({ around, output }: Context, server: ServerPlace, act: Act<Result>): Promise<Result> {
+async function atServer<Result>(
+  { around, output }: Context,
+  server: ServerPlace,
+  act: (keep: ServerKeeper) => Promise<Result>,
+): Promise<Result> {
   const { openServer } = await import('./server-opening.ts')
   await using keep = await openServer(server, around, output)
   return await untilInterrupted(() => act(keep), around)

@@ -17,7 +17,7 @@ export const EXIT_MEANINGS = {
   1: 'something unexpected happened',
   2: 'wrong usage or input',
   3: 'no such connection, client, provider, API key or local refresh token',
-  4: 'only the user can revive the connection: sign in again',
+  4: 'only the user can go on: sign in, or sign in again',
   5: 'try later; nothing is lost',
   6: 'the operator has to mend something: registration, key, folder, version, API key, a copy to adopt',
 } as const satisfies Record<ExitCode, string>
@@ -30,6 +30,7 @@ const BY_FAILURE = {
   unknown_local_refresh_token: EXIT.unknown,
   unknown_connect_session: EXIT.unknown,
   connection_exists: EXIT.input,
+  sign_in_failed: EXIT.needsUser,
   refresh_token_held: EXIT.input,
   needs_user: EXIT.needsUser,
   blocked: EXIT.operator,

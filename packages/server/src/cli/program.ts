@@ -58,6 +58,7 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
   const context = (): Context => ({ around, output, options: program.opts<PlaceOptions & ServerOptions>() })
 
   addToken(program, context)
+  addConnect(program, context)
   addProviders(program.command('provider').description('authorization servers'), context)
   addClients(program.command('client').description('our registrations at providers'), context)
   addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
@@ -88,6 +89,24 @@ function addToken(program: Command, context: MakeContext): void {
     .option('--wait <seconds>', 'how long to wait for a refresh; default 20', seconds)
     .action(async (id: string, asked: import('./token.ts').TokenArguments) =>
       (await import('./token.ts')).token(context(), id, asked),
+    )
+}
+
+function addConnect(program: Command, context: MakeContext): void {
+  program
+    .command('connect <provider>')
+    .description('let a person sign in in a browser, and keep the sign-in')
+    .option('--id <id>', 'the connection: a new one, or one that gets a new sign-in; default: one is made up')
+    .option('--client <id>', 'the registration that is used, where the provider has several')
+    .option('--scope <scopes>', "what to ask for, separated by spaces; default: what is known to be the provider's")
+    .option('--resource <uri>', 'what the tokens are for (RFC 8707); may be repeated', collected)
+    .option('--label <name=value>', 'of a new connection; may be repeated', labelled)
+    .option('--other-account', 'the sign-in may be of another account than before')
+    .option('--port <port>', 'where the browser comes back to on this machine; default: any free one', port)
+    .option('--no-open', 'only print the address')
+    .option('--wait <seconds>', 'how long to wait for the person; default 600', seconds)
+    .action(async (provider: string, given: import('./connect.ts').ConnectArguments) =>
+      (await import('./connect.ts')).connect(context(), provider, given),
     )
 }
 

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import process from 'node:process'
 import { Secret, TokenError } from '@tokenkeep/core'
-import type { Keeper } from '../remote/keeper.ts'
+import type { ServerKeeper } from '../remote/keeper.ts'
 import { openRemote } from '../remote/remote-keeper.ts'
 import { parseServerUrl } from '../remote/server-url.ts'
 import type { Output } from './output.ts'
@@ -12,7 +12,7 @@ import type { ServerPlace } from './server-place.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** @throws TokenError `invalid_input`, `unauthorized`; nothing was sent then */
-export async function openServer(server: ServerPlace, around: Surroundings, output: Output): Promise<Keeper> {
+export async function openServer(server: ServerPlace, around: Surroundings, output: Output): Promise<ServerKeeper> {
   const url = parseServerUrl(server.url, server.said)
   const apiKey = new Secret('api_key', await readApiKey(server, around, output))
   return openRemote({ url, apiKey, now: () => around.now() })

@@ -1,5 +1,5 @@
-import type { Incarnation } from '@tokenkeep/core'
-import type { Adopted, Tokenkeep } from '@tokenkeep/node'
+import type { ConnectFailure, Incarnation } from '@tokenkeep/core'
+import type { Adopted, ConnectSessionInput, Tokenkeep } from '@tokenkeep/node'
 
 /** What commands need of a Tokenkeep, wherever it is: in this process on a data folder, or behind a server's HTTP API. */
 export interface Keeper extends Pick<
@@ -13,3 +13,15 @@ export interface Keeper extends Pick<
   readonly apiKeys: Omit<Tokenkeep['apiKeys'], 'get'>
   readonly localRefreshTokens: Omit<Tokenkeep['localRefreshTokens'], 'get'>
 }
+
+/** What a server does beside: it has pages on which a person signs in. */
+export interface ServerKeeper extends Keeper {
+  readonly connectSessions: {
+    create(
+      input: ConnectSessionInput,
+    ): Promise<{ readonly id: string; readonly provider: string; readonly connection: string; readonly url: string }>
+    get(id: string): Promise<{ readonly status: ConnectStatus; readonly failure: ConnectFailure | null }>
+  }
+}
+
+export type ConnectStatus = 'open' | 'signing_in' | 'exchanging' | 'connected' | 'expired'

@@ -2,6 +2,7 @@
 import type {
   BlockedReason,
   ClientKeyState,
+  ConnectFailure,
   GrantType,
   HoldReason,
   Narrowing,
@@ -12,6 +13,7 @@ import type {
   Winner,
 } from '@tokenkeep/core'
 import type { ApiKeyScope, Tokenkeep } from '@tokenkeep/node'
+import type { ConnectStatus } from './keeper.ts'
 
 export const STATUSES = Object.keys({
   ready: true,
@@ -33,6 +35,26 @@ export const REASONS = Object.keys({
   interaction_required: true,
   no_refresh_token: true,
 } satisfies Record<NeedsUserReason, true>) as readonly NeedsUserReason[]
+
+export const CONNECT_FAILURES = Object.keys({
+  denied: true,
+  interaction_required: true,
+  not_authentic: true,
+  code_refused: true,
+  misconfigured: true,
+  unavailable: true,
+  other_account: true,
+  held: true,
+  not_connectable: true,
+} satisfies Record<ConnectFailure, true>) as readonly ConnectFailure[]
+
+export const CONNECT_STATUSES = Object.keys({
+  open: true,
+  signing_in: true,
+  exchanging: true,
+  connected: true,
+  expired: true,
+} satisfies Record<ConnectStatus, true>) as readonly ConnectStatus[]
 
 export const HOLD_REASONS = Object.keys({
   another_place: true,

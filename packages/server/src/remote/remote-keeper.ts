@@ -10,6 +10,8 @@ import type {
   ClientKeysWire,
   ClientsWire,
   ConnectionsWire,
+  ConnectSessionMadeWire,
+  ConnectSessionWire,
   DeletedWire,
   HistoryWire,
   IntrospectedWire,
@@ -18,8 +20,8 @@ import type {
   ShareWire,
 } from '../api/wire.ts'
 import { createExchange, type Asked, type Server } from './exchange.ts'
-import type { Keeper } from './keeper.ts'
-import { INTROSPECTED } from './known-words.ts'
+import type { ServerKeeper } from './keeper.ts'
+import { CONNECT_FAILURES, CONNECT_STATUSES, INTROSPECTED } from './known-words.ts'
 import {
   readApiKey,
   readClient,
@@ -34,7 +36,15 @@ import {
   readRejection,
 } from './library-objects.ts'
 import { membersOf } from './members.ts'
-import { apiKeyBody, clientBody, importBody, providerBody, reconnectBody, rotationBody } from './wire-bodies.ts'
+import {
+  apiKeyBody,
+  clientBody,
+  connectSessionBody,
+  importBody,
+  providerBody,
+  reconnectBody,
+  rotationBody,
+} from './wire-bodies.ts'
 
 /** How long a server waits for a token where nothing is said, and how much longer its answer may take to get here. */
 const WAIT_MS = 20_000
@@ -46,12 +56,12 @@ const ADOPTION_MS = 600_000
 const LIST_DEFAULT = 100
 
 /** @returns what answers as `openTokenkeep` does, as far as commands need it */
-export function openRemote(server: Server): Keeper {
+export function openRemote(server: Server): ServerKeeper {
   const { ask, close } = createExchange(server)
   const { now } = server
   const get = (path: string, query?: URLSearchParams): Asked => ({ method: 'GET', path, ...(query && { query }) })
 
-  const keep: Keeper = {
+  const keep: ServerKeeper = {
     providers: {
       put: async (input) =>
         ask({ method: 'PUT', path: providerPath(input.id), body: providerBody(input) }, readProvider),
@@ -171,6 +181,27 @@ export function openRemote(server: Server): Keeper {
           membersOf<LocalRefreshTokensWire>(answer, 'the answer').list('local_refresh_tokens', readLocalRefreshToken),
         ),
       revoke: async (id) => ask({ method: 'DELETE', path: localRefreshTokenPath(id) }, readLocalRefreshToken),
+    },
+    connectSessions: {
+      create: async (input) =>
+        ask({ method: 'POST', path: '/v1/connect-sessions', body: connectSessionBody(input) }, (answer) => {
+          const made = membersOf<ConnectSessionMadeWire>(answer, 'a connect session')
+          return {
+            id: made.text('id'),
+            provider: made.text('provider'),
+            connection: made.text('connection'),
+            url: made.text('url'),
+          }
+        }),
+      get: async (id) =>
+        ask(get(`/v1/connect-sessions/${segment(id)}`), (answer) => {
+          const session = membersOf<ConnectSessionWire>(answer, 'a connect session')
+          const failure = session.nestedOrNull<NonNullable<ConnectSessionWire['failure']>>('failure')
+          return {
+            status: session.oneOf('status', CONNECT_STATUSES),
+            failure: failure === null ? null : failure.oneOf('because', CONNECT_FAILURES),
+          }
+        }),
     },
     close: async () => close(),
     [Symbol.asyncDispose]: () => keep.close(),

@@ -1,11 +1,12 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
 import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
-import type { ApiKeyInput, ClientInput, KeyRotation, ProviderInput } from '@tokenkeep/node'
+import type { ApiKeyInput, ClientInput, ConnectSessionInput, KeyRotation, ProviderInput } from '@tokenkeep/node'
 import { someAnswerWire, someAuthorizationWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
 import type {
   ClientSettingsWire,
   ImportWire,
   NewApiKeyWire,
+  NewConnectSessionWire,
   ProviderSettingsWire,
   ReconnectWire,
   RotateKeyWire,
@@ -106,6 +107,21 @@ export function clientBody(input: ClientInput): Written<ClientSettingsWire> {
 
 export function rotationBody({ now, afterMs, keepMs }: KeyRotation): Written<RotateKeyWire> {
   return { now, use_after: seconds(afterMs) ?? undefined, keep_published: seconds(keepMs) ?? undefined }
+}
+
+export function connectSessionBody(input: ConnectSessionInput): Written<NewConnectSessionWire> {
+  const { resource } = input
+  return {
+    client: input.client,
+    provider: input.provider,
+    connection: input.connection,
+    labels: input.labels,
+    scope: input.scope,
+    resource: typeof resource === 'string' ? [resource] : resource,
+    other_account: input.otherAccount,
+    return_to: input.returnTo,
+    expires_in: seconds(input.expiresInMs) ?? undefined,
+  }
 }
 
 export function apiKeyBody(input: ApiKeyInput): Written<NewApiKeyWire> {

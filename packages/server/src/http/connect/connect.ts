@@ -15,15 +15,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
 import { createRateWindows } from '../rate-window.ts'
 import { PAGE_HEADERS, pageHtml, type Page } from './page.ts'
-import {
-  connectedPage,
-  failedPage,
-  otherBrowserPage,
-  overPage,
-  startPage,
-  takenPage,
-  unknownAnswerPage,
-} from './words.ts'
+import { answerTo, overPage, startPage } from './words.ts'
 
 export interface ConnectSetup {
   readonly keep: Tokenkeep
@@ -150,21 +142,6 @@ export function registerConnect(app: FastifyInstance, setup: ConnectSetup): void
     })
     done()
   })
-}
-
-function answerTo(finished: Finished): { readonly status: number; readonly page: Page } {
-  switch (finished.kind) {
-    case 'connected':
-      return { status: 200, page: connectedPage(finished.session, finished.account) }
-    case 'failed':
-      return { status: 400, page: failedPage(finished.session, finished.because) }
-    case 'taken':
-      return { status: 409, page: takenPage }
-    case 'other_browser':
-      return { status: 403, page: otherBrowserPage }
-    case 'unknown':
-      return { status: 404, page: unknownAnswerPage }
-  }
 }
 
 /** The application learns from the session itself what came of it; its address tells no more than which one that is. */

@@ -1,5 +1,6 @@
 /** What a person is told about a sign-in: what it came to, and what to do. */
 import { assertNever, type ConnectFailure, type ConnectSession } from '@tokenkeep/core'
+import type { Finished } from '@tokenkeep/node'
 import type { Page } from './page.ts'
 
 export function startPage({ provider, connection }: ConnectSession, host: string | null): Page {
@@ -14,7 +15,7 @@ export function startPage({ provider, connection }: ConnectSession, host: string
   }
 }
 
-export function connectedPage(session: ConnectSession, account: string | null): Page {
+function connectedPage(session: ConnectSession, account: string | null): Page {
   const { state, provider, connection } = session
   const renewed = state.status === 'connected' && state.renewed
   const scope = state.status === 'connected' ? state.scope : null
@@ -29,7 +30,7 @@ export function connectedPage(session: ConnectSession, account: string | null): 
   }
 }
 
-export function failedPage({ provider, connection }: ConnectSession, because: ConnectFailure): Page {
+function failedPage({ provider, connection }: ConnectSession, because: ConnectFailure): Page {
   const { title, text } = failureInWords(because, provider)
   return {
     title,
@@ -99,17 +100,33 @@ export const overPage = (session: ConnectSession | null): Page =>
         text: ['It is not known here, or not any more. Ask whoever sent it to you for a new one.'],
       }
 
-export const unknownAnswerPage: Page = {
+const unknownAnswerPage: Page = {
   title: 'No sign-in is waiting for this',
   text: ['It took too long, or was begun again since. Open the link once more that you came with.'],
 }
 
-export const otherBrowserPage: Page = {
+const otherBrowserPage: Page = {
   title: 'This sign-in began in another browser',
   text: ['Nothing was taken. Go on in the browser in which you began, or open the link once more in this one.'],
 }
 
-export const takenPage: Page = {
+const takenPage: Page = {
   title: 'This answer was brought before',
   text: ['An answer is taken once. To try again, open the link once more that you came with.'],
+}
+
+/** The page on which a person ends, and its status. */
+export function answerTo(finished: Finished): { readonly status: number; readonly page: Page } {
+  switch (finished.kind) {
+    case 'connected':
+      return { status: 200, page: connectedPage(finished.session, finished.account) }
+    case 'failed':
+      return { status: 400, page: failedPage(finished.session, finished.because) }
+    case 'taken':
+      return { status: 409, page: takenPage }
+    case 'other_browser':
+      return { status: 403, page: otherBrowserPage }
+    case 'unknown':
+      return { status: 404, page: unknownAnswerPage }
+  }
 }

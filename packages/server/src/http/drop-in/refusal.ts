@@ -116,6 +116,7 @@ export const MEANINGS = {
   unknown_api_key: MISTAKE,
   unknown_connect_session: MISTAKE,
   connection_exists: MISTAKE,
+  sign_in_failed: MISTAKE,
   refresh_token_held: MISTAKE,
   provider_refused: MISTAKE,
   in_use: MISTAKE,
