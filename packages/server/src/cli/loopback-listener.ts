@@ -51,7 +51,7 @@ export async function listenForAnswer(of: {
       return
     }
     const finished = await of.finish(url)
-    const { status, page } = answerTo(finished)
+    const { status, page } = answerTo(finished, 'begin again where you began')
     // First the page, then the end of this process.
     await new Promise<void>((resolve) => send(response, status, pageHtml(page), resolve))
     if (finished.kind === 'connected') over.resolve({ kind: 'connected' })

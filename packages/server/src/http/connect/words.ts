@@ -30,11 +30,11 @@ function connectedPage(session: ConnectSession, account: string | null): Page {
   }
 }
 
-function failedPage({ provider, connection }: ConnectSession, because: ConnectFailure): Page {
+function failedPage({ provider, connection }: ConnectSession, because: ConnectFailure, again: string): Page {
   const { title, text } = failureInWords(because, provider)
   return {
     title,
-    text: [text, 'Nothing was changed. To try again, open the link once more that you came with.'],
+    text: [text, `Nothing was changed. To try again, ${again}.`],
     facts: [['Connection', connection]],
   }
 }
@@ -100,33 +100,40 @@ export const overPage = (session: ConnectSession | null): Page =>
         text: ['It is not known here, or not any more. Ask whoever sent it to you for a new one.'],
       }
 
-const unknownAnswerPage: Page = {
+const unknownAnswerPage = (again: string): Page => ({
   title: 'No sign-in is waiting for this',
-  text: ['It took too long, or was begun again since. Open the link once more that you came with.'],
-}
+  text: [`It took too long, or was begun again since. To try again, ${again}.`],
+})
 
 const otherBrowserPage: Page = {
   title: 'This sign-in began in another browser',
-  text: ['Nothing was taken. Go on in the browser in which you began, or open the link once more in this one.'],
+  text: ['Nothing was taken. Go on in the browser in which you began.'],
 }
 
-const takenPage: Page = {
+const takenPage = (again: string): Page => ({
   title: 'This answer was brought before',
-  text: ['An answer is taken once. To try again, open the link once more that you came with.'],
-}
+  text: [`An answer is taken once. To try again, ${again}.`],
+})
 
-/** The page on which a person ends, and its status. */
-export function answerTo(finished: Finished): { readonly status: number; readonly page: Page } {
+/**
+ * The page on which a person ends, and its status.
+ *
+ * @param again what a person does to try again
+ */
+export function answerTo(
+  finished: Finished,
+  again = 'open the link once more that you came with',
+): { readonly status: number; readonly page: Page } {
   switch (finished.kind) {
     case 'connected':
       return { status: 200, page: connectedPage(finished.session, finished.account) }
     case 'failed':
-      return { status: 400, page: failedPage(finished.session, finished.because) }
+      return { status: 400, page: failedPage(finished.session, finished.because, again) }
     case 'taken':
-      return { status: 409, page: takenPage }
+      return { status: 409, page: takenPage(again) }
     case 'other_browser':
       return { status: 403, page: otherBrowserPage }
     case 'unknown':
-      return { status: 404, page: unknownAnswerPage }
+      return { status: 404, page: unknownAnswerPage(again) }
   }
 }
