@@ -191,7 +191,8 @@ function build(
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
   registerRoutes(app, { keep, desk, addressed, metrics, clock, visible, pressure, log, forget })
-  registerConnect(app, { keep, addressed, metrics, pressure, clock, log, forget })
+  const strangersPerMinute = settings.wrongKeysPerMinute
+  registerConnect(app, { keep, addressed, metrics, pressure, clock, log, forget, strangersPerMinute })
   registerDropIn(app, {
     keep,
     desk,

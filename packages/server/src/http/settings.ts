@@ -11,7 +11,7 @@ export interface HttpSettings {
   readonly requestTimeoutMs: number
   /** Requests that one caller may make in 10 s; 0: no limit. */
   readonly callerRequestsPer10s: number
-  /** Wrong keys that may come from one address in a minute before it has to wait; 0: no limit. */
+  /** Wrong keys, and links that nobody made, that may come from one address in a minute before it has to wait; 0: no limit. */
   readonly wrongKeysPerMinute: number
   /** An event loop that is later than this sheds load; 0: never. */
   readonly eventLoopDelayMsMax: number

@@ -26,10 +26,10 @@ export interface ConnectSetup {
   readonly log: Log
   /** Connections were made here: nothing that was believed is believed any longer. */
   readonly forget: () => void
+  /** Nobody guesses a link; whoever tries shall not make the database work for it. 0: no limit. */
+  readonly strangersPerMinute: number
 }
 
-/** Nobody guesses a link; whoever tries shall not make the database work for it. */
-const STRANGERS_PER_MINUTE = 60
 const ADDRESSES_MAX = 10_000
 const COOKIE_SECONDS = 3600
 
@@ -38,12 +38,12 @@ export const callbackUrl = (baseUrl: string, provider: string): string => `${bas
 export const linkUrl = (baseUrl: string, link: string): string => `${baseUrl}/connect/${link}`
 
 export function registerConnect(app: FastifyInstance, setup: ConnectSetup): void {
-  const { keep, addressed, metrics, pressure, clock, log, forget } = setup
-  const strangers = createRateWindows({ limit: STRANGERS_PER_MINUTE, windowMs: 60_000, keysMax: ADDRESSES_MAX })
+  const { keep, addressed, metrics, pressure, clock, log, forget, strangersPerMinute } = setup
+  const strangers = createRateWindows({ limit: strangersPerMinute, windowMs: 60_000, keysMax: ADDRESSES_MAX })
 
   /** @throws TokenError `rate_limited` */
   const stranger = (request: FastifyRequest): void => {
-    const leftMs = strangers.take(request.ip, clock.now().mono)
+    const leftMs = strangersPerMinute === 0 ? null : strangers.take(request.ip, clock.now().mono)
     if (leftMs === null) return
     const retryAt = later(clock.now().wall, ms(leftMs))
     throw new TokenError('rate_limited', 'too many links that are not known came from this address', { retryAt })
