@@ -21,7 +21,7 @@ export interface Identity {
 /**
  * Reads it.
  *
- * @returns `not_authentic`: it is not of this sign-in, or nobody of this provider signed it
+ * @returns `not_authentic`: it is not of this sign-in, nobody of this provider signed it, or it was asked for and is missing
  * @see OpenID Connect Core section 3.1.3.7
  */
 export async function readIdToken(
@@ -38,7 +38,11 @@ export async function readIdToken(
   const token = memberOf(answer, 'id_token')
   // Keycloak names the session beside the tokens, too.
   const session = textOf(memberOf(answer, 'session_state'))
-  if (token === undefined || token === null || token === '') return { subject: null, sessionId: session, account: null }
+  if (token === undefined || token === null || token === '') {
+    // It was asked for, and has to come (OpenID Connect Core section 3.1.3.3). A code that was slipped in, or a request from
+    // which the person took it, would pass without one, as whoever it is.
+    return nonce === null ? { subject: null, sessionId: session, account: null } : 'not_authentic'
+  }
   if (typeof token !== 'string') return 'not_authentic'
   const claims = await verifiedClaims(access, { provider, client, token })
   if (claims === null || (nonce !== null && claims['nonce'] !== nonce)) return 'not_authentic'

@@ -109,6 +109,9 @@ export function readUnsignedClaims(
   expected: Pick<Expected, 'audience' | 'required'>,
 ): JWTPayload | null {
   try {
+    // One that nobody signed says so itself, and that is nothing to believe (OpenID Connect Core section 2).
+    const { alg } = decodeProtectedHeader(token)
+    if (alg === undefined || ![...ALGORITHMS, ...SYMMETRIC].includes(alg)) return null
     const claims = decodeJwt(token)
     const { iss, aud, exp } = claims
     const now = clock.now().wall / 1000

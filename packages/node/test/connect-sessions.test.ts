@@ -10,8 +10,10 @@ const BACK = 'http://127.0.0.1:9/callback'
 const MINE = { boundTo: 'cookie-of-this-browser' }
 
 async function world(t: TestContext, options: WorldOptions = {}): Promise<World> {
+  const { realm, ...others } = options
   const opened = await openWorld({
     realm: {
+      ...realm,
       clients: [
         {
           clientId: 'web',
@@ -21,7 +23,7 @@ async function world(t: TestContext, options: WorldOptions = {}): Promise<World>
         },
       ],
     },
-    ...options,
+    ...others,
   })
   t.after(() => opened[Symbol.asyncDispose]())
   await opened.keep.clients.put({
@@ -121,6 +123,25 @@ test('another account than the connection`s is refused without an explicit yes, 
   const meant = await signedInAs(opened, 'bob', { otherAccount: true })
   assert.equal((await finish(opened, meant.left)).kind, 'connected')
   assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'bob')
+})
+
+test('whoever takes openid out of the request, so that nobody could tell the account, ends with nothing', async (t) => {
+  const opened = await world(t, { realm: { pushedAuthorizationRequests: 'off' } })
+  await finish(opened, (await signedInAs(opened, 'ada', { scope: 'openid dealer-api' })).left)
+  const made = await opened.keep.connectSessions.create({
+    client: 'web',
+    connection: 'dealer-42',
+    scope: 'openid dealer-api',
+  })
+  const begun = await opened.keep.connectSessions.begin(made.link, { redirectUri: BACK, ...MINE })
+  const url = new URL(begun.url)
+  assert.ok(url.searchParams.has('scope'), 'the control: it was not pushed')
+  url.searchParams.set('scope', 'dealer-api')
+  url.searchParams.delete('nonce')
+  const page = await new Browser().signIn(url.href, 'bob', BACK)
+  assert.ok('left' in page, JSON.stringify(page))
+  assert.equal(failure(await finish(opened, page.left)), 'not_authentic')
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'ada')
 })
 
 test('an answer is taken once, however often and wherever it is brought', async (t) => {
@@ -245,6 +266,8 @@ test('what cannot become a connection is refused before a person signs in for no
     code(() => opened.keep.connectSessions.begin(link, { redirectUri, boundTo }))
   assert.equal(await begin('not a url'), 'invalid_input')
   assert.equal(await begin('http://elsewhere.example/'), 'invalid_input')
+  assert.equal(await begin('https://app.example.org/callback#fragment'), 'invalid_input')
+  assert.equal(await begin('/callback'), 'invalid_input')
   assert.equal(await begin(BACK, ''), 'invalid_input')
 })
 

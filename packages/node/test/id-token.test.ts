@@ -72,8 +72,19 @@ test('an ID token says whose sign-in it is, and which session', async (t) => {
 
 test('without one nothing is known but a session that is named beside the tokens', async (t) => {
   const { provider } = await signing(t)
-  assert.deepEqual(await read(provider, {}), { subject: null, sessionId: null, account: null })
-  assert.deepEqual(await read(provider, { session_state: 's' }), { subject: null, sessionId: 's', account: null })
+  const unasked = { nonce: null }
+  assert.deepEqual(await read(provider, {}, unasked), { subject: null, sessionId: null, account: null })
+  assert.deepEqual(await read(provider, { session_state: 's' }, unasked), {
+    subject: null,
+    sessionId: 's',
+    account: null,
+  })
+})
+
+test('one that was asked for and is missing is not authentic', async (t) => {
+  const { provider } = await signing(t)
+  for (const members of [{}, { id_token: null }, { id_token: '' }, { session_state: 's' }])
+    assert.equal(await read(provider, members), 'not_authentic')
 })
 
 test('one of another sign-in, client, issuer, key or time is not authentic', async (t) => {
@@ -128,6 +139,6 @@ test('a provider without keys, or whose keys cannot be had, is believed by the c
       { nonce: 'x' },
     ])
       assert.equal(await read(keyless, { id_token: await signed(wrong) }), 'not_authentic')
+    assert.equal(await read(keyless, { id_token: new UnsecuredJWT(claims({})).encode() }), 'not_authentic')
   }
-  assert.equal(claims({}).sub, 'ada')
 })

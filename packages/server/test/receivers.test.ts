@@ -120,9 +120,10 @@ test('a security event that is refused is told why, in the words of RFC 8935', a
     [revoked({ iss: 'https://elsewhere.example' }), 'invalid_issuer'],
     [revoked({ aud: 'https://receiver.example' }), 'invalid_audience'],
   ] as const) {
-    const { status, text } = await event(token)
+    const { status, headers, text } = await event(token)
     const body = JSON.parse(text) as Claims
     assert.deepEqual([status, body['err'], typeof body['description']], [400, err, 'string'])
+    assert.equal(headers['content-language'], 'en')
   }
   assert.ok(await handedOut(api))
   assert.match(api.logged(), /"because":"audience"/, 'the operator is told what the provider signed in vain')
