@@ -174,6 +174,7 @@ function engineClient(options: ClientOptions, settings: RealmSettings, jwks: Cli
       : { tls_client_auth_subject_dn: options.tlsClientAuthSubjectDn }),
     ...(jwks === undefined ? {} : { jwks: { keys: jwks.keys.map((key) => ({ ...key })) } }),
     redirect_uris: [...(options.redirectUris ?? [])],
+    ...(codeFlow && options.redirectUris?.every(isOfAnyPort) === true ? { application_type: 'native' as const } : {}),
     response_types: codeFlow ? ['code'] : [],
     grant_types: [
       ...(codeFlow ? ['authorization_code'] : []),
@@ -190,6 +191,9 @@ function engineClient(options: ClientOptions, settings: RealmSettings, jwks: Cli
     ...(options.requirePushedAuthorizationRequests === true ? { require_pushed_authorization_requests: true } : {}),
   }
 }
+
+/** RFC 8252 section 7.3: on loopback the port is the one that a program has just been given. */
+const isOfAnyPort = (uri: string): boolean => /^http:\/\/127\.0\.0\.1\//.test(uri)
 
 function authMethod(options: ClientOptions): TokenEndpointAuthMethod {
   return options.tokenEndpointAuthMethod ?? (options.clientSecret === undefined ? 'none' : 'client_secret_basic')

@@ -102,7 +102,10 @@ export interface ClientOptions {
   readonly tokenEndpointAuthSigningAlg?: string
   /** The subject that the certificate of `tls_client_auth` must have, as in `CN=app`. */
   readonly tlsClientAuthSubjectDn?: string
-  /** Where the code flow may return to; without any, the client has no code flow. */
+  /**
+   * Where the code flow may return to; without any, the client has no code flow. Where all are on `http://127.0.0.1/`, without a
+   * port, every port of it is meant (RFC 8252 section 7.3).
+   */
   readonly redirectUris?: readonly string[]
   /** false: no refresh token is issued to this client. Default true. */
   readonly mayRefresh?: boolean

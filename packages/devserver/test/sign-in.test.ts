@@ -157,3 +157,16 @@ test('discovery advertises absolute URLs of the realm', async (t) => {
   assert.equal(document['userinfo_endpoint'], `${base}/userinfo`)
   assert.equal(document['end_session_endpoint'], `${base}/logout`)
 })
+
+test('a client that returns to this machine on no port in particular may do so on every port', async (t) => {
+  const anywhere = { ...WEB_CLIENT, redirectUris: ['http://127.0.0.1/callback'] }
+  const trial = await openTrial(t, { clients: [anywhere] })
+  const shown = async (redirectUri: string): Promise<number> =>
+    (await fetch(authorization(trial, { redirect_uri: redirectUri }).url, { redirect: 'manual' })).status
+  await trial.devserver.control.putClient('external', anywhere)
+  assert.equal(await shown('http://127.0.0.1:51004/callback'), 303)
+  assert.equal(await shown('http://127.0.0.1:51004/elsewhere'), 400)
+  assert.equal(await shown('http://attacker.example/callback'), 400)
+  await trial.devserver.control.putClient('external', WEB_CLIENT)
+  assert.equal(await shown('https://attacker.example/callback'), 400)
+})

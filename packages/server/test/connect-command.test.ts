@@ -101,6 +101,9 @@ test('strangers on the port, and answers of no sign-in of ours, do not end the w
   statuses.push((await fetch(`${at}/connect/callback/ext?state=x`, { method: 'POST' })).status)
   statuses.push((await fetch(`http://localhost:${PORT}/connect/callback/ext?state=x`)).status)
   assert.deepEqual(statuses, [404, 404, 404, 404, 404, 404])
+  // A name that was re-bound to this machine does not even reach the question whose answer it is.
+  const rebound = await fetch(`http://localhost:${PORT}/connect/callback/ext?state=x`)
+  assert.match(await rebound.text(), /There is nothing here/)
   await new Browser().signIn(address, 'ada')
   assert.equal((await command.ended).code, 0)
 })

@@ -1,6 +1,6 @@
 import { TokenError } from '@tokenkeep/core'
 import type { SpawnedDevserver } from '@tokenkeep/devserver'
-import { DEMO_CLIENT, REALM } from './demo.ts'
+import { REALM, REGISTERED_CLIENT } from './demo.ts'
 
 /**
  * Starts the development authorization server as a process of its own, which ends with this one, however that ends.
@@ -16,7 +16,7 @@ export async function startAuthorizationServer(at: {
   try {
     return await spawnDevserver({
       ...at,
-      realms: [{ name: REALM, rotation: { kind: 'strict' }, clients: [DEMO_CLIENT] }],
+      realms: [{ name: REALM, rotation: { kind: 'strict' }, clients: [REGISTERED_CLIENT] }],
     })
   } catch (error) {
     if (error instanceof PortInUse) {

@@ -12,6 +12,9 @@ export const DEMO_CLIENT = {
   tokenEndpointAuthMethod: 'client_secret_post',
 } as const
 
+/** The same as its authorization server knows it: whoever is on this machine may bring a person back, on any port. */
+export const REGISTERED_CLIENT = { ...DEMO_CLIENT, redirectUris: [`http://127.0.0.1/connect/callback/external`] }
+
 export const PROVIDER = 'external'
 const CLIENT = 'dealer-app'
 
