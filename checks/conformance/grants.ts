@@ -1,0 +1,218 @@
+/** Other ways to a token, and tokens that are bound to a key: RFC 8628 (device), RFC 8693 (token exchange), RFC 9449 (DPoP). */
+import { rfc } from './requirement.ts'
+
+const NO_DEVICE_FLOW = 'the device flow is not built yet'
+const NO_DPOP = 'DPoP is not built yet'
+const NO_EXCHANGE = 'token exchange is not built yet'
+
+export const RFC_8628 = rfc(8628, 'Device Authorization Grant', [
+  {
+    id: '3.1-authenticated',
+    level: 'MUST',
+    binds: 'client',
+    says: 'The device authorization request says which client asks, and proves it, as at the token endpoint.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.2-interval',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Without an `interval` it is 5 seconds.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.3.1-code-shown',
+    level: 'MUST',
+    binds: 'client',
+    says: 'The user code is shown also beside a link that has it in it.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.4-request',
+    level: 'MUST',
+    binds: 'client',
+    says: 'The token request has the `grant_type` of the device flow and the device code.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.5-waits',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Between two requests the interval is waited for.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.5-slow-down',
+    level: 'MUST',
+    binds: 'client',
+    says: '`slow_down` adds 5 seconds to the interval, for this and all later requests.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.5-other-errors',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Any other error than `authorization_pending` and `slow_down` ends the asking.',
+    open: NO_DEVICE_FLOW,
+  },
+  {
+    id: '3.5-timeout',
+    level: 'MUST',
+    binds: 'client',
+    says: 'After a connection that timed out it is asked less often.',
+    open: NO_DEVICE_FLOW,
+  },
+])
+
+export const RFC_8693 = rfc(8693, 'Token Exchange', [
+  {
+    id: '2.1-request',
+    level: 'MUST',
+    binds: 'client',
+    says: 'The request has the `grant_type`, `subject_token` and `subject_token_type`.',
+    open: NO_EXCHANGE,
+  },
+  {
+    id: '2.1-actor',
+    level: 'MUST NOT',
+    binds: 'client',
+    says: '`actor_token_type` comes without an `actor_token`.',
+    open: NO_EXCHANGE,
+  },
+  {
+    id: '2.1-validated',
+    level: 'MUST',
+    binds: 'drop-in',
+    says: 'The subject token is validated as its type asks for.',
+    open: NO_EXCHANGE,
+  },
+  {
+    id: '2.2.1-answer',
+    level: 'MUST',
+    binds: 'drop-in',
+    says: 'The answer has `access_token`, `issued_token_type` and `token_type`.',
+    open: NO_EXCHANGE,
+  },
+  {
+    id: '2.2.2-refused',
+    level: 'MUST',
+    binds: 'drop-in',
+    says: 'A request that is not valid, or whose subject token is not acceptable, is `invalid_request`.',
+    open: NO_EXCHANGE,
+  },
+])
+
+export const RFC_9449 = rfc(9449, 'Demonstrating Proof of Possession (DPoP)', [
+  {
+    id: '2-https',
+    level: 'MUST',
+    binds: 'client',
+    says: 'DPoP goes over https.',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-header',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A proof has `typ` `dpop+jwt`, an asymmetric `alg`, and `jwk` with the public key.',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-no-private-key',
+    level: 'MUST NOT',
+    binds: 'client',
+    says: '`jwk` has a private key; `alg` is `none` or symmetric.',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-claims',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A proof has `jti`, `htm`, `htu` (without query and fragment) and `iat`.',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-jti',
+    level: 'MUST',
+    binds: 'client',
+    says: 'No two proofs have one `jti`.',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-ath',
+    level: 'MUST',
+    binds: 'client',
+    says: 'With an access token a proof has its hash in `ath` (also section 7).',
+    open: NO_DPOP,
+  },
+  {
+    id: '4.2-nonce',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A proof has the nonce that the server gave.',
+    open: NO_DPOP,
+  },
+  {
+    id: '5-token-request',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Each token request for a bound token has a proof, whatever its grant.',
+    open: NO_DPOP,
+  },
+  {
+    id: '5-same-key',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A public client refreshes with the key by which it got the refresh token.',
+    open: NO_DPOP,
+  },
+  {
+    id: '5-other-type',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Where the protection counts, an answer of another `token_type` is discarded.',
+    open: NO_DPOP,
+  },
+  {
+    id: '7-resource-request',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A request with a bound token has the token and a proof.',
+    open: NO_DPOP,
+  },
+  {
+    id: '7.1-scheme',
+    level: 'text',
+    binds: 'client',
+    says: 'A bound token is sent by the scheme `DPoP`.',
+    open: NO_DPOP,
+  },
+  {
+    id: '7.3-retry',
+    level: 'SHOULD',
+    binds: 'client',
+    says: 'A request that is made again has a proof of its own.',
+    open: NO_DPOP,
+  },
+  {
+    id: '8.2-new-nonce',
+    level: 'MUST',
+    binds: 'client',
+    says: 'A new nonce is used from the next request on, until another one comes.',
+    open: NO_DPOP,
+  },
+  {
+    id: '9-nonce-apart',
+    level: 'text',
+    binds: 'client',
+    says: 'A nonce is used at the server that gave it, and nowhere else.',
+    open: NO_DPOP,
+  },
+  {
+    id: '11.6-algorithms',
+    level: 'MUST',
+    binds: 'client',
+    says: 'Only asymmetric algorithms that are deemed secure sign proofs, and never `none`.',
+    open: NO_DPOP,
+  },
+])
