@@ -244,7 +244,10 @@ export const RFC_9700 = rfc(
       level: 'MUST',
       binds: 'client',
       says: 'Public clients use PKCE.',
-      open: 'a provider whose data says `pkce: none` is not refused for a client of the method `none`',
+      shownBy: [
+        'node/sign-in: a public client is sent nowhere without PKCE; one that proves itself is, where the provider takes none',
+        'node/sign-in: the browser is sent with a code challenge, a state and a nonce, each parameter once, and the endpoint keeps its query',
+      ],
     },
     {
       id: '2.1.1-pkce',

@@ -29,7 +29,7 @@ export interface SignIns {
    * Where the browser is to go.
    *
    * @throws TokenError `unavailable`: the provider's metadata, or its answer to the pushed request, did not come;
-   *   `provider_refused`: it has no authorization endpoint, or refused the pushed request
+   *   `provider_refused`: it has no authorization endpoint, refused the pushed request, or takes no PKCE of a public client
    */
   authorizationUrl(
     of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
@@ -78,6 +78,9 @@ export function createSignIns(access: ProviderAccess): SignIns {
 
   return {
     async authorizationUrl({ provider, client, ...asked }) {
+      // Whoever gets hold of its code could redeem it (RFC 9700 section 2.1.1).
+      if (provider.authorization.pkce === 'none' && client.tokenEndpointAuthMethod === 'none')
+        throw unprotected(provider, client)
       const endpoint = await discovery.find(provider, 'authorizationEndpoint', METADATA_DEADLINE_MS)
       if (endpoint === 'failed') throw away(provider)
       if (endpoint === 'none') throw noEndpoint(provider)
@@ -191,6 +194,14 @@ const unusable = (client: OpenedClient): TokenError =>
     {
       subject: client.id,
     },
+  )
+
+const unprotected = (provider: Provider, client: OpenedClient): TokenError =>
+  new TokenError(
+    'provider_refused',
+    `client "${client.id}" is a public one, which may sign in with PKCE only, and provider "${provider.id}" is set to take ` +
+      'none: register a client that proves itself, or set authorization.pkce to "S256"',
+    { subject: client.id },
   )
 
 const noEndpoint = (provider: Provider): TokenError =>

@@ -170,6 +170,16 @@ test('a public client names itself with the code, and proves nothing', async (t)
   assert.equal(asked[0]?.authorization, undefined)
 })
 
+test('a public client is sent nowhere without PKCE; one that proves itself is, where the provider takes none', async (t) => {
+  const { provider, asked } = await server(t, { pushed_authorization_request_endpoint: '/par' })
+  const without = provider({ authorization: { parameters: {}, scope: null, pkce: 'none' } })
+  const client = clientOf({ tokenEndpointAuthMethod: 'none', clientSecret: null })
+  assert.equal(await code(() => signIns().authorizationUrl(attempt(without, { client }))), 'provider_refused')
+  assert.equal(asked.length, 0)
+  await signIns().authorizationUrl(attempt(without))
+  assert.equal(asked[0]?.body.has('code_challenge'), false)
+})
+
 test('what nobody knows in an answer, of the browser or of the token endpoint, is passed over', async (t) => {
   const answer = { access_token: 'at-1', token_type: 'Bearer', not_before_policy: 0, unheard_of: { access_token: 'x' } }
   const { provider } = await server(t, {}, answer)
