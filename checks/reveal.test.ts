@@ -6,12 +6,14 @@ import { placeOf, sourceFiles, visit } from './source-file.ts'
 /** The files that may look into a secret, each with its reason. A secret is opened to be sent, sealed, judged or handed out. */
 const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/core/src/grant.ts': 'judges the body of an answer',
+  'packages/core/src/device-poll.ts': 'reads the words of an answer to a device that waits',
   'packages/core/src/token-response.ts': 'reads the lifetime that a JWT says of itself',
   'packages/core/src/handout.ts': 'hands the access token to the caller',
   'packages/node/src/cipher-aes-gcm.ts': 'seals, and makes fingerprints',
   'packages/node/src/answer-member.ts': 'reads one member of an answer that is no token',
   'packages/node/src/connect-sessions.ts': 'takes the verifier of a sign-in from its seal',
   'packages/node/src/sign-in-answer.ts': 'hands the tokens of a sign-in to the import',
+  'packages/node/src/device-authorization.ts': 'sends the code of a device',
   'packages/node/src/signed-token.ts': 'checks an ID token that is signed with the secret of the client',
   'packages/node/src/endpoint-discovery.ts': 'reads the body of a discovery document',
   'packages/node/src/provider-keys.ts': 'reads the body of a key set',

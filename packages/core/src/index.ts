@@ -83,6 +83,8 @@ export type * from './connection.ts'
 
 // Signing in
 export { answered, begun, connectStateNow, isOver } from './connect-session.ts'
+export { afterPoll, beganPolling, judgeDevicePoll, untilNextPoll } from './device-poll.ts'
+export type { DeviceHeard, DevicePoll } from './device-poll.ts'
 export type { ConnectFailure, ConnectSession, ConnectState, FailedAttempt } from './connect-session.ts'
 
 // Rules
@@ -131,6 +133,7 @@ export type { ConnectionInput, ListOptions, LogoutInput, SignInInput } from './c
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'
 export type { Gate, Standing } from './gate.ts'
+export { closedError } from './handout.ts'
 export type { HandOut } from './handout.ts'
 
 // Ports, events, failures

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import {
+  closedError,
   createConnections,
   createIntrospections,
   createManager,
@@ -34,6 +35,7 @@ import { createConnectSessions, type ConnectSessionRows } from './connect-sessio
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
 import { createSignInKeeper } from './keep-sign-in.ts'
+import type { DeviceSignIns, DeviceSignInsSetup } from './device-sign-ins.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
@@ -172,6 +174,22 @@ function signInsOnDemand(access: () => Promise<ProviderAccess>): () => Promise<S
     (loading ??= Promise.all([access(), import('./sign-in.ts')]).then(([loaded, { createSignIns }]) =>
       createSignIns(loaded),
     ))
+}
+
+/** Loaded when a person signs in on another device. */
+function deviceSignInsOnDemand(
+  access: () => Promise<ProviderAccess>,
+  parts: Omit<DeviceSignInsSetup, 'access'>,
+): DeviceSignIns & { close(): Promise<void> } {
+  let loading: Promise<DeviceSignIns & { close(): Promise<void> }> | null = null
+  const load = () =>
+    (loading ??= Promise.all([access(), import('./device-sign-ins.ts')]).then(([loaded, { createDeviceSignIns }]) =>
+      createDeviceSignIns({ ...parts, access: loaded }),
+    ))
+  return {
+    begin: async (input) => (await load()).begin(input),
+    close: async () => (await loading)?.close(),
+  }
 }
 
 function openDatabase(options: OpenOptions, parts: OpeningParts): Promise<OpenedDatabase> {
@@ -320,6 +338,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     erasing?.stop()
     introspections.stop()
     await scheduler.stop()
+    // A person may have said yes, and the answer is on its way.
+    await devices.close()
     forwards.close()
     const closeParts = async (): Promise<void> => {
       for (const part of opened.toReversed()) await part.close()
@@ -341,6 +361,18 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   const providerOf = async (id: string) => (await connectionOf(id)).provider
   const forwards = forwardOnDemand({ token: manager.token, rejected, connection: connectionOf, clock })
   const keeper = createSignInKeeper({ registry, connections, connectionId })
+  const devices = deviceSignInsOnDemand(assembly.access, {
+    registry,
+    // An answer that comes while this closes is kept all the same: it cannot be had again.
+    keeper: createSignInKeeper({
+      registry,
+      connections: createConnections(ports, manager, () => false),
+      connectionId,
+    }),
+    cipher: ports.cipher,
+    clock,
+    connectionId,
+  })
   const keep: Tokenkeep = {
     providers: {
       // Only who adds a provider needs what is known about them.
@@ -361,6 +393,12 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       signIns: signInsOnDemand(assembly.access),
       connectionId,
     }),
+    deviceSignIns: {
+      begin: async (input) => {
+        if (closing !== null) throw closedError()
+        return devices.begin(input)
+      },
+    },
     token: manager.token,
     rejected,
     introspect,

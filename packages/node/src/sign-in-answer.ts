@@ -1,7 +1,7 @@
 /** What a token endpoint's answer means where a person has signed in: the tokens and whose they are, or why there are none. */
 import {
   fromSeconds,
-  judge,
+  type Assumptions,
   type ConnectFailure,
   type GrantedTokens,
   type OpenedClient,
@@ -36,12 +36,8 @@ export const failed = (because: ConnectFailure, word: string | null = null): Fai
   word,
 })
 
-/** What is assumed nowhere: an end that was not said is left to the import. */
-const UNKNOWN = fromSeconds(300)
-
-/** By the same rules as any answer of a token endpoint: one that carries tokens is never read as an error. */
-export const judgeSignIn = (answer: ResponseSeen, provider: Provider): Outcome =>
-  judge(answer, provider, { lastLifetimeMs: null, unknownLifetimeMs: UNKNOWN, asked: true })
+/** The lifetime is used nowhere: an end that was not said is left to the import. */
+export const SIGN_IN_ASSUMES: Assumptions = { lastLifetimeMs: null, unknownLifetimeMs: fromSeconds(300), asked: true }
 
 /**
  * A granted answer with whose sign-in it is.

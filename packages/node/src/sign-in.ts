@@ -5,10 +5,10 @@
  * @see RFC 6749 sections 4.1.1 to 4.1.4, RFC 7636 (PKCE), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207 (`iss`)
  */
 import { createHash } from 'node:crypto'
-import { fromSeconds, TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
+import { fromSeconds, judge, TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
 import { askAsClient } from './client-request.ts'
 import type { ProviderAccess } from './provider-access.ts'
-import { failed, failedBecause, judgeSignIn, signedInWith, type Failed, type SignedIn } from './sign-in-answer.ts'
+import { failed, failedBecause, SIGN_IN_ASSUMES, signedInWith, type Failed, type SignedIn } from './sign-in-answer.ts'
 import { memberOf, wordOf } from './answer-member.ts'
 
 /** What a sign-in asks for. */
@@ -124,7 +124,7 @@ export function createSignIns(access: ProviderAccess): SignIns {
       if (answer === 'none') return failed('misconfigured')
       if (answer === 'failed') return failed('unavailable')
       if (answer === 'unusable') return failed('misconfigured')
-      const outcome = judgeSignIn(answer, provider)
+      const outcome = judge(answer, provider, SIGN_IN_ASSUMES)
       if (outcome.kind !== 'granted') return failedBecause(outcome, wordOf(answer))
       const asked = scope ?? provider.authorization.scope
       return signedInWith(access, { provider, client, answer, outcome, asked, nonce: hasNonce(asked) ? nonce : null })
@@ -182,12 +182,12 @@ function refusedBecause(word: string | null): Failed {
 /** An error word as it may be kept and shown: RFC 6749 section 4.1.2.1 allows more. */
 const plainWord = (word: string): string | null => (/^[\w.-]{1,60}$/.test(word) ? word : null)
 
-const away = (provider: Provider): TokenError =>
+export const away = (provider: Provider): TokenError =>
   new TokenError('unavailable', `provider "${provider.id}" does not answer: try again in a moment`, {
     subject: provider.id,
   })
 
-const unusable = (client: OpenedClient): TokenError =>
+export const unusable = (client: OpenedClient): TokenError =>
   new TokenError(
     'provider_refused',
     `client "${client.id}" cannot prove itself: look at its secret, key or certificate`,

@@ -33,9 +33,11 @@ export interface WorldOptions {
   readonly realm?: Partial<RealmOptions>
   readonly provider?: Partial<ProviderInput>
   readonly open?: Partial<OpenOptions>
+  /** Movable ones where absent. */
+  readonly clocks?: MovableClocks
 }
 
-export async function openWorld({ realm = {}, provider = {}, open = {} }: WorldOptions = {}): Promise<World> {
+export async function openWorld({ realm = {}, provider = {}, open = {}, ...more }: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'tokenkeep-world-'))
   const server = await startDevserver({
     realms: [
@@ -49,7 +51,7 @@ export async function openWorld({ realm = {}, provider = {}, open = {} }: WorldO
       },
     ],
   })
-  const clocks = movableClocks()
+  const clocks = more.clocks ?? movableClocks()
   const path = join(folder, 'tokens.db')
   const events: TokenkeepEvent[] = []
   const secrets = new Set<string>([CLIENT_SECRET])

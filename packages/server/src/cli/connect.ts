@@ -1,14 +1,14 @@
 /** `tokenkeep connect PROVIDER`: a person signs in in a browser, and the sign-in is kept. */
 import { randomBytes } from 'node:crypto'
-import { TokenError, type ConnectFailure, type ConnectionInfo } from '@tokenkeep/core'
-import type { ConnectSessionInput } from '@tokenkeep/node'
-import { failureInWords } from '../http/connect/words.ts'
+import { TokenError, type ConnectionInfo } from '@tokenkeep/core'
+import type { ConnectSessionInput, DeviceSignInInput } from '@tokenkeep/node'
 import { connectionLines } from './connection.ts'
 import { Interrupted, withFolder, withServer, type Context } from './context.ts'
 import { listenForAnswer } from './loopback-listener.ts'
 import { openInBrowser } from './open-in-browser.ts'
 import { printable, shellWord } from './printable.ts'
 import { findServer } from './server-place.ts'
+import { signInFailed, tooLate } from './sign-in-failed.ts'
 
 export interface ConnectArguments {
   readonly id?: string
@@ -17,6 +17,8 @@ export interface ConnectArguments {
   readonly resource?: readonly string[]
   readonly label?: Readonly<Record<string, string>>
   readonly otherAccount?: boolean
+  /** The person signs in on another device (RFC 8628). */
+  readonly device?: boolean
   readonly port?: number
   /** False: the URL is only printed. */
   readonly open: boolean
@@ -30,7 +32,7 @@ const LOOK_EVERY_MS = 1000
 /** @throws TokenError `sign_in_failed`, and what making a connect session throws */
 export async function connect(context: Context, provider: string, given: ConnectArguments): Promise<void> {
   const waitMs = (given.wait ?? WAIT_SECONDS) * 1000
-  const input: ConnectSessionInput = {
+  const asked: DeviceSignInInput = {
     provider,
     client: given.client,
     connection: given.id,
@@ -38,13 +40,15 @@ export async function connect(context: Context, provider: string, given: Connect
     scope: given.scope,
     resource: given.resource,
     otherAccount: given.otherAccount,
-    expiresInMs: Math.min(Math.max(waitMs, 1000), 7 * 24 * 3_600_000),
   }
+  const input = { ...asked, expiresInMs: Math.min(Math.max(waitMs, 1000), 7 * 24 * 3_600_000) }
   const until = context.around.now() + waitMs
   const info =
-    findServer(context.options, context.around) === null
-      ? await connectHere(context, input, { ...given, until })
-      : await connectAtServer(context, input, { ...given, until })
+    given.device === true
+      ? await (await import('./connect-device.ts')).connectDevice(context, asked, given)
+      : findServer(context.options, context.around) === null
+        ? await connectHere(context, input, { ...given, until })
+        : await connectAtServer(context, input, { ...given, until })
   context.output.answer(info, () => [
     ...connectionLines(info, context),
     '',
@@ -67,7 +71,7 @@ async function connectHere(context: Context, input: ConnectSessionInput, given: 
     const { url } = await keep.connectSessions.begin(link, { redirectUri: listener.redirectUri, boundTo })
     show(context, { url, provider: session.provider, redirectUri: listener.redirectUri, open: given.open })
     const finished = await untilOver(context, given.until, listener.finished)
-    if (finished.kind === 'failed') throw failed(finished.because, session.provider)
+    if (finished.kind === 'failed') throw signInFailed(finished.because, session.provider)
     return await keep.connections.get(session.connection)
   })
 }
@@ -88,7 +92,7 @@ async function connectAtServer(context: Context, input: ConnectSessionInput, giv
       await untilOver(context, given.until, new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS)))
       const { status, failure } = await keep.connectSessions.get(id)
       if (status === 'connected') return keep.connections.get(connection)
-      if (failure !== null) throw failed(failure, provider)
+      if (failure !== null) throw signInFailed(failure, provider)
       if (status === 'expired') throw tooLate()
     }
   })
@@ -124,17 +128,3 @@ async function untilOver<Value>({ around }: Context, until: number, waited: Prom
     signal.removeEventListener('abort', interrupt)
   }
 }
-
-function failed(because: ConnectFailure, provider: string): TokenError {
-  const { title, text } = failureInWords(because, provider)
-  return new TokenError(
-    'sign_in_failed',
-    `${title.charAt(0).toLowerCase()}${title.slice(1)}. ${text} Nothing was changed.`,
-    {
-      subject: provider,
-    },
-  )
-}
-
-const tooLate = (): TokenError =>
-  new TokenError('sign_in_failed', 'nobody signed in in time, so nothing was changed: `--wait SECONDS` waits longer')

@@ -102,6 +102,7 @@ function addConnect(program: Command, context: MakeContext): void {
     .option('--resource <uri>', 'what the tokens are for (RFC 8707); may be repeated', collected)
     .option('--label <name=value>', 'of a new connection; may be repeated', labelled)
     .option('--other-account', 'the sign-in may be of another account than before')
+    .option('--device', 'show a code that the person types in a browser on another device (RFC 8628)')
     .option('--port <port>', 'where the browser comes back to on this machine; default: any free one', port)
     .option('--no-open', 'only print the address')
     .option('--wait <seconds>', 'how long to wait for the person; default 600', seconds)
