@@ -115,7 +115,9 @@ export function createSignIns(access: ProviderAccess): SignIns {
         ...(provider.authorization.pkce === 'none' ? {} : { code_verifier: codeVerifier }),
       })
       for (const resource of resources) parameters.append('resource', resource)
-      for (const [name, value] of Object.entries(provider.request.parameters)) parameters.set(name, value)
+      // Beside what makes it this exchange: a provider can want a fixed redirect_uri with each refresh, and the code has its own.
+      for (const [name, value] of Object.entries(provider.request.parameters))
+        if (!parameters.has(name)) parameters.set(name, value)
       const answer = await askAsClient(
         access,
         { provider, client, endpoint: 'tokenEndpoint', parameters },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
+import { STANDARD_REQUEST, TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
 import { createProviderAccess } from '../src/provider-access.ts'
 import { createSignIns } from '../src/sign-in.ts'
@@ -159,6 +159,18 @@ test('the code is exchanged by POST with its verifier, the very same redirect UR
       ['client_id', 'my-client'],
       ['client_secret', 'my-secret'],
     ],
+  )
+})
+
+test('what a provider wants in each request is sent with the code, and takes the place of nothing that belongs to it', async (t) => {
+  const { provider, asked } = await server(t)
+  const fixed = { code: 'x', code_verifier: 'x', redirect_uri: 'https://elsewhere.example/', audience: 'api' }
+  const wanting = provider({ request: { ...STANDARD_REQUEST, parameters: fixed } })
+  const of = attempt(wanting, { scope: 'offers' })
+  await signIns().exchange({ ...of, code: 'code-1' })
+  assert.deepEqual(
+    ['code', 'code_verifier', 'redirect_uri', 'audience'].map((name) => asked[0]?.body.getAll(name)),
+    [['code-1'], [of.codeVerifier], [BACK], ['api']],
   )
 })
 
