@@ -74,7 +74,7 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
     case 'suspect':
       return new TokenError(
         'suspect',
-        `${name} is suspect: its refresh token was refused, and is confirmed before anybody is asked to sign in again.${at(refusal.retryAt)}`,
+        `${name} is suspect: its refresh token was refused, or its user signed out, which is confirmed before anybody is asked to sign in again.${at(refusal.retryAt)}`,
         { subject: id, retryAt: refusal.retryAt },
       )
     case 'on_hold':

@@ -24,6 +24,7 @@ export interface Numbers {
   readonly promptRetryAfterMs: DurationMs
   readonly promptRetryAfterDeathMs: DurationMs
   readonly confirmAfterMs: readonly [DurationMs, DurationMs]
+  readonly signOutTakesMs: DurationMs
   readonly backOffFirstMs: DurationMs
   readonly backOffCapWithCallerMs: DurationMs
   readonly backOffCapMs: DurationMs
@@ -68,6 +69,7 @@ export const NUMBERS: Numbers = {
   promptRetryAfterMs: ms(200), // Inside any grace window that exists, after a connection that surely ended.
   promptRetryAfterDeathMs: seconds(2), // A killed process says nothing of the server, where its request may still be queued.
   confirmAfterMs: [seconds(15), seconds(60)], // After the first refusal; spurious refusals are over by then.
+  signOutTakesMs: seconds(10), // A provider tells all its clients of a sign-out in turn, and ends the session last.
   backOffFirstMs: ms(200),
   backOffCapWithCallerMs: seconds(30), // Somebody waits: try more often than
   backOffCapMs: minutes(10), // when nobody does.
@@ -209,6 +211,7 @@ function assertRelations(policy: Policy): void {
   )
   check(policy.replayCapMs < policy.leaseMs, 'a kept answer is offered again before its attempt can be taken over')
   check(policy.confirmAfterMs[0] < policy.callerDeadlineMs, 'the first confirmation comes before a caller gives up')
+  check(policy.signOutTakesMs < policy.callerDeadlineMs, 'what a sign-out came to is known before a caller gives up')
   if (policy.windowMs !== null) check(policy.leaseMs < policy.windowMs, 'the timer alone must come inside the window')
   // Inside a grace window a second presentation is answered, so an answer may come after the lease.
   if (policy.reuse.kind !== 'grace') {

@@ -127,8 +127,8 @@ function restingSchedule(
     return { kind: 'never', because: 'no_refresh_token' }
   }
   // An operator may take the wait away, never what the provider asked for.
-  const told = whenToldToTry(state.backOff, now)
-  const free = facts.presentNow === null ? whenBackOffEnds(state.backOff, policy, now, waited) : told
+  const told = latest(whenToldToTry(state.backOff, now), whenSignOutIsDone(facts, policy, now))
+  const free = facts.presentNow === null ? latest(whenBackOffEnds(state.backOff, policy, now, waited), told) : told
   switch (state.status) {
     case 'ready':
       return when(
@@ -167,6 +167,13 @@ function siblingSchedule(facts: Facts, policy: Policy, now: Moment, waited: bool
 
 const when = (why: Why, at: UnixMs, now: Moment): Schedule =>
   at <= now.wall ? { kind: 'now', why } : { kind: 'later', why, at }
+
+/**
+ * A provider may tell of a sign-out before it has ended the session itself, and until then grants what it refuses
+ * afterwards: Keycloak posts its logout tokens first.
+ */
+const whenSignOutIsDone = ({ signedOutAt, presentNow }: Facts, policy: Policy, now: Moment): UnixMs =>
+  signedOutAt === null || presentNow !== null ? now.wall : surelyAfter(signedOutAt, policy.signOutTakesMs, now)
 
 /** The wall time at which `wait` will surely have passed since `from`. */
 const surelyAfter = (from: Moment, wait: DurationMs, now: Moment): UnixMs =>

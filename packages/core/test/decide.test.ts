@@ -226,7 +226,7 @@ for (const [name, given, expected] of states) {
 
 test('a sign-in that is said to be over hands out nothing before a presentation decides', () => {
   const state: State = { ...SUSPECT, refusals: 0 }
-  assert.equal(decided({ state, signedOut: true, tokens: [{ ends: H }] }), 'refresh confirm')
+  assert.equal(decided({ state, signedOut: true, tokens: [{ ends: H }] }), 'wait +10000 suspect')
   assert.equal(
     decided({ state: presenting({ ...SUSPECT, refusals: 0 }), signedOut: true, tokens: [{ ends: H }] }),
     'watch',

@@ -33,7 +33,8 @@ interface Given {
   readonly presentations?: number
   /** The refresh token's announced end and life. */
   readonly ends?: { readonly at: number; readonly life: number }
-  readonly signedOut?: boolean
+  /** Heard of so long ago; milliseconds. */
+  readonly signedOut?: number
   readonly presentNow?: boolean
   readonly grantType?: Facts['grantType']
   readonly without?: 'refresh_token'
@@ -60,7 +61,7 @@ const facts = (given: Given): Facts => ({
   })),
   siblings: [],
   presentNow: given.presentNow === true ? moment(-1) : null,
-  signedOutAt: given.signedOut === true ? moment(-1) : null,
+  signedOutAt: given.signedOut === undefined ? null : moment(-given.signedOut),
   usedAt: null,
   lastGrant: { at: at(-H), attempt: null, fence: 1 as Fence },
 })
@@ -154,7 +155,13 @@ const inDoubt: readonly [string, ReusePolicy, Given, string][] = [
   ['strict, all refused: at once', STRICT, { state: doubt(), refused: [H] }, 'now in_doubt'],
   ['strict, nothing living: at once', STRICT, { state: doubt(), living: [-1] }, 'now in_doubt'],
   ['strict, a token that ends now', STRICT, { state: doubt(), living: [0] }, 'now in_doubt'],
-  ['strict, signed out: at once', STRICT, { state: doubt(), living: [H], signedOut: true }, 'now in_doubt'],
+  [
+    'strict, signed out: when the provider is through with that',
+    STRICT,
+    { state: doubt(), living: [H], signedOut: 0 },
+    `+${10 * S} in_doubt`,
+  ],
+  ['and not at the end of the token', STRICT, { state: doubt(), living: [H], signedOut: 10 * S }, 'now in_doubt'],
   ['strict after a dead owner: its end alone', STRICT, { state: doubt(), living: [MIN] }, `+${MIN} in_doubt`],
   [
     'strict after a silent owner: lease and patience',
@@ -243,7 +250,7 @@ test('Retry-After delays every try, whatever else would allow one, also a window
   assert.equal(when({ state: prompt(ME, 0, { backOff: told }) }, { reuse: UNKNOWN }), `+${20 * S} in_doubt`)
   const ends = { at: 10 * S, life: 24 * H }
   assert.equal(when({ state: doubt({ backOff: told }), ends }), `+${20 * S} in_doubt`)
-  assert.equal(when({ state: doubt({ backOff: told }), signedOut: true }), `+${20 * S} in_doubt`)
+  assert.equal(when({ state: doubt({ backOff: told }), signedOut: 10 * S }), `+${20 * S} in_doubt`)
   assert.equal(when({ state: suspect(1, -15 * S, told) }), `+${20 * S} confirm`)
   assert.equal(when({ state: ready(told) }), `+${20 * S} fresh`)
   assert.equal(when({ state: ready(told), ends: { at: -1, life: H } }), `+${20 * S} last`)

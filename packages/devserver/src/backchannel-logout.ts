@@ -81,7 +81,8 @@ export class BackchannelLogouts {
 
   #claims({ sessionId, subject, client }: EndedSession, jti: string, nowMs: number): Record<string, unknown> {
     const now = Math.floor(nowMs / 1000)
-    const event = client.backchannelLogoutRevokeOfflineAccess === true ? { revoke_offline_access: true } : {}
+    // Keycloak writes it beside the event, not into it.
+    const beside = client.backchannelLogoutRevokeOfflineAccess === true ? { revoke_offline_access: true } : {}
     return {
       iss: this.#issuer,
       aud: client.clientId,
@@ -90,7 +91,7 @@ export class BackchannelLogouts {
       jti,
       sub: subject,
       ...(client.backchannelLogoutSessionRequired === false ? {} : { sid: sessionId }),
-      events: { [LOGOUT_EVENT]: event },
+      events: { [LOGOUT_EVENT]: {}, ...beside },
     }
   }
 }

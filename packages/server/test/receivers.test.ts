@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { ms } from '@tokenkeep/core'
 import { eventIssuer, SESSION_REVOKED, type Claims, type EventIssuer } from './event-issuer.ts'
 import { openApiWorld, type ApiWorld } from './api-world.ts'
 import type { Answer } from './any-request.ts'
@@ -220,7 +221,7 @@ test('no token, and no name of a connection, stands in an answer or in the log',
 })
 
 test('who signs out at the provider is handed out nowhere a second later, in this process and in another one', async (t) => {
-  const api = await openApiWorld({ open: { background: true } })
+  const api = await openApiWorld({ open: { background: true, numbers: { signOutTakesMs: ms(500) } } })
   t.after(() => api[Symbol.asyncDispose]())
   const { upstream } = api.world
   await upstream.control.putClient('external', {
