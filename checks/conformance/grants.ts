@@ -1,7 +1,6 @@
 /** Other ways to a token, and tokens that are bound to a key: RFC 8628 (device), RFC 8693 (token exchange), RFC 9449 (DPoP). */
 import { rfc } from './requirement.ts'
 
-const NO_DEVICE_FLOW = 'the device flow is not built yet'
 const NO_DPOP = 'DPoP is not built yet'
 const NO_EXCHANGE = 'token exchange is not built yet'
 
@@ -11,56 +10,72 @@ export const RFC_8628 = rfc(8628, 'Device Authorization Grant', [
     level: 'MUST',
     binds: 'client',
     says: 'The device authorization request says which client asks, and proves it, as at the token endpoint.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'node/device-sign-ins: scope, resource and parameters go out as the provider has them, and the client proves itself at both endpoints',
+    ],
   },
   {
     id: '3.2-interval',
     level: 'MUST',
     binds: 'client',
     says: 'Without an `interval` it is 5 seconds.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'core/device-poll: the interval is what the server says, five seconds where it says none, and never less than one',
+    ],
   },
   {
     id: '3.3.1-code-shown',
     level: 'MUST',
     binds: 'client',
     says: 'The user code is shown also beside a link that has it in it.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'server/connect-device: people read the address, the code and where it stands in an address, each on a line of its own, and nothing that moves a cursor',
+    ],
   },
   {
     id: '3.4-request',
     level: 'MUST',
     binds: 'client',
     says: 'The token request has the `grant_type` of the device flow and the device code.',
-    open: NO_DEVICE_FLOW,
+    shownBy: ['node/device-sign-ins: a person says yes on another device, and the connection hands out and refreshes'],
   },
   {
     id: '3.5-waits',
     level: 'MUST',
     binds: 'client',
     says: 'Between two requests the interval is waited for.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'node/device-sign-ins: a provider that counts is never asked too soon',
+      'node/device-sign-ins: a person says yes on another device, and the connection hands out and refreshes',
+    ],
   },
   {
     id: '3.5-slow-down',
     level: 'MUST',
     binds: 'client',
     says: '`slow_down` adds 5 seconds to the interval, for this and all later requests.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'core/device-poll: slow_down adds five seconds to this and all later intervals',
+      'node/device-sign-ins: slow_down adds five seconds for good, and more where the provider asks for more',
+    ],
   },
   {
     id: '3.5-other-errors',
     level: 'MUST',
     binds: 'client',
     says: 'Any other error than `authorization_pending` and `slow_down` ends the asking.',
-    open: NO_DEVICE_FLOW,
+    shownBy: ['node/device-sign-ins: every other answer ends the waiting, with a word for why'],
+    note: 'An answer that is no error of the token endpoint, as a 503, counts as none.',
   },
   {
     id: '3.5-timeout',
     level: 'MUST',
     binds: 'client',
     says: 'After a connection that timed out it is asked less often.',
-    open: NO_DEVICE_FLOW,
+    shownBy: [
+      'core/device-poll: each question in a row without an answer doubles the wait, up to a minute; an answer ends that',
+      'node/device-sign-ins: a question that gets no answer is followed more rarely, and the person`s yes is heard when the provider is back',
+    ],
   },
 ])
 
