@@ -1,11 +1,12 @@
 /** The unmodified clients: how each is fetched by its own package manager, and started. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { run, type Program } from './fleet.ts'
+import { bringPackage } from './npm-packages.ts'
 
 export interface InteropClient {
   /** As in `--only`, and in the table. */
@@ -23,7 +24,6 @@ export interface Prepared {
 }
 
 const fileOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const FOLDER = fileOf('.')
 
 const curl: InteropClient = {
   name: 'curl',
@@ -39,14 +39,9 @@ const ofNpm = (name: string, package_: string, script: string): InteropClient =>
   name,
   needs: [],
   async prepare() {
-    if (!existsSync(join(FOLDER, 'node_modules'))) {
-      await run({ command: 'npm', args: ['ci', '--no-audit', '--no-fund'], cwd: FOLDER })
-    }
-    const manifest = JSON.parse(readFileSync(join(FOLDER, 'node_modules', package_, 'package.json'), 'utf8')) as {
-      readonly version: string
-    }
+    const version = await bringPackage(package_)
     return {
-      version: `${package_} ${manifest.version}, Node ${process.versions.node}`,
+      version: `${package_} ${version}, Node ${process.versions.node}`,
       program: { command: process.execPath, args: [fileOf(script)] },
     }
   },

@@ -1,6 +1,8 @@
 /** The realms that the rows are played in, as Keycloak's administration takes them. */
 
 export const USER = { username: 'dealer', password: 'not-so-secret' } as const
+/** Somebody else, whose sign-in is not the dealer's. */
+export const OTHER_USER = { username: 'rival', password: 'not-so-secret' } as const
 export const SECRET = 'not-so-secret'
 /** Where browsers are sent with a code. Nobody listens there: whoever signs in here reads the address. */
 export const REDIRECT_URI = 'http://127.0.0.1/callback'
@@ -21,6 +23,7 @@ const EVENT_TYPES = [
   'INTROSPECT_TOKEN',
   'LOGIN',
   'LOGOUT',
+  'PUSHED_AUTHORIZATION_REQUEST',
   'REFRESH_TOKEN',
   'REFRESH_TOKEN_ERROR',
   'REVOKE_GRANT',
@@ -41,15 +44,7 @@ export function realm({ name, maxReuse, accessTokenSeconds, sessionSeconds = TEN
     eventsEnabled: true,
     enabledEventTypes: EVENT_TYPES,
     eventsExpiration: 86_400,
-    users: [
-      {
-        ...{ username: USER.username, enabled: true, emailVerified: true },
-        ...{ email: 'dealer@example.org', firstName: 'Dee', lastName: 'Ler' },
-        credentials: [{ type: 'password', value: USER.password, temporary: false }],
-        // What a new user gets; a user that is imported has no roles but those that are said.
-        realmRoles: [`default-roles-${name}`, 'offline_access'],
-      },
-    ],
+    users: [user(name, USER, 'Dee'), user(name, OTHER_USER, 'Riva')],
     clients: [
       client('app', { standardFlowEnabled: true, redirectUris: [REDIRECT_URI] }),
       // Keycloak tells a client about a token by introspection only where the client is in the token's audience.
@@ -59,6 +54,15 @@ export function realm({ name, maxReuse, accessTokenSeconds, sessionSeconds = TEN
       }),
       client('machine', { serviceAccountsEnabled: true }),
     ],
+  }
+}
+
+function user(realmName: string, { username, password }: Record<keyof typeof USER, string>, firstName: string): object {
+  return {
+    ...{ username, enabled: true, emailVerified: true, email: `${username}@example.org`, firstName, lastName: 'Ler' },
+    credentials: [{ type: 'password', value: password, temporary: false }],
+    // What a new user gets; a user that is imported has no roles but those that are said.
+    realmRoles: [`default-roles-${realmName}`, 'offline_access'],
   }
 }
 

@@ -1,5 +1,7 @@
 /** Every row of Tokenkeep at Keycloak, in the order of the table. */
 import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
+import { backchannelLogout, browserSignIn } from './rows/people.ts'
+import { proxy } from './rows/proxying.ts'
 import { clientAssertions, clientCredentials, refresh, scope } from './rows/refreshing.ts'
 import { fleetReuse0, fleetReuse2, killed, lostAnswerReuse0, lostAnswerReuse2 } from './rows/sharing.ts'
 import type { KeycloakRow } from './row.ts'
@@ -9,6 +11,9 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   scope,
   clientCredentials,
   clientAssertions,
+  browserSignIn,
+  proxy,
+  backchannelLogout,
   introspection,
   introspectionSilent,
   revocation,

@@ -1,0 +1,43 @@
+/** People with browsers of their own. */
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { run } from './fleet.ts'
+import { bringPackage } from './npm-packages.ts'
+import type { USER } from './realm.ts'
+import type { Stage } from './row.ts'
+
+const PROGRAM = fileURLToPath(new URL('person.mjs', import.meta.url))
+
+/** The page on which something ended, and how the browser came there. */
+export interface PageSeen {
+  readonly title: string
+  readonly text: string
+  /** Of Chromium. */
+  readonly version: string
+  /** For each authorization request the names of its parameters. */
+  readonly asked: readonly (readonly string[])[]
+}
+
+export interface Person {
+  /** Opens an address, fills in the login form where there is one, and presses what is to be pressed. */
+  readonly open: (url: string, screenshot?: string) => Promise<PageSeen>
+}
+
+/** @param browser tells browsers apart that have their cookies for themselves */
+export function person(
+  { folder }: Pick<Stage, 'folder'>,
+  browser: string,
+  user: Readonly<Record<keyof typeof USER, string>>,
+): Person {
+  return {
+    async open(url, screenshot) {
+      await bringPackage('playwright-core')
+      const instructions = { url, user, cookies: join(folder, `${browser}.cookies.json`), screenshot }
+      // Printed by a program of this very folder.
+      return JSON.parse(
+        await run({ command: process.execPath, args: [PROGRAM, JSON.stringify(instructions)] }),
+      ) as PageSeen
+    },
+  }
+}
