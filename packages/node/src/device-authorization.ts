@@ -56,11 +56,11 @@ export async function askForCodes(
 ): Promise<DeviceCodes> {
   const { provider, client, scope, resources } = of
   const parameters = new URLSearchParams({
+    ...provider.request.parameters,
     client_id: client.clientId,
     ...(scope === null ? {} : { scope: scope.replaceAll(' ', provider.request.scopeSeparator) }),
   })
   for (const resource of resources) parameters.append('resource', resource)
-  for (const [name, value] of Object.entries(provider.request.parameters)) parameters.set(name, value)
   const request = { provider, client, endpoint: 'deviceAuthorizationEndpoint', parameters } as const
   const answer = await askAsClient(access, request, BEGIN_DEADLINE_MS)
   if (answer === 'none') throw noEndpoint(provider)
@@ -114,8 +114,11 @@ export async function askDevice(
   of: Parties & { readonly deviceCode: Secret<'device_code'>; readonly asked: string | null },
 ): Promise<DeviceAnswered> {
   const { provider, client, deviceCode, asked } = of
-  const parameters = new URLSearchParams({ grant_type: GRANT, device_code: deviceCode.reveal() })
-  for (const [name, value] of Object.entries(provider.request.parameters)) parameters.set(name, value)
+  const parameters = new URLSearchParams({
+    ...provider.request.parameters,
+    grant_type: GRANT,
+    device_code: deviceCode.reveal(),
+  })
   const request = { provider, client, endpoint: 'tokenEndpoint', parameters } as const
   const answer = await askAsClient(access, request, POLL_DEADLINE_MS)
   if (answer === 'none' || answer === 'unusable') return failed('misconfigured')

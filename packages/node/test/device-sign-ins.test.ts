@@ -336,7 +336,11 @@ test('closing hears out the question that is on its way: what it brings is kept'
 })
 
 test('scope, resource and parameters go out as the provider has them, and the client proves itself at both endpoints', async (t) => {
-  const opened = await world(t, { provider: { authorization: { scope: 'openid' } } })
+  // What a provider wants beside in its token requests takes nothing from what a device says.
+  const own = { device_code: 'not this one' }
+  const opened = await world(t, {
+    provider: { authorization: { scope: 'openid' }, request: { parameters: own } },
+  })
   const { keep, server } = opened
   await signedInAs(opened, 'ada', { scope: undefined })
   assert.equal((await keep.connections.get('tv')).scope, 'openid')
