@@ -127,11 +127,21 @@ const LINK_PREFIX = 'tkc_'
 const SECRET_BYTES = 32
 const KEPT_MS = 24 * 3600 * 1000
 const BOUND_TO_LENGTH_MAX = 1000
+/** Others begin the same session at the same moment; each try is a request to the provider. */
+const BEGINS_MOST = 3
 
 export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessions {
   const { rows, registry, keeper, cipher, clock, random, connectionId } = setup
 
-  const sealerReady = async (): Promise<void> => void (await cipher.sealer())
+  const readyFor = async (session: ConnectSession) => {
+    const [provider, client, signIns] = await Promise.all([
+      registry.provider(session.provider),
+      registry.client(session.client),
+      setup.signIns(),
+      cipher.sealer(),
+    ])
+    return { provider, client, signIns }
+  }
 
   /** The session with another state; null: somebody else was first. */
   const moved = async (stored: StoredConnectSession, change: Partial<StoredConnectSession>, state: ConnectState) => {
@@ -191,11 +201,11 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     const took = answered(session, clock.now().wall)
     if (took === 'connected') return { kind: 'connected', session, account: null }
     if (took === 'not_signing_in') return { kind: 'taken', session }
-    // Keys first: what comes back has to be kept.
-    await sealerReady()
+    // What comes back has to be kept, and what is needed for it read: where that fails, nothing was taken.
+    const ready = await readyFor(session)
     const taken = await moved(found, {}, took)
     if (taken === null) return { kind: 'taken', session }
-    return connect(taken, given, session.state)
+    return connect(taken, given, session.state, ready)
   }
 
   /** From here on every way ends in `failed` or `connected`: the answer is taken and cannot be brought again. */
@@ -203,13 +213,12 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     taken: StoredConnectSession,
     answer: URLSearchParams,
     before: ConnectState,
+    { provider, client, signIns }: Awaited<ReturnType<typeof readyFor>>,
   ): Promise<Finished> => {
     const { session } = taken
-    const [provider, client] = await Promise.all([registry.provider(session.provider), registry.client(session.client)])
     const secrets = openedSecrets(taken)
     if (provider === null || client === null || typeof client === 'string') return failed(taken, 'misconfigured', null)
     if (secrets === null || before.status !== 'signing_in') return failed(taken, 'unavailable', null)
-    const signIns = await setup.signIns()
     const authorized = await signIns.read(provider, answer)
     if (authorized.kind === 'failed') return failed(taken, authorized.because, authorized.word)
     const asked = { redirectUri: before.redirectUri, scope: session.scope, resources: session.resources }
@@ -257,7 +266,7 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
       const back = readWebUrl('redirectUri', redirectUri, (sentence) => {
         throw new TokenError('invalid_input', sentence)
       })
-      for (;;) {
+      for (let tries = 0; tries < BEGINS_MOST; tries += 1) {
         const found = looksLikeLink(link) ? await rows.find({ link: digestOf(link) }) : null
         if (found === null) throw unknownSession()
         const { session } = found
@@ -291,6 +300,7 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
         }
         if ((await moved(found, change, state)) !== null) return { url }
       }
+      throw overBecause('busy')
     },
 
     finish,

@@ -128,8 +128,9 @@ export function createSignInKeeper(setup: {
 
 const failed = (because: ConnectFailure): KeptSignIn => ({ kind: 'failed', because })
 
+/** Also where nobody can tell whose account it is: that of somebody else must not slip in by leaving the question out. */
 const isOther = ({ subject: known }: ConnectionInfo, subject: string | undefined): boolean =>
-  known !== null && subject !== undefined && known !== subject
+  known !== null && known !== subject
 
 const isFit = (found: ConnectionInfo, { client, within }: SignInDestination): boolean =>
   whyUnfit(found, { id: client }) === null &&

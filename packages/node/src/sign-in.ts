@@ -60,7 +60,11 @@ export function createSignIns(access: ProviderAccess): SignIns {
       { provider, client, endpoint: 'pushedAuthorizationRequestEndpoint', parameters },
       METADATA_DEADLINE_MS,
     )
-    if (answer === 'none') return 'not_offered'
+    if (answer === 'none') {
+      const says = await discovery.says(provider, METADATA_DEADLINE_MS)
+      if (says !== 'failed' && says.requiresPushedRequests) throw noPushing(provider)
+      return 'not_offered'
+    }
     if (answer === 'failed') throw away(provider)
     if (answer === 'unusable') throw unusable(client)
     const uri = memberOf(answer, 'request_uri')
@@ -204,6 +208,14 @@ const unprotected = (provider: Provider, client: OpenedClient): TokenError =>
     `client "${client.id}" is a public one, which may sign in with PKCE only, and provider "${provider.id}" is set to take ` +
       'none: register a client that proves itself, or set authorization.pkce to "S256"',
     { subject: client.id },
+  )
+
+const noPushing = (provider: Provider): TokenError =>
+  new TokenError(
+    'provider_refused',
+    `provider "${provider.id}" takes pushed sign-ins alone (RFC 9126) and does not say where: give ` +
+      'pushedAuthorizationRequestEndpoint (CLI: `--par-endpoint`)',
+    { subject: provider.id },
   )
 
 const noEndpoint = (provider: Provider): TokenError =>

@@ -4,6 +4,7 @@ import { TokenError, type ConnectSession } from '@tokenkeep/core'
 import type { Finished } from '../src/connect-sessions.ts'
 import type { ConnectSessionInput } from '../src/connect-session-input.ts'
 import { Browser } from './fixtures/browser.ts'
+import { httpServer } from './fixtures/servers.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 
 const BACK = 'http://127.0.0.1:9/callback'
@@ -299,4 +300,35 @@ test('no link, state, verifier or code stands in the database, and sessions are 
   opened.clocks.forward(2 * 24 * 3_600_000)
   await opened.keep.connectSessions.create({ client: 'web' })
   assert.equal(await code(() => opened.keep.connectSessions.get(session.id)), 'unknown_connect_session')
+})
+
+test('where nobody can tell whose account it is, a connection whose account is known keeps its sign-in', async (t) => {
+  const opened = await world(t)
+  await finish(opened, (await signedInAs(opened, 'ada')).left)
+  const untold = await signedInAs(opened, 'bob', { scope: 'dealer-api' })
+  assert.equal(failure(await finish(opened, untold.left)), 'other_account')
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'ada')
+  const meant = await signedInAs(opened, 'bob', { scope: 'dealer-api', otherAccount: true })
+  assert.equal((await finish(opened, meant.left)).kind, 'connected')
+})
+
+test('a provider that takes pushed requests alone and does not say where gets none in the address', async (t) => {
+  const opened = await world(t)
+  const origin = await httpServer(t, (_request, response) =>
+    response.end(
+      JSON.stringify({
+        issuer: origin.origin,
+        token_endpoint: `${origin.origin}/token`,
+        authorization_endpoint: `${origin.origin}/auth`,
+        require_pushed_authorization_requests: true,
+      }),
+    ),
+  )
+  await opened.keep.providers.put({ id: 'pushed', issuer: origin.origin })
+  await opened.keep.clients.put({ id: 'pushed', provider: 'pushed', clientId: 'c', clientSecret: 's' })
+  const { link } = await opened.keep.connectSessions.create({ provider: 'pushed' })
+  assert.equal(
+    await code(() => opened.keep.connectSessions.begin(link, { redirectUri: BACK, ...MINE })),
+    'provider_refused',
+  )
 })

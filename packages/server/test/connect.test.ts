@@ -248,3 +248,11 @@ test('no link, state, code, cookie or secret stands in a log, and none but its o
   for (const secret of secrets) assert.equal(api.logged().includes(secret), false, secret.slice(0, 6))
   assert.equal(JSON.stringify(await told(api, session.id)).includes(session.url.slice(-43)), false)
 })
+
+test('a link can be begun with ten times a minute: each time asks the provider', async (t) => {
+  const api = await world(t)
+  const { url } = await made(api)
+  const statuses = []
+  for (let n = 0; n < 12; n += 1) statuses.push((await new Browser().visit(url, {})).status)
+  assert.deepEqual(statuses, [...Array.from({ length: 10 }, () => 303), 429, 429])
+})

@@ -31,6 +31,7 @@ export interface ConnectSetup {
 }
 
 const ADDRESSES_MAX = 10_000
+const BEGINS_PER_MINUTE = 10
 const COOKIE_SECONDS = 3600
 
 /** Below the server's URL; the rest of it is the provider's name, so that no provider answers in the place of another. */
@@ -41,12 +42,15 @@ export function registerConnect(app: FastifyInstance, setup: ConnectSetup): void
   const { keep, addressed, metrics, pressure, clock, log, forget, strangersPerMinute } = setup
   const strangers = createRateWindows({ limit: strangersPerMinute, windowMs: 60_000, keysMax: ADDRESSES_MAX })
 
+  /** Each beginning asks the provider, beside its limits. */
+  const begins = createRateWindows({ limit: BEGINS_PER_MINUTE, windowMs: 60_000, keysMax: ADDRESSES_MAX })
+  const tooMany = (leftMs: number, why: string): TokenError =>
+    new TokenError('rate_limited', why, { retryAt: later(clock.now().wall, ms(leftMs)) })
+
   /** @throws TokenError `rate_limited` */
   const stranger = (request: FastifyRequest): void => {
     const leftMs = strangersPerMinute === 0 ? null : strangers.take(request.ip, clock.now().mono)
-    if (leftMs === null) return
-    const retryAt = later(clock.now().wall, ms(leftMs))
-    throw new TokenError('rate_limited', 'too many links that are not known came from this address', { retryAt })
+    if (leftMs !== null) throw tooMany(leftMs, 'too many links that are not known came from this address')
   }
 
   const show = (reply: FastifyReply, operation: string, status: number, page: Page): FastifyReply => {
@@ -99,6 +103,8 @@ export function registerConnect(app: FastifyInstance, setup: ConnectSetup): void
         pressure.check()
         const session = await sessionOf(request)
         if (session === null) return show(reply, 'connectBegin', 404, overPage(null))
+        const leftMs = begins.take(session.id, clock.now().mono)
+        if (leftMs !== null) throw tooMany(leftMs, 'this link was begun with too often: wait a moment')
         const base = baseOf(request)
         const secure = base.startsWith('https:')
         const boundTo = cookieOf(request, secure) ?? randomBytes(32).toString('base64url')

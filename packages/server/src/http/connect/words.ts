@@ -75,7 +75,7 @@ export function failureInWords(
     case 'other_account':
       return {
         title: 'That is another account',
-        text: 'This connection belongs to another account than the one that you signed in with.',
+        text: 'This connection belongs to another account than the one that you signed in with, or whose that is could not be told.',
       }
     case 'held':
       return {
