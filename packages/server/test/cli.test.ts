@@ -361,7 +361,7 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
   test('help goes to standard output, lists the exit codes, and no option takes a secret', async () => {
     const { code, out } = await desk.run(['--help'])
     assert.equal(code, 0)
-    assert.match(out, /4 {2}only the user can revive/)
+    assert.match(out, /4 {2}only the user can go on/)
     const importing = await desk.run(['help', 'connection', 'import'])
     const importHelp = (await desk.run(['connection', 'import', '--help'])).out
     assert.equal(importing.code, 0)
