@@ -211,6 +211,7 @@ function assertRelations(policy: Policy): void {
   )
   check(policy.replayCapMs < policy.leaseMs, 'a kept answer is offered again before its attempt can be taken over')
   check(policy.confirmAfterMs[0] < policy.callerDeadlineMs, 'the first confirmation comes before a caller gives up')
+  check(policy.signOutTakesMs < policy.callerDeadlineMs, 'what a sign-out came to is known before a caller gives up')
   if (policy.windowMs !== null) check(policy.leaseMs < policy.windowMs, 'the timer alone must come inside the window')
   // Inside a grace window a second presentation is answered, so an answer may come after the lease.
   if (policy.reuse.kind !== 'grace') {

@@ -140,6 +140,7 @@ test('the relations hold for every policy that a provider can have', () => {
       else assert.ok(policy.sendLimitMs + policy.grantDeadlineMs + policy.commitDeadlineMs < policy.leaseMs)
       if (policy.listensOn) assert.ok(policy.listeningLimitMs <= policy.leaseMs + policy.patienceMs)
       assert.ok(policy.confirmAfterMs[0] < policy.callerDeadlineMs)
+      assert.ok(policy.signOutTakesMs < policy.callerDeadlineMs)
     }),
   )
 })
@@ -152,6 +153,7 @@ const crossed: readonly [string, Partial<Numbers>][] = [
   ['a caller that gives up before one refresh ends', { callerDeadlineMs: ms(12 * S) }],
   ["a caller's deadline as long as the lease", { callerDeadlineMs: ms(30 * S) }],
   ['a confirmation that comes after callers gave up', { confirmAfterMs: [ms(20 * S), ms(60 * S)] }],
+  ['a sign-out that is looked into after callers gave up', { signOutTakesMs: ms(20 * S) }],
   ['listening while somebody else may present', { listeningLimitMs: ms(90.001 * S) }],
 ]
 for (const [name, wrong] of crossed) {

@@ -11,6 +11,7 @@ const FASTER = {
   commitDeadlineMs: ms(300),
   connectDeadlineMs: ms(500),
   callerDeadlineMs: ms(2_500),
+  signOutTakesMs: ms(1_000),
   replayCapMs: ms(500),
   confirmAfterMs: [ms(1_000), ms(2_000)] as const,
   patienceMs: ms(6_000),
