@@ -1,6 +1,7 @@
 export { startDevserver, PortInUse, type Addresses, type Devserver } from './devserver.ts'
 export { spawnDevserver, type SpawnedDevserver } from './spawn.ts'
 export { createControlClient } from './control-client.ts'
+export { Browser, type Left, type Page } from './browser.ts'
 export type { LogoutPost } from './backchannel-logout.ts'
 export type { Control, SeededSession, SessionSeed } from './control.ts'
 export type {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { CallbackFault, RealmOptions } from '../src/index.ts'
-import { authorization, Browser, CALLBACK, signIn, WEB_CLIENT } from './browser.ts'
+import { Browser } from '../src/browser.ts'
+import { authorization, CALLBACK, signIn, WEB_CLIENT } from './browser.ts'
 import { openTrial, type Trial } from './trial.ts'
 
 const open = (t: TestContext, realm: Partial<RealmOptions> = {}) => openTrial(t, { clients: [WEB_CLIENT], ...realm })
@@ -41,11 +42,11 @@ test('the answer of an authorization can be spoilt, and is so no more often than
 test('a person who denies sends the client away with access_denied, and no session is there', async (t) => {
   const trial = await open(t)
   const browser = new Browser()
-  const first = await browser.follow(authorization(trial).url)
-  assert.ok('page' in first)
-  assert.match(await first.page.text(), /<button name="deny"/)
+  const first = await browser.follow(authorization(trial).url, CALLBACK)
+  assert.ok('text' in first)
+  assert.match(first.text, /<button name="deny"/)
   const denied = await browser.visit(first.url, { login: '', deny: 'yes' })
-  const end = await browser.follow(new URL(denied.headers.get('location') ?? '', first.url).href)
+  const end = await browser.follow(new URL(denied.headers.get('location') ?? '', first.url).href, CALLBACK)
   assert.ok('left' in end && end.left.href.startsWith(CALLBACK))
   const { searchParams } = end.left
   assert.deepEqual(
@@ -65,7 +66,7 @@ test('a realm that does not name its issuer names it neither in an answer nor in
   assert.equal(await announced(), undefined)
   const good = await goodAnswer(trial)
   assert.deepEqual([good.get('iss'), good.get('state')], [null, 'st'])
-  const refused = await new Browser().follow(authorization(trial, { prompt: 'none' }).url)
+  const refused = await new Browser().follow(authorization(trial, { prompt: 'none' }).url, CALLBACK)
   assert.ok('left' in refused)
   assert.deepEqual(
     [refused.left.searchParams.get('error'), refused.left.searchParams.get('iss')],

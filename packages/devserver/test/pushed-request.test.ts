@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { RealmOptions } from '../src/index.ts'
-import { authorization, Browser, CALLBACK, PUBLIC_CLIENT, redeem, signIn, WEB_CLIENT } from './browser.ts'
+import { Browser } from '../src/browser.ts'
+import { authorization, CALLBACK, PUBLIC_CLIENT, redeem, signIn, WEB_CLIENT } from './browser.ts'
 import { openTrial, OWN_CREDENTIALS, text, type Trial } from './trial.ts'
 
 const PAR = 'ext/par/request'
@@ -21,7 +22,7 @@ async function push(trial: Trial, more: Readonly<Record<string, string>> = {}) {
 
 /** The error that a browser comes back with. */
 async function refusal(url: string): Promise<string | null> {
-  const refused = await new Browser().follow(url)
+  const refused = await new Browser().follow(url, CALLBACK)
   assert.ok('left' in refused && refused.left.href.startsWith(CALLBACK))
   assert.equal(refused.left.searchParams.get('code'), null)
   return refused.left.searchParams.get('error')

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test, type TestContext } from 'node:test'
 import { State, type Unit } from '../src/state.ts'
-import { authorization, Browser, PUBLIC_CLIENT, redeem, signIn, WEB_CLIENT } from './browser.ts'
+import { Browser } from '../src/browser.ts'
+import { authorization, PUBLIC_CLIENT, redeem, signIn, WEB_CLIENT } from './browser.ts'
 import { openTrial, text } from './trial.ts'
 
 const open = (t: TestContext) => openTrial(t, { clients: [WEB_CLIENT, PUBLIC_CLIENT] })

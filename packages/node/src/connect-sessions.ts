@@ -133,14 +133,15 @@ const BEGINS_MOST = 3
 export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessions {
   const { rows, registry, keeper, cipher, clock, random, connectionId } = setup
 
+  /** All that a step with the provider needs: what comes of it has to be kept. */
   const readyFor = async (session: ConnectSession) => {
-    const [provider, client, signIns] = await Promise.all([
+    const [provider, client, signIns, sealer] = await Promise.all([
       registry.provider(session.provider),
       registry.client(session.client),
       setup.signIns(),
       cipher.sealer(),
     ])
-    return { provider, client, signIns }
+    return { provider, client, signIns, sealer }
   }
 
   /** The session with another state; null: somebody else was first. */
@@ -272,17 +273,13 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
         const { session } = found
         const state = begun(session, { redirectUri: back, now: clock.now().wall })
         if (typeof state === 'string') throw overBecause(state)
-        const [provider, client] = await Promise.all([
-          registry.provider(session.provider),
-          registry.client(session.client),
-        ])
+        const { provider, client, signIns, sealer } = await readyFor(session)
         if (provider === null || client === null || typeof client === 'string') throw unknownClient(session.client)
         const secrets: Secrets = { codeVerifier: newSecret(), nonce: newSecret() }
         const stateParameter = newSecret()
         const serial = random.uuid() as Serial
         const both = new Secret('connect_session', `${secrets.codeVerifier} ${secrets.nonce}`)
-        const sealed = (await cipher.sealer()).seal(both, placeOf(session.id, serial))
-        const signIns = await setup.signIns()
+        const sealed = sealer.seal(both, placeOf(session.id, serial))
         // Before it is noted: a provider that is down leaves the session as it was.
         const { url } = await signIns.authorizationUrl({
           provider,

@@ -19,7 +19,7 @@ import { askAsClient } from './client-request.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { away, unusable } from './sign-in.ts'
 import { failed, failedBecause, signedInWith, SIGN_IN_ASSUMES, type Failed, type SignedIn } from './sign-in-answer.ts'
-import { readWebUrl } from './web-url.ts'
+import { parseWebUrl } from './web-url.ts'
 
 /** What a device was given. */
 export interface DeviceCodes {
@@ -84,13 +84,13 @@ export async function askForCodes(
       : unfit()
   }
   // Some servers still call it as the first drafts of the RFC did.
-  const uri = memberOf(answer, 'verification_uri') ?? memberOf(answer, 'verification_url')
-  const complete = memberOf(answer, 'verification_uri_complete')
+  const uri = parseWebUrl(memberOf(answer, 'verification_uri') ?? memberOf(answer, 'verification_url'))
+  const complete = parseWebUrl(memberOf(answer, 'verification_uri_complete'))
   return {
     deviceCode: new Secret('device_code', textAt('device_code', DEVICE_CODE_LENGTH_MAX)),
     userCode: textAt('user_code', USER_CODE_LENGTH_MAX),
-    verificationUri: readWebUrl('verification_uri', uri, unfit),
-    verificationUriComplete: isWebUrl(complete) ? complete : null,
+    verificationUri: 'url' in uri ? uri.url : unfit(),
+    verificationUriComplete: 'url' in complete ? complete.url : null,
     poll: beganPolling(
       { interval: memberOf(answer, 'interval'), expiresIn: memberOf(answer, 'expires_in') },
       access.clock.now().mono,
@@ -135,17 +135,6 @@ export async function askDevice(
     case 'slow_down':
     case 'unanswered':
       return heard
-  }
-}
-
-function isWebUrl(value: unknown): value is string {
-  try {
-    readWebUrl('', value, () => {
-      throw new RangeError('no URL for a browser')
-    })
-    return true
-  } catch {
-    return false
   }
 }
 

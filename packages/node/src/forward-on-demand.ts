@@ -1,5 +1,6 @@
 /** Forwarding, loaded when somebody asks for it: a command that hands out a token should not wait for it. */
-import type { ApiRequest, Forward, Forwarded, ForwardSetup } from './forward.ts'
+import type { ApiRequest, Forwarded, ForwardSetup } from './forward.ts'
+import { onDemand } from './on-demand.ts'
 
 export interface ForwardOnDemand {
   forward(connectionId: string, request: ApiRequest): Promise<Forwarded>
@@ -8,12 +9,9 @@ export interface ForwardOnDemand {
 }
 
 export function forwardOnDemand(setup: ForwardSetup): ForwardOnDemand {
-  let loaded: Promise<Forward> | null = null
+  const loaded = onDemand(async () => (await import('./forward.ts')).createForward(setup))
   return {
-    async forward(connectionId, request) {
-      loaded ??= import('./forward.ts').then(({ createForward }) => createForward(setup))
-      return (await loaded)(connectionId, request)
-    },
-    close: () => void loaded?.then((forward) => forward[Symbol.dispose]()),
+    forward: async (connectionId, request) => (await loaded())(connectionId, request),
+    close: () => void loaded.made()?.then((forward) => forward[Symbol.dispose]()),
   }
 }

@@ -35,13 +35,13 @@ import { createConnectSessions, type ConnectSessionRows } from './connect-sessio
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
 import { createSignInKeeper } from './keep-sign-in.ts'
-import type { DeviceSignIns, DeviceSignInsSetup } from './device-sign-ins.ts'
 import { createKeyFile, openKeyFile } from './key-file.ts'
 import { readKeyVariable } from './key-variable.ts'
 import type { Keyring } from './keyring.ts'
 import { masterKeys, type MasterKeys } from './master-keys.ts'
 import { nameOf } from './input-members.ts'
 import { keepLife, type Life } from './life.ts'
+import { onDemand } from './on-demand.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
 import { createMarkers } from './markers.ts'
@@ -51,9 +51,7 @@ import { knownPresets } from './known-presets.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { readProviderInput } from './provider-input.ts'
 import type { ReceivedEventRows } from './received-events.ts'
-import type { RevocationIntake, RevocationIntakeParts } from './revocation-intake.ts'
 import { createSystemRandom } from './random-system.ts'
-import type { SignIns } from './sign-in.ts'
 import { createSpill } from './spill-slots.ts'
 import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
@@ -122,7 +120,10 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     opened.push(files)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
-    const access = accessOnDemand(clock)
+    const access = onDemand(async () => {
+      const { createProviderAccess } = await import('./provider-access.ts')
+      return createProviderAccess({ clock })
+    })
     const ports: Ports = {
       store,
       registry,
@@ -145,50 +146,6 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
     throw error
-  }
-}
-
-/** Loaded when a provider is spoken to for the first time: most processes only hand out what is fresh. */
-function accessOnDemand(clock: Clock): () => Promise<ProviderAccess> {
-  let loading: Promise<ProviderAccess> | null = null
-  return () =>
-    (loading ??= import('./provider-access.ts').then(({ createProviderAccess }) => createProviderAccess({ clock })))
-}
-
-/** Loaded with the first token that is received: most processes receive none. */
-function intakeOnDemand(
-  access: () => Promise<ProviderAccess>,
-  parts: Omit<RevocationIntakeParts, 'access'>,
-): () => Promise<RevocationIntake> {
-  let loading: Promise<RevocationIntake> | null = null
-  return () =>
-    (loading ??= Promise.all([access(), import('./revocation-intake.ts')]).then(
-      ([loaded, { createRevocationIntake }]) => createRevocationIntake({ ...parts, access: loaded }),
-    ))
-}
-
-/** Loaded when a person begins to sign in. */
-function signInsOnDemand(access: () => Promise<ProviderAccess>): () => Promise<SignIns> {
-  let loading: Promise<SignIns> | null = null
-  return () =>
-    (loading ??= Promise.all([access(), import('./sign-in.ts')]).then(([loaded, { createSignIns }]) =>
-      createSignIns(loaded),
-    ))
-}
-
-/** Loaded when a person signs in on another device. */
-function deviceSignInsOnDemand(
-  access: () => Promise<ProviderAccess>,
-  parts: Omit<DeviceSignInsSetup, 'access'>,
-): DeviceSignIns & { close(): Promise<void> } {
-  let loading: Promise<DeviceSignIns & { close(): Promise<void> }> | null = null
-  const load = () =>
-    (loading ??= Promise.all([access(), import('./device-sign-ins.ts')]).then(([loaded, { createDeviceSignIns }]) =>
-      createDeviceSignIns({ ...parts, access: loaded }),
-    ))
-  return {
-    begin: async (input) => (await load()).begin(input),
-    close: async () => (await loading)?.close(),
   }
 }
 
@@ -324,14 +281,17 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     options.background === false ? null : finishDeletion,
     introspections,
   )
-  const intake = intakeOnDemand(assembly.access, {
-    registry,
-    store: manager.store,
-    rows: assembly.receivedEvents,
-    logout: connections.logout,
-    verifySoon: (id) => introspections.soon(id),
+  const intake = onDemand(async () => {
+    const { createRevocationIntake } = await import('./revocation-intake.ts')
+    return createRevocationIntake({
+      access: await assembly.access(),
+      registry,
+      store: manager.store,
+      rows: assembly.receivedEvents,
+      logout: connections.logout,
+      verifySoon: (id) => introspections.soon(id),
+    })
   })
-
   const erasing = options.background === false ? null : keepErasingKeys({ registry, clock: background })
 
   const close = async (): Promise<void> => {
@@ -339,7 +299,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     introspections.stop()
     await scheduler.stop()
     // A person may have said yes, and the answer is on its way.
-    await devices.close()
+    await (await devices.made())?.close()
     forwards.close()
     const closeParts = async (): Promise<void> => {
       for (const part of opened.toReversed()) await part.close()
@@ -360,18 +320,16 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   }
   const providerOf = async (id: string) => (await connectionOf(id)).provider
   const forwards = forwardOnDemand({ token: manager.token, rejected, connection: connectionOf, clock })
-  const keeper = createSignInKeeper({ registry, connections, connectionId })
-  const devices = deviceSignInsOnDemand(assembly.access, {
+  const keeper = createSignInKeeper({
     registry,
     // An answer that comes while this closes is kept all the same: it cannot be had again.
-    keeper: createSignInKeeper({
-      registry,
-      connections: createConnections(ports, manager, () => false),
-      connectionId,
-    }),
-    cipher: ports.cipher,
-    clock,
+    connections: createConnections(ports, manager, () => false),
     connectionId,
+  })
+  const devices = onDemand(async () => {
+    const { createDeviceSignIns } = await import('./device-sign-ins.ts')
+    const access = await assembly.access()
+    return createDeviceSignIns({ access, registry, keeper, cipher: ports.cipher, clock, connectionId })
   })
   const keep: Tokenkeep = {
     providers: {
@@ -390,13 +348,16 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       cipher: ports.cipher,
       clock,
       random: ports.random,
-      signIns: signInsOnDemand(assembly.access),
+      signIns: onDemand(async () => {
+        const { createSignIns } = await import('./sign-in.ts')
+        return createSignIns(await assembly.access())
+      }),
       connectionId,
     }),
     deviceSignIns: {
       begin: async (input) => {
         if (closing !== null) throw closedError()
-        return devices.begin(input)
+        return (await devices()).begin(input)
       },
     },
     token: manager.token,

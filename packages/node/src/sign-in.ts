@@ -113,15 +113,14 @@ export function createSignIns(access: ProviderAccess): SignIns {
 
     async exchange({ provider, client, redirectUri, code, codeVerifier, nonce, scope, resources }) {
       const parameters = new URLSearchParams({
+        // A provider can want a fixed redirect_uri with each refresh, and the code has its own.
+        ...provider.request.parameters,
         grant_type: 'authorization_code',
         code,
         redirect_uri: redirectUri,
         ...(provider.authorization.pkce === 'none' ? {} : { code_verifier: codeVerifier }),
       })
       for (const resource of resources) parameters.append('resource', resource)
-      // Beside what makes it this exchange: a provider can want a fixed redirect_uri with each refresh, and the code has its own.
-      for (const [name, value] of Object.entries(provider.request.parameters))
-        if (!parameters.has(name)) parameters.set(name, value)
       const answer = await askAsClient(
         access,
         { provider, client, endpoint: 'tokenEndpoint', parameters },

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { TokenError, type ConnectSession } from '@tokenkeep/core'
+import { Browser } from '@tokenkeep/devserver'
 import type { Finished } from '../src/connect-sessions.ts'
 import type { ConnectSessionInput } from '../src/connect-session-input.ts'
-import { Browser } from './fixtures/browser.ts'
 import { httpServer } from './fixtures/servers.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { Browser } from './browser.ts'
+import { Browser } from '@tokenkeep/devserver'
 import { openBothWays } from './both-ways.ts'
 import { answer, type Started } from './command.ts'
 

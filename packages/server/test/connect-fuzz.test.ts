@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Browser } from './browser.ts'
+import { Browser } from '@tokenkeep/devserver'
 import { openRawConnection, type RawAnswer } from './raw-http.ts'
 import { openServedWorld, type ServedWorld } from './served-world.ts'
 

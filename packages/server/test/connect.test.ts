@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { Browser } from './browser.ts'
+import { Browser } from '@tokenkeep/devserver'
 import { openApiWorld, type ApiWorld, type Asking } from './api-world.ts'
 import { readAnswer } from './contract.ts'
 

@@ -6,14 +6,11 @@ import { printable } from './printable.ts'
 import { findServer } from './server-place.ts'
 import { signInFailed, tooLate } from './sign-in-failed.ts'
 
-// A longer delay overflows to 1 ms in Node; no code lives so long.
-const WAIT_MS_MAX = 2 ** 31 - 1
-
 /** @throws TokenError `sign_in_failed`, and what beginning a sign-in on a device throws */
 export async function connectDevice(
   context: Context,
   input: DeviceSignInInput,
-  { port, wait }: { readonly port?: number; readonly wait?: number },
+  { port, waitMs }: { readonly port: number | undefined; readonly waitMs: number | undefined },
 ): Promise<ConnectionInfo> {
   if (port !== undefined)
     throw wrong('--port is where a browser comes back to, and with --device none does: leave one of them out')
@@ -28,8 +25,7 @@ export async function connectDevice(
     show(context, signIn)
     const { signal } = context.around.interruption
     const late = new AbortController()
-    // Absent: as long as the code lives.
-    const timer = wait === undefined ? undefined : setTimeout(() => late.abort(), Math.min(wait * 1000, WAIT_MS_MAX))
+    const timer = waitMs === undefined ? undefined : setTimeout(() => late.abort(), waitMs)
     const finished = await signIn.finished(AbortSignal.any([signal, late.signal])).finally(() => clearTimeout(timer))
     switch (finished.kind) {
       case 'connected':

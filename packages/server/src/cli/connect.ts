@@ -28,10 +28,12 @@ export interface ConnectArguments {
 
 const WAIT_SECONDS = 600
 const LOOK_EVERY_MS = 1000
+/** A longer delay overflows to 1 ms in Node. */
+const WAIT_MS_MAX = 2 ** 31 - 1
 
 /** @throws TokenError `sign_in_failed`, and what making a connect session throws */
 export async function connect(context: Context, provider: string, given: ConnectArguments): Promise<void> {
-  const waitMs = (given.wait ?? WAIT_SECONDS) * 1000
+  const waitMs = Math.min((given.wait ?? WAIT_SECONDS) * 1000, WAIT_MS_MAX)
   const asked: DeviceSignInInput = {
     provider,
     client: given.client,
@@ -45,7 +47,13 @@ export async function connect(context: Context, provider: string, given: Connect
   const until = context.around.now() + waitMs
   const info =
     given.device === true
-      ? await (await import('./connect-device.ts')).connectDevice(context, asked, given)
+      ? await (
+          await import('./connect-device.ts')
+        ).connectDevice(context, asked, {
+          port: given.port,
+          // Absent: as long as the code lives.
+          waitMs: given.wait === undefined ? undefined : waitMs,
+        })
       : findServer(context.options, context.around) === null
         ? await connectHere(context, input, { ...given, until })
         : await connectAtServer(context, input, { ...given, until })
@@ -62,10 +70,11 @@ type Waiting = ConnectArguments & { readonly until: number }
 async function connectHere(context: Context, input: ConnectSessionInput, given: Waiting): Promise<ConnectionInfo> {
   return withFolder(context, async (keep) => {
     const { session, link } = await keep.connectSessions.create(input)
+    // Only this process knows it: an answer is taken by whoever sent the browser away.
+    const boundTo = randomBytes(32).toString('base64url')
     await using listener = await listenForAnswer({
       port: given.port ?? 0,
       path: `/connect/callback/${session.provider}`,
-      // Only this process knows it: an answer is taken by whoever sent the browser away.
       finish: (answer) => keep.connectSessions.finish(answer, { boundTo, provider: session.provider }),
     })
     const { url } = await keep.connectSessions.begin(link, { redirectUri: listener.redirectUri, boundTo })
@@ -75,8 +84,6 @@ async function connectHere(context: Context, input: ConnectSessionInput, given: 
     return await keep.connections.get(session.connection)
   })
 }
-
-const boundTo = randomBytes(32).toString('base64url')
 
 /** The server has the pages; here the link is shown and what becomes of it is looked at. */
 async function connectAtServer(context: Context, input: ConnectSessionInput, given: Waiting): Promise<ConnectionInfo> {
