@@ -1,5 +1,5 @@
 /**
- * Callers: programs known by an API key, and the local refresh tokens by which they use a connection at the drop-in.
+ * Callers: programs known by an API key, or by a JWT of an identity that a key trusts, and the local refresh tokens by which they use a connection at the drop-in.
  *
  * Keys and local refresh tokens are 32 random bytes, shown once and kept as their SHA-256. A slow hash would protect
  * guessable passwords; these cannot be guessed, and a fast one keeps a flood of wrong keys cheap.
@@ -7,6 +7,8 @@
 import { hash, randomBytes } from 'node:crypto'
 import { TokenError, type Clock, type ConnectionId } from '@tokenkeep/core'
 import { readApiKeyInput, readSource, type ApiKeyInput, type ApiKeyScope } from './api-key-input.ts'
+import type { Named, ShownJwts } from './shown-jwt.ts'
+import { readTrustedIdentity, type TrustedIdentity, type TrustedIdentityInput } from './trusted-identity.ts'
 
 /** A key as people see it: the key itself is in nothing that is kept. */
 export interface ApiKey {
@@ -18,6 +20,8 @@ export interface ApiKey {
   readonly labels: Readonly<Record<string, string>>
   /** For each provider the connection whose token serves `client_credentials` at the drop-in. */
   readonly sources: Readonly<Record<string, string>>
+  /** Whose JWTs are as good as the key itself, oldest first. */
+  readonly identities: readonly TrustedIdentity[]
   /** Epoch milliseconds. */
   readonly createdAt: number
   /** Epoch milliseconds; null: never. */
@@ -47,6 +51,20 @@ export interface ApiKeys {
    *   without the key's labels, and one that is being deleted), `invalid_input`
    */
   setSource(id: string, provider: string, connection: string | null): Promise<ApiKey>
+  /**
+   * Trusts an identity: from now on its JWTs are as good as the key. One of the same issuer and subject that the key
+   * trusts already keeps its id, and has what is given here from now on.
+   *
+   * @throws TokenError `unknown_api_key` (also one that is revoked or past its end), `in_use` (a key that lives trusts
+   *   this issuer and subject already), `invalid_input`
+   */
+  trust(id: string, identity: TrustedIdentityInput): Promise<ApiKey>
+  /**
+   * Trusts an identity no more.
+   *
+   * @throws TokenError `unknown_api_key`, `invalid_input` (the key trusts no identity of this id)
+   */
+  untrust(id: string, identity: string): Promise<ApiKey>
 }
 
 /** A refresh token of ours, bound to one caller, that stands for one connection. It is not kept, only its SHA-256. */
@@ -96,6 +114,14 @@ export interface Callers {
   /** Who presents this key; null: nobody, or it is revoked or past its end. */
   byKey(key: string): Promise<ApiKey | null>
   /**
+   * Which key trusts the identity that this JWT shows; null: nobody, or the JWT is not valid, or the key is revoked or
+   * past its end.
+   *
+   * @returns with `until`, when the JWT ends, epoch milliseconds
+   * @throws TokenError `server_unreachable`: the keys of its issuer cannot be had
+   */
+  byJwt(jwt: string): Promise<{ readonly apiKey: ApiKey; readonly until: number } | null>
+  /**
    * What this local refresh token stands for; null: unknown or revoked, its key is revoked or past its end, or its
    * connection is gone, also while that is being deleted.
    */
@@ -123,6 +149,11 @@ export interface CallerRows {
   ): Promise<'added' | { readonly wrong: WrongSource; readonly provider: string }>
   apiKeys(): Promise<readonly ApiKey[]>
   apiKey(by: { readonly id: string } | { readonly digest: string }): Promise<ApiKey | null>
+  /** The key that trusts this identity. */
+  apiKeyTrusting(identity: Named): Promise<ApiKey | null>
+  /** `taken`: another key trusts it that is neither revoked nor past its end, epoch milliseconds. */
+  trust(apiKey: string, identity: TrustedIdentity, now: number): Promise<'trusted' | 'taken'>
+  untrust(apiKey: string, identity: string): Promise<'untrusted' | 'unknown'>
   /** Notes the moment where none was noted yet. */
   revokeApiKey(id: string, at: number): Promise<void>
   setSource(of: LimitedKey, provider: string, connection: string | null): Promise<'set' | WrongSource>
@@ -146,9 +177,11 @@ export interface CallersSetup {
   readonly clock: Pick<Clock, 'now'>
   /** Reads an id that a person wrote. @throws TokenError `invalid_input` */
   readonly connectionId: (given: unknown) => ConnectionId
+  /** Loaded with the first JWT. */
+  readonly shownJwts: () => Promise<ShownJwts>
 }
 
-export function createCallers({ rows, clock, connectionId }: CallersSetup): {
+export function createCallers({ rows, clock, connectionId, shownJwts }: CallersSetup): {
   readonly apiKeys: ApiKeys
   readonly localRefreshTokens: LocalRefreshTokens
   readonly callers: Callers
@@ -174,6 +207,7 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
         const key = `${KEY_PREFIX}${randomBytes(SECRET_BYTES).toString('base64url')}`
         const made: ApiKey = {
           ...readApiKeyInput(input, { now: clock.now().wall, connectionId }),
+          identities: [],
           id: `key_${randomName()}`,
           createdAt: Math.round(clock.now().wall),
           revokedAt: null,
@@ -194,6 +228,23 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
         const named = connection === null ? null : connectionId(connection)
         const set = await rows.setSource({ id: known, labels }, readSource(provider), named)
         if (set !== 'set') throw noSuchSource(set, provider, named)
+        return apiKey(known)
+      },
+      async trust(id, input) {
+        const holder = await apiKey(id)
+        if (!lives(holder)) throw unknownApiKey(holder.id)
+        const wanted = readTrustedIdentity(input)
+        const before = holder.identities.find((each) => isSame(each, wanted))
+        if (before === undefined && holder.identities.length >= IDENTITIES_MAX) throw tooManyIdentities()
+        const now = Math.round(clock.now().wall)
+        const made: TrustedIdentity = { ...wanted, id: `idn_${randomName()}`, createdAt: now }
+        if ((await rows.trust(holder.id, made, now)) === 'taken') throw takenIdentity()
+        return apiKey(holder.id)
+      },
+      async untrust(id, identity) {
+        const { id: known } = await apiKey(id)
+        const removed = typeof identity === 'string' ? await rows.untrust(known, identity) : 'unknown'
+        if (removed === 'unknown') throw unknownIdentity()
         return apiKey(known)
       },
     },
@@ -233,6 +284,25 @@ export function createCallers({ rows, clock, connectionId }: CallersSetup): {
         const found = await rows.apiKey({ digest: digestOf(key) })
         return found !== null && lives(found) ? found : null
       },
+      async byJwt(jwt) {
+        // What is no JWT at all is told from one without the library.
+        if (typeof jwt !== 'string' || !COMPACT.test(jwt)) return null
+        const { named, check } = await shownJwts()
+        const shown = named(jwt)
+        if (shown === null) return null
+        const apiKey = await rows.apiKeyTrusting(shown)
+        const identity = apiKey?.identities.find((each) => isSame(each, shown))
+        if (apiKey === null || identity === undefined || !lives(apiKey)) return null
+        const checked = await check(jwt, identity)
+        switch (checked.kind) {
+          case 'valid':
+            return { apiKey, until: checked.until }
+          case 'not_valid':
+            return null
+          case 'unavailable':
+            throw keysUnreachable()
+        }
+      },
       async byLocalRefreshToken(token) {
         if (!looksLike(LOCAL_REFRESH_TOKEN_PREFIX, token)) return null
         return rows.shared(digestOf(token), Math.floor(clock.now().wall))
@@ -250,6 +320,11 @@ export const KEY_PREFIX = 'tkk_'
 export const LOCAL_REFRESH_TOKEN_PREFIX = 'tkr_'
 const SECRET_BYTES = 32
 const NAME_BYTES = 9
+
+const IDENTITIES_MAX = 100
+/** A signed JWT in its compact form (RFC 7515 section 7.1). */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
+const isSame = (one: Named, other: Named): boolean => one.issuer === other.issuer && one.subject === other.subject
 
 const digestOf = (secret: string): string => hash('sha256', secret, 'base64url')
 /** Letters and digits alone, so that it needs no quotes anywhere and does not begin like an option. */
@@ -273,6 +348,27 @@ const unknownLocalRefreshToken = (id: unknown): TokenError =>
     'unknown_local_refresh_token',
     'there is no such local refresh token: give its id (`tokenkeep connection shares ID` lists them), not the token itself.',
     named(id, /^lrt_[0-9a-f]{1,40}$/),
+  )
+
+const takenIdentity = (): TokenError =>
+  new TokenError(
+    'in_use',
+    'another API key trusts this issuer and subject: a JWT stands for one key. Take it from that one first (`tokenkeep key untrust`).',
+  )
+
+const unknownIdentity = (): TokenError =>
+  new TokenError(
+    'invalid_input',
+    'this API key trusts no identity of that id: `tokenkeep key list` shows them, they begin with idn_.',
+  )
+
+const tooManyIdentities = (): TokenError =>
+  new TokenError('invalid_input', `an API key trusts at most ${IDENTITIES_MAX} identities.`)
+
+const keysUnreachable = (): TokenError =>
+  new TokenError(
+    'server_unreachable',
+    "the keys of this JWT's issuer cannot be had, so nobody knows whether it is valid: try again, and see that its metadata and its JWKS can be fetched from here.",
   )
 
 /** Whoever gives the secret for its id must not find it in an error. */

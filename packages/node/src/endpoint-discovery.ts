@@ -12,8 +12,9 @@ import {
   type Provider,
   type ProviderId,
 } from '@tokenkeep/core'
-import { processDiscoveryResponse, type AuthorizationServer } from 'oauth4webapi'
+import type { AuthorizationServer } from 'oauth4webapi'
 import { readProviderUrl } from './address-rules.ts'
+import { askIssuer } from './issuer-metadata.ts'
 import type { Exchange } from './single-exchange.ts'
 
 export type EndpointName =
@@ -101,16 +102,10 @@ export function createEndpointDiscovery(setup: {
     return started
   }
 
-  const discover = async (provider: Provider, issuer: string): Promise<Found | null> => {
-    for (const url of metadataUrls(new URL(issuer))) {
-      const to = { url, method: 'GET', allowPrivateNetwork: provider.allowPrivateNetwork } as const
-      const answer = await setup.exchange(to, { headers: setup.headers, body: null }, DISCOVERY_DEADLINE_MS)
-      if (answer === null) continue
-      const metadata = await readMetadata(issuer, answer.status, answer.body.reveal())
-      if (metadata !== null) return foundIn(metadata, provider)
-    }
-    return null
-  }
+  const discover = (provider: Provider, issuer: string): Promise<Found | null> =>
+    askIssuer(setup, { issuer, allowPrivateNetwork: provider.allowPrivateNetwork }, DISCOVERY_DEADLINE_MS, (metadata) =>
+      foundIn(metadata, provider),
+    )
 
   /** What is known, or found out in time. */
   const foundWithin = async (provider: Provider, issuer: string, withinMs: DurationMs): Promise<Found | null> => {
@@ -136,25 +131,6 @@ export function createEndpointDiscovery(setup: {
       if (provider.issuer === null || !URL.canParse(provider.issuer)) return SAYS_NOTHING
       return (await foundWithin(provider, provider.issuer, withinMs))?.says ?? 'failed'
     },
-  }
-}
-
-/** OpenID Connect appends the well-known path to the issuer's; RFC 8414 section 3.1 inserts it before. */
-function metadataUrls(issuer: URL): readonly URL[] {
-  const path = issuer.pathname.replace(/\/$/, '')
-  return [`${path}/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server${path}`].map(
-    (pathname) => new URL(`${issuer.origin}${pathname}`),
-  )
-}
-
-async function readMetadata(issuer: string, status: number, body: string): Promise<AuthorizationServer | null> {
-  try {
-    // The content type is not compared: some servers send metadata as text, and what counts is the issuer within.
-    const response = new Response(body, { status, headers: { 'content-type': 'application/json' } })
-    return await processDiscoveryResponse(new URL(issuer), response)
-  } catch {
-    // Not metadata, or another issuer's (RFC 8414 section 3.3). The library's error holds the body and stays here.
-    return null
   }
 }
 

@@ -326,6 +326,10 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     connections: createConnections(ports, manager, () => false),
     connectionId,
   })
+  const shownJwts = onDemand(async () => {
+    const { createShownJwts } = await import('./shown-jwt.ts')
+    return createShownJwts(await assembly.access())
+  })
   const devices = onDemand(async () => {
     const { createDeviceSignIns } = await import('./device-sign-ins.ts')
     const access = await assembly.access()
@@ -340,7 +344,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     },
     clients: createClients({ registry, clock }),
     connections,
-    ...createCallers({ rows: assembly.callers, clock, connectionId }),
+    ...createCallers({ rows: assembly.callers, clock, connectionId, shownJwts }),
     connectSessions: createConnectSessions({
       rows: assembly.connectSessions,
       registry,

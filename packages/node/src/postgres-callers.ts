@@ -1,5 +1,5 @@
-/** Callers in Postgres: API keys, their sources, and local refresh tokens. */
-import { apiKeyValues, readApiKey, readLocalRefreshToken, readShared } from './callers-codec.ts'
+/** Callers in Postgres: API keys, their sources, the identities that they trust, and local refresh tokens. */
+import { apiKeyValues, identityValues, readApiKey, readLocalRefreshToken, readShared } from './callers-codec.ts'
 import type { CallerRows, LimitedKey, WrongSource } from './callers.ts'
 import { text } from './cells.ts'
 import type { Ask, PostgresDatabase } from './postgres-database.ts'
@@ -12,11 +12,15 @@ const LIVING = `c.status <> 'erased' AND c.status <> 'deleting'`
 export function callerStatements(schema: string) {
   const table = tableIn(schema)
   const [connection, label, source] = [table('connection'), table('label'), table('api_key_source')]
-  // The sources come along as one JSON object, so that a key is read in one statement.
+  const identity = table('api_key_identity')
+  // The sources and identities come along as JSON, so that a key is read in one statement.
   const selectApiKey = `
     SELECT k.id, k.name, k.scopes, k.labels, k.created_at, k.expires_at, k.revoked_at,
       (SELECT coalesce(json_object_agg(s.provider, s.connection), '{}'::json)::text
-       FROM ${source} s WHERE s.api_key = k.id) AS sources
+       FROM ${source} s WHERE s.api_key = k.id) AS sources,
+      (SELECT coalesce(json_agg(json_build_object('id', i.id, 'issuer', i.issuer, 'subject', i.subject,
+          'settings', i.settings::json, 'created_at', i.created_at)), '[]'::json)::text
+       FROM ${identity} i WHERE i.api_key = k.id) AS identities
     FROM ${table('api_key')} k`
   const hasLabels = `NOT EXISTS (
     SELECT FROM unnest(?::text[], ?::text[]) AS j (name, value)
@@ -31,6 +35,18 @@ export function callerStatements(schema: string) {
     apiKeys: statement(`${selectApiKey} ORDER BY k.created_at, k.id`),
     apiKeyById: statement(`${selectApiKey} WHERE k.id = ?`),
     apiKeyByDigest: statement(`${selectApiKey} WHERE k.digest = ?`),
+    apiKeyTrusting: statement(`
+      ${selectApiKey} WHERE k.id = (SELECT t.api_key FROM ${identity} t WHERE t.issuer = ? AND t.subject = ?)`),
+    // A key that is revoked or past its end holds no identity.
+    dropIdentity: statement(`
+      DELETE FROM ${identity} i WHERE i.issuer = ? AND i.subject = ? AND NOT EXISTS (
+        SELECT FROM ${table('api_key')} k
+        WHERE k.id = i.api_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?))`),
+    putIdentity: statement(`
+      INSERT INTO ${identity} AS i (id, api_key, issuer, subject, settings, created_at) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT (issuer, subject) DO UPDATE SET settings = excluded.settings WHERE i.api_key = excluded.api_key
+      RETURNING 1 AS put`),
+    untrust: statement(`DELETE FROM ${identity} WHERE id = ? AND api_key = ? RETURNING 1 AS removed`),
     revokeApiKey: statement(`UPDATE ${table('api_key')} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`),
     provider: statement(`SELECT 1 AS found FROM ${table('provider')} WHERE id = ?`),
     ofProvider: statement(`
@@ -100,6 +116,18 @@ export function postgresCallers({ schema, read, write, transaction }: PostgresDa
       const [record] = await ('id' in by ? read(sql.apiKeyById, [by.id]) : read(sql.apiKeyByDigest, [by.digest]))
       return record === undefined ? null : readApiKey(record)
     },
+    apiKeyTrusting: async ({ issuer, subject }) => {
+      const [record] = await read(sql.apiKeyTrusting, [issuer, subject])
+      return record === undefined ? null : readApiKey(record)
+    },
+    trust: (apiKey, identity, now) =>
+      transaction(async (ask) => {
+        await ask(sql.dropIdentity, [identity.issuer, identity.subject, now])
+        const put = await ask(sql.putIdentity, identityValues(apiKey, identity))
+        return put.length === 0 ? 'taken' : 'trusted'
+      }),
+    untrust: async (apiKey, identity) =>
+      (await write(sql.untrust, [identity, apiKey])).length === 0 ? 'unknown' : 'untrusted',
     revokeApiKey: async (id, at) => void (await write(sql.revokeApiKey, [at, id])),
     setSource: ({ id, labels }, provider, connection) =>
       transaction(async (ask) => {

@@ -239,6 +239,28 @@ CREATE UNIQUE INDEX connect_session_state ON connect_session (state) WHERE state
 CREATE INDEX connect_session_end ON connect_session (expires_at);
 `
 
+/** Whose JWTs are as good as a key. */
+const IDENTITIES = `
+CREATE TABLE api_key_identity (
+  id text COLLATE "C" PRIMARY KEY,
+  api_key text COLLATE "C" NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  issuer text COLLATE "C" NOT NULL,
+  subject text COLLATE "C" NOT NULL,
+  settings text NOT NULL CHECK (settings::json IS NOT NULL),
+  created_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX api_key_identity_shown ON api_key_identity (issuer, subject);
+CREATE INDEX api_key_identity_of_api_key ON api_key_identity (api_key);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
-export const MIGRATIONS: readonly string[] = [FIRST, INCARNATION, SESSIONS, CLIENT_KEYS, EVENTS, CONNECT_SESSIONS]
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  INCARNATION,
+  SESSIONS,
+  CLIENT_KEYS,
+  EVENTS,
+  CONNECT_SESSIONS,
+  IDENTITIES,
+]
 export const VERSION = MIGRATIONS.length

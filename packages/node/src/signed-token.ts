@@ -1,11 +1,13 @@
 /**
- * JWTs that a provider signed: ID tokens, logout tokens, security events.
+ * JWTs that somebody signed whom we know: ID tokens, logout tokens, security events, and what workloads show of themselves.
  *
  * @see RFC 7519 section 7.2 (validation), RFC 8725 section 3 (algorithms, `typ`, issuer and audience are all checked)
  */
-import type { ClientSecret, Provider } from '@tokenkeep/core'
+import type { ClientSecret, Clock, Provider } from '@tokenkeep/core'
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { ProviderAccess } from './provider-access.ts'
+import type { PublishedKeys, Signer } from './published-keys.ts'
+import { SIGNING_ALGORITHMS } from './signing-algorithms.ts'
 
 /** What a kind of token has to say of itself. */
 export interface Expected {
@@ -26,33 +28,34 @@ export type Verified =
   /** Its keys could not be had: whether it is valid is not known. `no_keys`: the provider publishes none. */
   | { readonly kind: 'not_known'; readonly because: 'no_keys' | 'unavailable' }
 
-/** Never `none`, and no shared secret where keys are public: whoever has the public keys could sign with them as one (RFC 8725 section 2.1). */
-const ALGORITHMS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-]
 const CLOCKS_APART_SECONDS = 60
 const LENGTH_MAX = 64 * 1024
 
+/** Whoever may have signed a token, and what it must call itself. */
+export interface TokenSigner extends Signer {
+  /** Null: there is none to compare with. */
+  readonly issuer: string | null
+}
+
 /**
- * Checks a signed token of a provider, whose issuer it must name; it is not remembered here whether it came before.
+ * Checks a signed token of a provider, or of another issuer, whom it must name; it is not remembered here whether it came before.
  *
  * @param secret of the client that the token is for, where that may have signed it (OpenID Connect Core section 10.1);
  *   null: only published keys may
  */
-export async function verifySignedToken(
-  { keys, clock }: Pick<ProviderAccess, 'keys' | 'clock'>,
-  provider: Provider,
+export async function verifySignedToken<Of extends TokenSigner>(
+  { keys, clock }: { readonly keys: PublishedKeys<Of>; readonly clock: Pick<Clock, 'now'> },
+  signer: Of,
   token: string,
   expected: Expected,
   secret: ClientSecret | null = null,
 ): Promise<Verified> {
   // Not the issuer that the token names, but the one that it must: without one there is nothing to compare.
-  if (provider.issuer === null) return { kind: 'not_known', because: 'no_keys' }
+  if (signer.issuer === null) return { kind: 'not_known', because: 'no_keys' }
   if (token.length > LENGTH_MAX) return { kind: 'not_valid', because: 'malformed' }
   const options: JWTVerifyOptions = {
-    algorithms: ALGORITHMS,
-    issuer: provider.issuer,
+    algorithms: [...SIGNING_ALGORITHMS],
+    issuer: signer.issuer,
     audience: [...expected.audience],
     requiredClaims: [...expected.required],
     clockTolerance: CLOCKS_APART_SECONDS,
@@ -61,7 +64,7 @@ export async function verifySignedToken(
   }
   if (secret !== null && isSymmetric(token)) return verifyBySecret(token, secret, options)
   for (const wanted of ['known', 'newer'] as const) {
-    const found = await keys.of(provider, wanted)
+    const found = await keys.of(signer, wanted)
     if (found === 'none') return { kind: 'not_known', because: 'no_keys' }
     if (found === 'failed') return { kind: 'not_known', because: 'unavailable' }
     try {
@@ -111,7 +114,7 @@ export function readUnsignedClaims(
   try {
     // One that nobody signed says so itself, and that is nothing to believe (OpenID Connect Core section 2).
     const { alg } = decodeProtectedHeader(token)
-    if (alg === undefined || ![...ALGORITHMS, ...SYMMETRIC].includes(alg)) return null
+    if (alg === undefined || ![...SIGNING_ALGORITHMS, ...SYMMETRIC].includes(alg)) return null
     const claims = decodeJwt(token)
     const { iss, aud, exp } = claims
     const now = clock.now().wall / 1000

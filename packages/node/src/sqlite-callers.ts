@@ -1,14 +1,17 @@
-/** Callers in SQLite: API keys, their sources, and local refresh tokens. */
+/** Callers in SQLite: API keys, their sources, the identities that they trust, and local refresh tokens. */
 import type { StatementSync } from 'node:sqlite'
 import type { CallerRows, LimitedKey } from './callers.ts'
-import { apiKeyValues, readApiKey, readLocalRefreshToken, readShared } from './callers-codec.ts'
+import { apiKeyValues, identityValues, readApiKey, readLocalRefreshToken, readShared } from './callers-codec.ts'
 import { text } from './cells.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 
-// The sources come along as one JSON object, so that a key is read in one statement.
+// The sources and identities come along as JSON, so that a key is read in one statement.
 const SELECT_API_KEY = `
   SELECT k.id, k.name, k.scopes, k.labels, k.created_at, k.expires_at, k.revoked_at,
-    (SELECT json_group_object(s.provider, s.connection) FROM api_key_source s WHERE s.api_key = k.id) AS sources
+    (SELECT json_group_object(s.provider, s.connection) FROM api_key_source s WHERE s.api_key = k.id) AS sources,
+    (SELECT json_group_array(json_object('id', i.id, 'issuer', i.issuer, 'subject', i.subject,
+        'settings', json(i.settings), 'created_at', i.created_at))
+      FROM api_key_identity i WHERE i.api_key = k.id) AS identities
   FROM api_key k`
 
 const HAS_LABELS = `NOT EXISTS (
@@ -28,6 +31,17 @@ export const CALLER_STATEMENTS = {
   apiKeys: `${SELECT_API_KEY} ORDER BY k.created_at, k.id`,
   apiKeyById: `${SELECT_API_KEY} WHERE k.id = ?`,
   apiKeyByDigest: `${SELECT_API_KEY} WHERE k.digest = ?`,
+  apiKeyTrusting: `
+    ${SELECT_API_KEY} WHERE k.id = (SELECT t.api_key FROM api_key_identity t WHERE t.issuer = ? AND t.subject = ?)`,
+  // A key that is revoked or past its end holds no identity.
+  dropIdentity: `
+    DELETE FROM api_key_identity AS i WHERE i.issuer = ? AND i.subject = ? AND NOT EXISTS (
+      SELECT 1 FROM api_key k
+      WHERE k.id = i.api_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?))`,
+  putIdentity: `
+    INSERT INTO api_key_identity (id, api_key, issuer, subject, settings, created_at) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (issuer, subject) DO UPDATE SET settings = excluded.settings WHERE api_key = excluded.api_key`,
+  untrust: 'DELETE FROM api_key_identity WHERE id = ? AND api_key = ?',
   revokeApiKey: 'UPDATE api_key SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL',
   provider: 'SELECT 1 FROM provider WHERE id = ?',
   ofProvider: `SELECT 1 FROM connection c WHERE c.id = ? AND ${LIVING} AND c.provider = ? AND ${HAS_LABELS}`,
@@ -97,6 +111,19 @@ export function sqliteCallers({ sql, read, write }: SqliteDatabase): CallerRows 
         const record = 'id' in by ? statements().apiKeyById.get(by.id) : statements().apiKeyByDigest.get(by.digest)
         return record === undefined ? null : readApiKey(record)
       }),
+    apiKeyTrusting: ({ issuer, subject }) =>
+      read(() => {
+        const record = statements().apiKeyTrusting.get(issuer, subject)
+        return record === undefined ? null : readApiKey(record)
+      }),
+    trust: (apiKey, identity, now) =>
+      write(() => {
+        statements().dropIdentity.run(identity.issuer, identity.subject, now)
+        const { changes } = statements().putIdentity.run(...identityValues(apiKey, identity))
+        return changes === 0 ? 'taken' : 'trusted'
+      }),
+    untrust: (apiKey, identity) =>
+      write(() => (statements().untrust.run(identity, apiKey).changes === 0 ? 'unknown' : 'untrusted')),
     revokeApiKey: (id, at) => write(() => void statements().revokeApiKey.run(at, id)),
     setSource: ({ id, labels }, provider, connection) =>
       write(() => {

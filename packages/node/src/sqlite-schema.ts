@@ -253,6 +253,20 @@ CREATE UNIQUE INDEX connect_session_state ON connect_session (state) WHERE state
 CREATE INDEX connect_session_end ON connect_session (expires_at);
 `
 
+/** Whose JWTs are as good as a key. */
+const IDENTITIES = `
+CREATE TABLE api_key_identity (
+  id TEXT PRIMARY KEY,
+  api_key TEXT NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  issuer TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  settings TEXT NOT NULL CHECK (json_valid(settings)),
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX api_key_identity_shown ON api_key_identity (issuer, subject);
+CREATE INDEX api_key_identity_of_api_key ON api_key_identity (api_key);
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -264,6 +278,7 @@ export const MIGRATIONS: readonly string[] = [
   CLIENT_KEYS,
   EVENTS,
   CONNECT_SESSIONS,
+  IDENTITIES,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

@@ -82,7 +82,7 @@ function dump(path: string): Dump {
 const schemaOf = (sql: DatabaseSync): readonly unknown[] =>
   sql.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name').all()
 
-const CALLER_TABLES = ['api_key', 'api_key_source', 'local_refresh_token']
+const CALLER_TABLES = ['api_key', 'api_key_source', 'local_refresh_token', 'api_key_identity']
 
 test('a database of version 1 opens with every row that it had, and the tables that it lacked', async () => {
   const keys = newKeyring()

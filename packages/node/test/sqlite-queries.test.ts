@@ -89,7 +89,7 @@ for (const [what, query, index] of [
   })
 }
 
-const { apiKeys, addApiKey, addToken, putSource, ...others } = CALLER_STATEMENTS
+const { apiKeys, addApiKey, addToken, putSource, putIdentity, ...others } = CALLER_STATEMENTS
 
 for (const [name, text] of Object.entries(RECEIVED_EVENT_STATEMENTS).filter(([each]) => each !== 'add')) {
   test(`of received events, ${name} finds its rows by an index`, async () => {
@@ -123,18 +123,22 @@ test('of connect sessions, everything is found by an index', async () => {
   await end()
 })
 
-test('of callers, a list of keys walks the keys and looks each one up in their sources', async () => {
+test('of callers, a list of keys walks the keys and looks each one up in their sources and identities', async () => {
   const { everyStep, end } = await planner()
   assert.deepEqual(
     everyStep(apiKeys).filter((step) => /^(SCAN|SEARCH)/.test(step)),
-    ['SCAN k', 'SEARCH s USING PRIMARY KEY (api_key=?)'],
+    [
+      'SCAN k',
+      'SEARCH s USING PRIMARY KEY (api_key=?)',
+      'SEARCH i USING INDEX api_key_identity_of_api_key (api_key=?)',
+    ],
   )
   await end()
 })
 
 test('of callers, what writes a new row looks at nothing', async () => {
   const { everyStep, end } = await planner()
-  for (const text of [addApiKey, addToken, putSource]) assert.deepEqual(everyStep(text), [])
+  for (const text of [addApiKey, addToken, putSource, putIdentity]) assert.deepEqual(everyStep(text), [])
   await end()
 })
 

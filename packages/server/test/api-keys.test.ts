@@ -62,6 +62,8 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   createApiKey: ['keys:write'],
   revokeApiKey: ['keys:write'],
   setSource: ['keys:write'],
+  trustIdentity: ['keys:write'],
+  untrustIdentity: ['keys:write'],
   getIncarnation: ['connections:read', 'connections:write'],
   adopt: [],
 }
@@ -81,7 +83,7 @@ test('an operation is open to the scopes that are said to open it, and to no oth
     const { key } = await api.key([scope])
     for (const id of Object.keys(LETS_PASS) as OperationId[]) {
       const body = id === 'createApiKey' ? { name: 'as i am', scopes: [scope] } : { nonsense: 1 }
-      const bodiless = /^(get|list|delete|revoke|introspect|resolve)/.test(id)
+      const bodiless = /^(get|list|delete|revoke|untrust|introspect|resolve)/.test(id)
       const answer = await api.ask(id, { key, ...(bodiless ? {} : { body }) })
       const passed = codeOf(answer) !== 'forbidden'
       if (passed !== (scope === 'admin' || LETS_PASS[id].includes(scope))) wrong.push(`${scope} ${id}: ${answer.text}`)
@@ -176,6 +178,13 @@ test('what a key may not see is answered like what is not there, to the byte', a
     ],
     ['createApiKey', ['case-1'], 'none-1', (id) => ({ body: { name: 'x', sources: { external: id } } })],
     ['revokeApiKey', [admins, supports], 'key_000000000000000000', (id) => ({ ids: { id } })],
+    ['trustIdentity', [admins, supports], 'key_000000000000000000', (id) => ({ ids: { id }, body: WORKER })],
+    [
+      'untrustIdentity',
+      [admins, supports],
+      'key_000000000000000000',
+      (id) => ({ ids: { id, identity: 'idn_000000000000000000' } }),
+    ],
     ['revokeLocalRefreshToken', [share.localRefreshToken.id], 'lrt_000000000000000000', (id) => ({ ids: { id } })],
   ]
   for (const [operation, hidden, absent, asking] of asked) {
@@ -258,6 +267,57 @@ test('a key looks after keys that may and see at most what it may, and knows of 
   for (const other of [more, wider, world.admin.id])
     assert.equal(codeOf(await api.ask('revokeApiKey', { key, ids: { id: other } })), 'unknown_api_key')
   assert.equal(codeOf(await api.ask('revokeApiKey', { key, ids: { id: less } })), 'ok')
+})
+
+const WORKER = {
+  issuer: 'https://issuer.example.org',
+  subject: 'system:serviceaccount:prod:worker',
+  audience: 'https://keep.example.org',
+}
+
+test('a key lets a JWT show a key that it may look after, and none that outlives it', async () => {
+  const { key } = await world.makeKey({ scopes: ['token:read', 'keys:write'], expiresAt: Date.now() + 3_600_000 })
+  const { id: shorter } = await world.makeKey({ expiresAt: Date.now() + 60_000 })
+  const { id: endless } = await world.makeKey()
+  const trust = (id: string, subject: string, by = key) =>
+    api.ask('trustIdentity', { key: by, ids: { id }, body: { ...WORKER, subject } })
+  assert.equal(codeOf(await trust(endless, 'a')), 'forbidden')
+  const trusted = await trust(shorter, 'a')
+  assert.equal(codeOf(trusted), 'ok')
+  const [identity] = (await keep.apiKeys.get(shorter)).identities
+  assert.equal(codeOf(await trust(endless, 'a', world.admin.key)), 'in_use')
+  const ids = { id: shorter, identity: String(identity?.id) }
+  assert.equal(codeOf(await api.ask('untrustIdentity', { key, ids })), 'ok')
+  assert.equal(codeOf(await api.ask('untrustIdentity', { key, ids })), 'invalid_input')
+  assert.equal(codeOf(await trust(endless, 'a', world.admin.key)), 'ok')
+})
+
+test('who may not say where providers are does not say that keys are in a private network, or on this machine', async () => {
+  const { key, id } = await api.key(['token:read', 'keys:write'])
+  const { key: both } = await api.key(['token:read', 'keys:write', 'providers:write'])
+  const inside: readonly Readonly<Record<string, unknown>>[] = [
+    { issuer: 'http://127.0.0.1:1/realm' },
+    { issuer: 'https://localhost/realm' },
+    { issuer: 'https://[::1]/realm' },
+    { jwks_uri: 'http://127.1:1/keys' },
+    { allow_private_network: true },
+  ]
+  for (const [at, part] of inside.entries()) {
+    const asking = { ids: { id }, body: { ...WORKER, ...part, subject: `${at}` } }
+    assert.equal(codeOf(await api.ask('trustIdentity', { ...asking, key })), 'forbidden', JSON.stringify(part))
+    assert.equal(codeOf(await api.ask('trustIdentity', { ...asking, key: both })), 'ok', JSON.stringify(part))
+  }
+  const elsewhere = {
+    ...WORKER,
+    issuer: 'http://127.0.0.1:1',
+    jwks_uri: 'https://issuer.example.org/keys',
+    subject: 'x',
+  }
+  assert.equal(
+    codeOf(await api.ask('trustIdentity', { key, ids: { id }, body: elsewhere })),
+    'ok',
+    'it is only compared',
+  )
 })
 
 test('a connection is shared only with a key that may see it', async () => {

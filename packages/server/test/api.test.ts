@@ -52,6 +52,7 @@ const RIGHT: Readonly<Partial<Record<OperationId, Asking>>> = {
   rotateClientKey: { body: {} },
   createApiKey: { body: { name: 'spare', scopes: ['token:read'] } },
   setSource: { body: { connection: null } },
+  trustIdentity: { body: { issuer: 'https://issuer.example.org', subject: 's', audience: 'a' } },
 }
 const right = (id: OperationId): Asking => RIGHT[id] ?? {}
 
@@ -98,6 +99,13 @@ test('every operation says yes', async () => {
   await reached(api.ask('setSource', { ...source, body: { connection: 'dealer-1' } }), 200)
   await reached(api.ask('listApiKeys'), 200)
   await reached(api.ask('setSource', { ...source, body: { connection: null } }), 200)
+  const body = { issuer: 'https://issuer.example.org', subject: 's', audience: 'a', jwks_uri: null }
+  const trusting = await reached(api.ask('trustIdentity', { ids: { id: apiKey }, body }), 200)
+  const another = String(readAnswer(await api.ask('createApiKey', { body: { name: 'another' } })).body['id'])
+  await reached(api.ask('trustIdentity', { ids: { id: another }, body }), 409)
+  const [identity] = readAnswer(trusting).body['identities'] as { readonly id: string }[]
+  await reached(api.ask('listApiKeys'), 200)
+  await reached(api.ask('untrustIdentity', { ids: { id: apiKey, identity: String(identity?.id) } }), 200)
   await reached(api.ask('revokeApiKey', { ids: { id: apiKey } }), 200)
 
   const settings = {

@@ -334,7 +334,7 @@ const INCOMPLETE: readonly {
   { form: { grant_type: 'Refresh_Token' }, error: '400 unsupported_grant_type', says: /./ },
   { form: { grant_type: 'constructor' }, error: '400 unsupported_grant_type', says: /./ },
   {
-    form: { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange' },
+    form: { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer' },
     error: '400 unsupported_grant_type',
     says: /./,
   },

@@ -184,17 +184,24 @@ for (const { algorithm, path } of PLACES) {
     const response = await fetch(`${world.url}${path}`)
     assert.equal(response.status, 200)
     assert.match(response.headers.get('content-type') ?? '', /^application\/json/)
-    const methods = ['client_secret_basic', 'client_secret_post']
+    const methods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+    const algorithms = [
+      ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+      ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+    ]
     assert.deepEqual(await response.json(), {
       issuer: world.issuer(),
       token_endpoint: world.tokenEndpoint(),
       revocation_endpoint: `${world.issuer()}/protocol/openid-connect/revoke`,
       introspection_endpoint: `${world.tokenEndpoint()}/introspect`,
-      grant_types_supported: ['refresh_token', 'client_credentials'],
+      grant_types_supported: ['refresh_token', 'client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       response_types_supported: [],
-      token_endpoint_auth_methods_supported: methods,
+      token_endpoint_auth_methods_supported: [...methods, 'none'],
       revocation_endpoint_auth_methods_supported: methods,
       introspection_endpoint_auth_methods_supported: methods,
+      token_endpoint_auth_signing_alg_values_supported: algorithms,
+      revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+      introspection_endpoint_auth_signing_alg_values_supported: algorithms,
     })
   })
 

@@ -63,7 +63,7 @@ suite('API keys and local refresh tokens', () => {
         assert.match(out, /^lives +no end$/m)
         assert.match(out, /^key +tkk_[\w-]{43}$/m)
         assert.match(out, /shown now and never again/)
-        assert.match((await on(['key', 'list'])).out, /^ID +NAME +SCOPES +ONLY WITH +SOURCES +MADE +LIVES$/m)
+        assert.match((await on(['key', 'list'])).out, /^ID +NAME +SCOPES +ONLY WITH +SOURCES +TRUSTS +MADE +LIVES$/m)
       })
 
       test('a revoked key is refused, stays listed, and revoking it again changes nothing', async () => {
@@ -86,6 +86,13 @@ suite('API keys and local refresh tokens', () => {
         const changed = await on(['key', 'source', id, 'ext', 'dealer-43'])
         assert.match(changed.out, /^client credentials from +ext=dealer-43$/m)
         assert.deepEqual(answer<ApiKey>(await on(['key', 'source', id, 'ext', '--json'])).sources, {})
+
+        const identity = ['--issuer', 'https://issuer.example.org', '--subject', `worker-${id}`, '--audience', 'us']
+        const trusting = answer<ApiKey>(await on(['key', 'trust', id, ...identity, '--json'])).identities
+        assert.equal(trusting[0]?.subject, `worker-${id}`)
+        assert.match((await on(['key', 'list'])).out, new RegExp(`${trusting[0]?.id}=worker-${id}`))
+        const untrusted = await on(['key', 'untrust', id, trusting[0]?.id, '--json'])
+        assert.deepEqual(answer<ApiKey>(untrusted).identities, [])
       })
 
       test('a connection is shared with one key, listed, and taken back', async () => {

@@ -18,6 +18,7 @@ export function apiKeysContract(make: MakeCallersBackend): void {
       scopes: ['token:read'],
       labels: {},
       sources: {},
+      identities: [],
       createdAt: world.store.time.moment().wall,
       expiresAt: null,
       revokedAt: null,

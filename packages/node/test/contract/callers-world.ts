@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { TokenError, parseConnectionId, type ConnectionId } from '@tokenkeep/core'
 import type { ApiKeyInput } from '../../src/api-key-input.ts'
 import { createCallers, type ApiKey, type CallerRows } from '../../src/callers.ts'
+import { createProviderAccess } from '../../src/provider-access.ts'
+import { createShownJwts } from '../../src/shown-jwt.ts'
 import { createWorld, mustRead, type Backend, type World } from './store-world.ts'
 
 export interface OpenCallers {
@@ -29,6 +31,8 @@ export interface CallersWorld extends AsyncDisposable {
   beginDelete(id: string): Promise<void>
   /** Deletes a connection for good. */
   erase(id: string): Promise<void>
+  /** Its rows once more, to be closed by whoever asks. */
+  open(): Promise<OpenCallers>
   /** Closes the database of `one`. */
   closeOne(): Promise<void>
 }
@@ -37,7 +41,10 @@ export async function callersWorld(make: MakeCallersBackend): Promise<CallersWor
   const backend = await make()
   const store = await createWorld(async () => backend)
   const [first, second] = [await backend.openCallers(), await backend.openCallers()]
-  const desk = ({ rows }: OpenCallers): Desk => createCallers({ rows, clock: store.time.clock, connectionId })
+  const access = createProviderAccess({ clock: store.time.clock })
+  const shownJwts = createShownJwts(access)
+  const desk = ({ rows }: OpenCallers): Desk =>
+    createCallers({ rows, clock: store.time.clock, connectionId, shownJwts: () => Promise.resolve(shownJwts) })
   const one = desk(first)
   const beginDelete = async (id: string) => {
     const deletion = await store.one.store.beginDelete((await mustRead(store.one, id)).at)
@@ -53,6 +60,7 @@ export async function callersWorld(make: MakeCallersBackend): Promise<CallersWor
     erase: async (id) => {
       assert.equal(await store.one.store.finishDelete(await beginDelete(id)), 'erased')
     },
+    open: () => backend.openCallers(),
     closeOne: () => first.close(),
     [Symbol.asyncDispose]: async () => {
       await first.close()

@@ -1,6 +1,7 @@
 /** The HTTP API as a table: what is routed, checked and published is what stands here. */
 import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
+import { TrustBody } from './identity-wire.ts'
 import * as wire from './wire.ts'
 import type { ProblemCode } from './problem-codes.ts'
 
@@ -289,6 +290,25 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.ApiKey,
     problems: ['unknown_api_key', 'unknown_connection', 'unknown_provider', 'invalid_input'],
+  },
+  trustIdentity: {
+    method: 'POST',
+    path: '/v1/keys/{id}/identities',
+    summary: 'Take the JWTs of an issuer and subject as if they were this API key',
+    scopes: ['keys:write'],
+    body: TrustBody,
+    status: 200,
+    answer: wire.ApiKey,
+    problems: ['unknown_api_key', 'in_use', 'forbidden', 'invalid_input'],
+  },
+  untrustIdentity: {
+    method: 'DELETE',
+    path: '/v1/keys/{id}/identities/{identity}',
+    summary: 'Take them no more',
+    scopes: ['keys:write'],
+    status: 200,
+    answer: wire.ApiKey,
+    problems: ['unknown_api_key', 'invalid_input'],
   },
   getIncarnation: {
     method: 'GET',

@@ -5,6 +5,7 @@
  * request, and in the answers that hand out, and nowhere else.
  */
 import { z } from 'zod'
+import { moment, TrustedIdentity } from './identity-wire.ts'
 
 // Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
 export const SCOPES = [
@@ -42,7 +43,6 @@ const KEY_ALGS = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256',
 const HOLD_REASONS = ['another_place', 'older_epoch', 'another_branch', 'backup'] as const
 const WINNERS = ['same', 'any', 'newest'] as const
 
-const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
 const connectionId = z
   .string()
   .min(1)
@@ -471,21 +471,14 @@ export const ClientKey = z
   })
   .meta({ id: 'ClientKey', description: 'A key that a client signs with, as far as it may be seen' })
 export const ClientKeysAnswer = z.object({ keys: z.array(ClientKey) }).meta({ id: 'ClientKeys' })
+const upToAMonth = z.number().min(0).max(2_592_000).optional()
 export const RotateKeyBody = z
   .strictObject({
     now: z.boolean().optional().meta({ description: 'It signs at once, as does one that waits already' }),
-    use_after: z
-      .number()
-      .min(0)
-      .max(2_592_000)
-      .optional()
-      .meta({ description: 'Seconds until it signs; a day where absent' }),
-    keep_published: z
-      .number()
-      .min(0)
-      .max(2_592_000)
-      .optional()
-      .meta({ description: 'Seconds that the key before it stays published then; a day where absent' }),
+    use_after: upToAMonth.meta({ description: 'Seconds until it signs; a day where absent' }),
+    keep_published: upToAMonth.meta({
+      description: 'Seconds that the key before it stays published then; a day where absent',
+    }),
   })
   .meta({ id: 'RotateKey' })
 export const ClientsAnswer = z.object({ clients: z.array(Client) }).meta({ id: 'Clients' })
@@ -501,6 +494,7 @@ export const ApiKey = z
     sources: z
       .record(z.string(), z.string())
       .meta({ description: 'Provider to connection: whose token serves client_credentials' }),
+    identities: z.array(TrustedIdentity),
     created_at: moment,
     expires_at: moment.nullable(),
     revoked_at: moment.nullable(),

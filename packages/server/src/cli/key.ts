@@ -48,19 +48,45 @@ export async function listKeys(context: Context): Promise<void> {
       found.length === 0
         ? ['no API keys yet: `tokenkeep key create` makes one']
         : table(
-            ['ID', 'NAME', 'SCOPES', 'ONLY WITH', 'SOURCES', 'MADE', 'LIVES'],
+            ['ID', 'NAME', 'SCOPES', 'ONLY WITH', 'SOURCES', 'TRUSTS', 'MADE', 'LIVES'],
             found.map((apiKey): Cell[] => [
               apiKey.id,
               apiKey.name,
               apiKey.scopes.join(' '),
               inWords(apiKey.labels),
               inWords(apiKey.sources),
+              trusted(apiKey).join(' ') || '-',
               fromNow(apiKey.createdAt, around.now()),
               lifeCell(apiKey, around.now(), output),
             ]),
             output.colours.dim,
           ),
     )
+  })
+}
+
+export interface TrustArguments {
+  readonly issuer: string
+  readonly subject: string
+  readonly audience: string
+  readonly jwksUri?: string
+  readonly allowPrivateNetwork?: boolean
+}
+
+/** `tokenkeep key trust ID`: whoever shows a JWT of this issuer and subject is known as by the key. */
+export async function trustIdentity(context: Context, id: string, given: TrustArguments): Promise<void> {
+  await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    const { issuer, subject, audience, jwksUri, allowPrivateNetwork } = given
+    const apiKey = await keep.apiKeys.trust(id, { issuer, subject, audience, jwksUri, allowPrivateNetwork })
+    context.output.answer(apiKey, () => described(apiKey, context))
+  })
+}
+
+/** `tokenkeep key untrust ID IDENTITY` */
+export async function untrustIdentity(context: Context, id: string, identity: string): Promise<void> {
+  await withTokenkeep(context, { missing: 'refuse' }, async (keep) => {
+    const apiKey = await keep.apiKeys.untrust(id, identity)
+    context.output.answer(apiKey, () => described(apiKey, context))
   })
 }
 
@@ -96,12 +122,19 @@ function described(apiKey: ApiKey, { around, output }: Context): string[] {
       ['scopes', apiKey.scopes.join(' ')],
       ['only with labels', inWords(apiKey.labels)],
       ['client credentials from', inWords(apiKey.sources)],
+      ...identitiesOf(apiKey),
       ['made', momentFromNow(apiKey.createdAt, now)],
       ['lives', lifeCell(apiKey, now, output)],
     ],
     output.colours.dim,
   )
 }
+
+/** For a line of a list. */
+const trusted = ({ identities }: ApiKey): string[] => identities.map(({ id, subject }) => `${id}=${subject}`)
+
+const identitiesOf = ({ identities }: ApiKey): [string, string][] =>
+  identities.map(({ id, issuer, subject, audience }) => ['trusts', `${id}: ${subject} of ${issuer}, for ${audience}`])
 
 const inWords = (named: Readonly<Record<string, string>>): string =>
   Object.entries(named)

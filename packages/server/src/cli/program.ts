@@ -382,6 +382,24 @@ function addKeys(key: Command, context: MakeContext): void {
     .action(async (id: string, provider: string, connection: string | undefined) =>
       (await import('./key.ts')).setKeySource(context(), id, { provider, connection }),
     )
+  key
+    .command('trust <id>')
+    .description('take the JWTs of an issuer and subject as if they were this key')
+    .requiredOption('--issuer <url>', 'who signs them: their iss, exactly')
+    .requiredOption('--subject <subject>', 'whom they are about: their sub, exactly')
+    .requiredOption(
+      '--audience <audience>',
+      'what their aud has to name: this server, and nothing else that takes them',
+    )
+    .option('--jwks-uri <url>', "where the issuer's keys are; discovered where absent")
+    .option('--allow-private-network', 'its keys may be fetched from a private network')
+    .action(async (id: string, given: import('./key.ts').TrustArguments) =>
+      (await import('./key.ts')).trustIdentity(context(), id, given),
+    )
+  key
+    .command('untrust <id> <identity>')
+    .description('take them no more')
+    .action(async (id: string, identity: string) => (await import('./key.ts')).untrustIdentity(context(), id, identity))
 }
 
 function addMasterKeys(masterKey: Command, context: MakeContext): void {

@@ -98,7 +98,8 @@ function isAddressOf(host: string, { localAddress }: LocalEnd): boolean {
   return name !== undefined && localAddress !== undefined && name === localAddress.replace(/^::ffff:/, '')
 }
 
-function isLoopback(name: string): boolean {
+/** @param name a host as the URL parser writes it */
+export function isLoopback(name: string): boolean {
   if (name === 'localhost') return true
   if (name.startsWith('[')) return isIPv6(name.slice(1, -1)) && name === '[::1]'
   return isIPv4(name) && name.startsWith('127.')

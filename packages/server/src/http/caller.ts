@@ -1,10 +1,11 @@
 /**
- * Who asks, and what that caller may do and see.
+ * Who asks, and what that caller may do and see: known by an API key, or by a JWT of an identity that a key trusts.
  *
  * A key that was good is believed for one second without asking the database: a revocation by another process takes that
  * long to be noticed, and the hot path stays synchronous. While the database does not answer, a key that it said was good is
  * believed for as long as remembered tokens are handed out without it: a living access token beats an error.
  */
+import { hash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
@@ -20,15 +21,17 @@ export interface Caller {
 }
 
 export interface CallerDesk {
-  /** The caller of a key that was good within the last second; undefined: ask `identify`. Counts the request. */
-  remembered(key: string): Caller | undefined
   /**
-   * The caller of a key. Counts the request; a wrong key counts for the address that it came from.
+   * The caller of a key or a JWT that was good within the last second; undefined: ask `identify`. Counts the request.
+   */
+  remembered(credential: string): Caller | undefined
+  /**
+   * The caller of a key or a JWT. Counts the request; a wrong one counts for the address that it came from.
    *
-   * @throws TokenError `rate_limited`
+   * @throws TokenError `rate_limited`; `server_unreachable`: the keys of the JWT's issuer cannot be had
    * @returns null: nobody
    */
-  identify(key: string, address: string): Promise<Caller | null>
+  identify(credential: string, address: string): Promise<Caller | null>
   /**
    * Counts a credential that was none for the address that it came from.
    *
@@ -52,7 +55,11 @@ interface Known {
   readonly until: MonoMs
   /** When the database said so. */
   readonly readAt: MonoMs
+  /** When the key or the JWT ends, epoch milliseconds. */
+  readonly endsAt: number
 }
+
+type Read = Pick<Known, 'readAt' | 'endsAt'> & { readonly apiKey: ApiKey }
 
 export function createCallerDesk(of: {
   readonly callers: Callers
@@ -94,46 +101,59 @@ export function createCallerDesk(of: {
     if (waitMs !== null) throw tooMany(waitMs, `too many wrong ${what} came from your address`)
   }
 
-  /** What the database says of a key; while it does not answer, what it said last. */
-  const read = async (key: string): Promise<{ readonly apiKey: ApiKey | null; readonly readAt: MonoMs }> => {
+  const ask = async (credential: string): Promise<Omit<Read, 'readAt'> | null> => {
+    const shown = isKey(credential) ? await keyOf(credential) : await callers.byJwt(credential)
+    if (shown === null) return null
+    const { apiKey, until } = shown
+    return { apiKey, endsAt: Math.min(until, apiKey.expiresAt ?? Infinity) }
+  }
+  const keyOf = async (key: string): Promise<{ readonly apiKey: ApiKey; readonly until: number } | null> => {
+    const apiKey = await callers.byKey(key)
+    return apiKey === null ? null : { apiKey, until: Infinity }
+  }
+
+  /** What the database says of a key or JWT; while it does not answer, what it said last. */
+  const read = async (credential: string): Promise<Read | null> => {
     try {
-      return { apiKey: await callers.byKey(key), readAt: clock.now().mono }
+      const said = await ask(credential)
+      return said === null ? null : { ...said, readAt: clock.now().mono }
     } catch (error) {
-      const entry = known.get(key)
+      const entry = known.get(nameOf(credential))
       const { mono: now, wall } = clock.now()
       if (entry === undefined || !isBelievedWithout(error, entry.readAt, now)) throw error
-      const { apiKey } = entry.caller
-      if ((apiKey.expiresAt ?? Infinity) <= wall) throw error
-      return { apiKey, readAt: entry.readAt }
+      if (entry.endsAt <= wall) throw error
+      return { apiKey: entry.caller.apiKey, readAt: entry.readAt, endsAt: entry.endsAt }
     }
   }
 
   return {
-    remembered(key) {
-      const entry = known.get(key)
+    remembered(credential) {
+      const entry = known.get(nameOf(credential))
       if (entry === undefined) return undefined
       const now = clock.now().mono
       if (now >= entry.until) return undefined
       count(entry.window, now)
       return entry.caller
     },
-    async identify(key, address) {
-      const { apiKey, readAt } = await read(key)
+    async identify(credential, address) {
+      const said = await read(credential)
       const { mono: now, wall } = clock.now()
-      if (apiKey === null) {
-        known.delete(key)
+      if (said === null) {
+        known.delete(nameOf(credential))
         // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
-        countWrong(address, 'API keys', now)
+        countWrong(address, isKey(credential) ? 'API keys' : 'API keys and JWTs', now)
         return null
       }
+      const { apiKey, readAt, endsAt } = said
       const entry: Known = {
         caller: { apiKey, limited: Object.keys(apiKey.labels).length > 0 },
         window: windowOf(apiKey.id),
-        until: later(now, ms(Math.min(BELIEVED_MS, (apiKey.expiresAt ?? Infinity) - wall))),
+        until: later(now, ms(Math.min(BELIEVED_MS, endsAt - wall))),
         readAt,
+        endsAt,
       }
       if (known.size >= REMEMBERED_MAX) known.clear()
-      known.set(key, entry)
+      known.set(nameOf(credential), entry)
       count(entry.window, now)
       return entry.caller
     },
@@ -155,6 +175,13 @@ export function createCallerDesk(of: {
     },
   }
 }
+
+/** Every key begins so, and no JWT does. */
+export const isKey = (credential: string): boolean => credential.startsWith('tkk_')
+
+/** By what a key or JWT is remembered: JWTs are long, and ten thousand of them are much. */
+const nameOf = (credential: string): string =>
+  isKey(credential) ? credential : hash('sha256', credential, 'base64url')
 
 /** Whoever has one IPv6 address usually has the other 2^64 of its network as well. */
 export function networkOf(address: string): string {
@@ -198,7 +225,8 @@ export const unauthorized = (given: 'none' | 'wrong' | 'other_scheme'): HttpProb
     'unauthorized',
     {
       none: 'an API key is missing: send it as `Authorization: Bearer KEY` (`tokenkeep key create` makes one).',
-      wrong: 'this API key is not known here: it is wrong, revoked or past its end (`tokenkeep key list`).',
+      wrong:
+        'this API key is not known here: it is wrong, revoked or past its end (`tokenkeep key list`); or it is a JWT that is not valid, or of nobody whom a key trusts.',
       other_scheme: 'the header Authorization is not `Bearer KEY` with an API key of Tokenkeep.',
     }[given],
     {

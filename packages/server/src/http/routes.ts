@@ -1,9 +1,10 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@tokenkeep/core'
-import type { ApiKey, Tokenkeep } from '@tokenkeep/node'
+import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
+import { isLoopback } from './addressed.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
 import type { Addressed } from './addressed.ts'
 import { linkUrl } from './connect/connect.ts'
@@ -28,7 +29,7 @@ export interface RoutesSetup {
   readonly visible: (caller: Caller, id: string) => Promise<string>
 }
 
-type Ids = Readonly<Record<'id' | 'provider', string>>
+type Ids = Readonly<Record<'id' | 'provider' | 'identity', string>>
 interface Asked<Id extends OperationId> {
   readonly caller: Caller
   readonly ids: Ids
@@ -305,6 +306,24 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       const { id } = await keyInSight(caller, ids.id)
       return wire.apiKeyWire(await keep.apiKeys.setSource(id, ids.provider, body.connection))
     },
+    async trustIdentity({ caller, ids, body }) {
+      const apiKey = await keyInSight(caller, ids.id)
+      const wanted = wire.identityInput(body)
+      if (reachesInside(wanted) && !may(caller, ['providers:write'])) throw askedInside()
+      // What shows the identity is as good as the key, and goes on being so when this caller has ended.
+      const { expiresAt } = caller.apiKey
+      if (expiresAt !== null && (apiKey.expiresAt === null || apiKey.expiresAt > expiresAt))
+        throw beyond('that outlives it, nor let one be shown by a JWT')
+      const trusting = await keep.apiKeys.trust(apiKey.id, wanted)
+      forget()
+      return wire.apiKeyWire(trusting)
+    },
+    async untrustIdentity({ caller, ids }) {
+      const { id } = await keyInSight(caller, ids.id)
+      const distrusting = await keep.apiKeys.untrust(id, ids.identity)
+      forget()
+      return wire.apiKeyWire(distrusting)
+    },
   }
 }
 
@@ -340,6 +359,18 @@ const unknownLocalRefreshToken = (): TokenError =>
   new TokenError(
     'unknown_local_refresh_token',
     'there is no local refresh token of this id: GET /v1/connections/{id}/local-refresh-tokens lists those of a connection.',
+  )
+
+/** Whether keys would be fetched from where only this server can reach. */
+function reachesInside({ issuer, jwksUri, allowPrivateNetwork }: TrustedIdentityInput): boolean {
+  const url = URL.parse(jwksUri ?? issuer)
+  return allowPrivateNetwork === true || (url !== null && isLoopback(url.hostname))
+}
+
+const askedInside = (): HttpProblem =>
+  new HttpProblem(
+    'forbidden',
+    'an issuer on the machine of this server, or in a private network, needs the scope providers:write, too.',
   )
 
 const beyond = (how: string): HttpProblem =>

@@ -18,6 +18,8 @@ import type {
   ConnectSessionInput,
   LocalRefreshToken,
   ProviderInput,
+  TrustedIdentity,
+  TrustedIdentityInput,
 } from '@tokenkeep/node'
 import {
   answerWire,
@@ -49,6 +51,7 @@ import type {
   RejectedWire,
   RotateKeyWire,
 } from '../api/wire.ts'
+import type { NewTrustedIdentityWire, TrustedIdentityWire } from '../api/identity-wire.ts'
 
 const moment = (epochMs: number): string => new Date(epochMs).toISOString()
 const momentOrNull = (epochMs: number | null): string | null => (epochMs === null ? null : moment(epochMs))
@@ -254,9 +257,28 @@ export const apiKeyWire = (apiKey: ApiKey): ApiKeyWire => ({
   scopes: [...apiKey.scopes],
   labels: { ...apiKey.labels },
   sources: { ...apiKey.sources },
+  identities: apiKey.identities.map(identityWire),
   created_at: moment(apiKey.createdAt),
   expires_at: momentOrNull(apiKey.expiresAt),
   revoked_at: momentOrNull(apiKey.revokedAt),
+})
+
+const identityWire = (identity: TrustedIdentity): TrustedIdentityWire => ({
+  id: identity.id,
+  issuer: identity.issuer,
+  subject: identity.subject,
+  audience: identity.audience,
+  jwks_uri: identity.jwksUri,
+  allow_private_network: identity.allowPrivateNetwork,
+  created_at: moment(identity.createdAt),
+})
+
+export const identityInput = (body: NewTrustedIdentityWire): TrustedIdentityInput => ({
+  issuer: body.issuer,
+  subject: body.subject,
+  audience: body.audience,
+  jwksUri: body.jwks_uri,
+  allowPrivateNetwork: body.allow_private_network,
 })
 
 export const apiKeyInput = (body: NewApiKeyWire): ApiKeyInput => ({

@@ -21,7 +21,7 @@ import {
   type Sign,
   type UnixMs,
 } from '@tokenkeep/core'
-import type { ApiKey, ClientKeyInfo, Jwks, LocalRefreshToken } from '@tokenkeep/node'
+import type { ApiKey, ClientKeyInfo, Jwks, LocalRefreshToken, TrustedIdentity } from '@tokenkeep/node'
 import type {
   ApiKeyWire,
   ClientKeyWire,
@@ -35,6 +35,7 @@ import type {
   RejectedWire,
   TokenWire,
 } from '../api/wire.ts'
+import type { TrustedIdentityWire } from '../api/identity-wire.ts'
 import {
   API_KEY_SCOPES,
   BLOCKED,
@@ -242,9 +243,23 @@ export function readApiKey(answer: unknown): ApiKey {
     }),
     labels: apiKey.texts('labels'),
     sources: apiKey.texts('sources'),
+    identities: apiKey.list('identities', readIdentity),
     createdAt: apiKey.moment('created_at'),
     expiresAt: apiKey.momentOrNull('expires_at'),
     revokedAt: apiKey.momentOrNull('revoked_at'),
+  }
+}
+
+function readIdentity(item: unknown): TrustedIdentity {
+  const identity = membersOf<TrustedIdentityWire>(item, 'a trusted identity')
+  return {
+    id: identity.text('id'),
+    issuer: identity.text('issuer'),
+    subject: identity.text('subject'),
+    audience: identity.text('audience'),
+    jwksUri: identity.textOrNull('jwks_uri'),
+    allowPrivateNetwork: identity.flag('allow_private_network'),
+    createdAt: identity.moment('created_at'),
   }
 }
 

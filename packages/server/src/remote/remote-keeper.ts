@@ -44,6 +44,7 @@ import {
   providerBody,
   reconnectBody,
   rotationBody,
+  trustBody,
 } from './wire-bodies.ts'
 
 /** How long a server waits for a token where nothing is said, and how much longer its answer may take to get here. */
@@ -162,6 +163,10 @@ export function openRemote(server: Server): ServerKeeper {
           },
           readApiKey,
         ),
+      trust: async (id, identity) =>
+        ask({ method: 'POST', path: `${apiKeyPath(id)}/identities`, body: trustBody(identity) }, readApiKey),
+      untrust: async (id, identity) =>
+        ask({ method: 'DELETE', path: `${apiKeyPath(id)}/identities/${segment(idOfIdentity(identity))}` }, readApiKey),
     },
     localRefreshTokens: {
       share: async (connection, to) =>
@@ -250,6 +255,14 @@ function idOfApiKey(id: string): string {
   throw new TokenError(
     'unknown_api_key',
     'that is no id of an API key: it begins with key_ (`tokenkeep key list`). The key itself is not asked for.',
+  )
+}
+
+function idOfIdentity(id: string): string {
+  if (/^idn_\w{1,80}$/.test(id)) return id
+  throw new TokenError(
+    'invalid_input',
+    'that is no id of a trusted identity: it begins with idn_ (`tokenkeep key list`). Its issuer and subject are not asked for.',
   )
 }
 

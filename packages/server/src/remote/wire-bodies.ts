@@ -1,6 +1,13 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
 import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
-import type { ApiKeyInput, ClientInput, ConnectSessionInput, KeyRotation, ProviderInput } from '@tokenkeep/node'
+import type {
+  ApiKeyInput,
+  ClientInput,
+  ConnectSessionInput,
+  KeyRotation,
+  ProviderInput,
+  TrustedIdentityInput,
+} from '@tokenkeep/node'
 import { someAnswerWire, someAuthorizationWire, someRequestWire, someWordsWire } from '../api/exchange-wire.ts'
 import type {
   ClientSettingsWire,
@@ -11,6 +18,7 @@ import type {
   ReconnectWire,
   RotateKeyWire,
 } from '../api/wire.ts'
+import type { NewTrustedIdentityWire } from '../api/identity-wire.ts'
 
 /** A body before `JSON.stringify` leaves out what is undefined. */
 type Written<Body> = { readonly [Name in keyof Body]: Loose<Body[Name]> | undefined }
@@ -133,6 +141,14 @@ export function apiKeyBody(input: ApiKeyInput): Written<NewApiKeyWire> {
     expires_at: input.expiresAt == null ? input.expiresAt : rfc3339(input.expiresAt),
   }
 }
+
+export const trustBody = (input: TrustedIdentityInput): Written<NewTrustedIdentityWire> => ({
+  issuer: input.issuer,
+  subject: input.subject,
+  audience: input.audience,
+  jwks_uri: input.jwksUri,
+  allow_private_network: input.allowPrivateNetwork,
+})
 
 const seconds = (durationMs: number | null | undefined): number | null | undefined =>
   durationMs == null ? durationMs : durationMs / 1000

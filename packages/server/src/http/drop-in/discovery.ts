@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseName, TokenError } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
+import { SIGNING_ALGORITHMS, type Tokenkeep } from '@tokenkeep/node'
 import type { Addressed } from '../addressed.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
@@ -31,6 +31,10 @@ export interface ServerMetadata {
   readonly token_endpoint_auth_methods_supported: readonly string[]
   readonly revocation_endpoint_auth_methods_supported: readonly string[]
   readonly introspection_endpoint_auth_methods_supported: readonly string[]
+  /** Required beside `private_key_jwt`. */
+  readonly token_endpoint_auth_signing_alg_values_supported: readonly string[]
+  readonly revocation_endpoint_auth_signing_alg_values_supported: readonly string[]
+  readonly introspection_endpoint_auth_signing_alg_values_supported: readonly string[]
 }
 
 const OPERATION = 'dropInDiscovery'
@@ -80,8 +84,12 @@ function metadataOf(issuer: string): ServerMetadata {
     introspection_endpoint: `${endpoints}/token/introspect`,
     grant_types_supported: GRANT_TYPES,
     response_types_supported: [],
-    token_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+    // `none` for token exchange alone: the subject token says who asks.
+    token_endpoint_auth_methods_supported: [...AUTHENTICATION_METHODS, 'none'],
     revocation_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
     introspection_endpoint_auth_methods_supported: AUTHENTICATION_METHODS,
+    token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
+    revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
+    introspection_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
   }
 }

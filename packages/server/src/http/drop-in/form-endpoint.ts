@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller, CallerDesk } from '../caller.ts'
 import type { Pressure } from '../pressure.ts'
-import { readProof, unknownClient, type ClientProof } from './client-authentication.ts'
+import { credentialOf, readProof, unknownClient, type ClientProof } from './client-authentication.ts'
 import { parseForm, type Form } from './form.ts'
 import { OAuthRefusal, otherContentType } from './refusal.ts'
 
@@ -17,6 +17,8 @@ export interface FormEndpoint {
 
 export interface AskedByForm {
   readonly caller: Caller
+  /** What it proved itself with. */
+  readonly by: ClientProof['by']
   readonly form: Form
   /** Nobody has looked whether there is such a realm. */
   readonly realm: string
@@ -44,7 +46,7 @@ export function registerFormEndpoint(scope: FastifyInstance, setup: FormEndpoint
   const { desk, pressure } = setup
 
   const identified = async (proof: ClientProof, address: string): Promise<Caller> => {
-    const caller = await desk.identify(proof.secret, address)
+    const caller = await desk.identify(credentialOf(proof), address)
     if (caller === null) throw unknownClient(proof)
     return caller
   }
@@ -60,10 +62,10 @@ export function registerFormEndpoint(scope: FastifyInstance, setup: FormEndpoint
       const { realm } = request.params as { realm: string }
       const handle = (caller: Caller): void => {
         // The right key under another id is not this client's.
-        if (caller.apiKey.id !== proof.id) throw unknownClient(proof)
-        endpoint.handle({ caller, form, realm, request }, reply)
+        if (proof.id !== null && caller.apiKey.id !== proof.id) throw unknownClient(proof)
+        endpoint.handle({ caller, by: proof.by, form, realm, request }, reply)
       }
-      const caller = desk.remembered(proof.secret)
+      const caller = desk.remembered(credentialOf(proof))
       if (caller !== undefined) handle(caller)
       else
         void identified(proof, request.ip)

@@ -26,6 +26,11 @@ export const PARAMETERS = [
   'token',
   'token_type_hint',
   'logout_token',
+  'subject_token',
+  'subject_token_type',
+  'actor_token',
+  'requested_token_type',
+  'audience',
 ] as const
 export type ParameterName = (typeof PARAMETERS)[number]
 

@@ -36,6 +36,8 @@ export interface Wanted {
   readonly refusal: () => Error
   /** What goes back to the client; null: it has nothing to refresh by. */
   readonly refreshToken: string | null
+  /** It comes in exchange for another token, and the answer says so. */
+  readonly exchanged: boolean
   /** The provider, where asking often is a loop; null: any number of processes share what they get. */
   readonly loopsAt: string | null
 }
@@ -74,11 +76,11 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     handedOut.set(holder, what)
   }
 
-  const send = (reply: FastifyReply, { refreshToken }: Wanted, given: HandOut): void => {
+  const send = (reply: FastifyReply, wanted: Wanted, given: HandOut): void => {
     metrics.handOut('drop_in', 'ok')
     metrics.answered(operation, 200)
     freeSince.answered(reply.request.raw.socket)
-    answers.send(reply, given, refreshToken, clock.now().wall)
+    answers.send(reply, given, wanted, clock.now().wall)
   }
 
   /** Sends it, unless somebody has to be asked about it. */

@@ -5,15 +5,22 @@ import type { FastifyReply } from 'fastify'
 import type { HandOut } from '@tokenkeep/core'
 import { SECURITY_HEADERS } from '../security-headers.ts'
 import { secondsLeft } from '../wire-objects.ts'
+import { ACCESS_TOKEN_TYPE } from './token-exchange.ts'
 
 export interface TokenAnswers {
   /** A name of the access token that does not tell it: equal for equal tokens. */
   nameOf(given: HandOut): string
   /**
-   * @param refreshToken as it was presented; null: the client gets none
+   * @param more what this client gets beside the token; a refresh token as it was presented; null: none
    * @param nowMs epoch milliseconds
    */
-  send(reply: FastifyReply, given: HandOut, refreshToken: string | null, nowMs: number): void
+  send(reply: FastifyReply, given: HandOut, more: More, nowMs: number): void
+}
+
+export interface More {
+  readonly refreshToken: string | null
+  /** It was exchanged for (RFC 8693 section 2.2.1). */
+  readonly exchanged: boolean
 }
 
 /** What does not change of an answer. Hand-outs are shared between callers, so it is written once for all of them. */
@@ -35,11 +42,11 @@ export function createTokenAnswers(): TokenAnswers {
   }
   return {
     nameOf: (given) => of(given).name,
-    send(reply, given, refreshToken, nowMs) {
+    send(reply, given, { refreshToken, exchanged }, nowMs) {
       const { before, after, bytes } = of(given)
       // A local refresh token that was found is of letters, digits, - and _: nothing in it needs an escape.
       const renewal = refreshToken === null ? '' : `,"refresh_token":"${refreshToken}"`
-      const varying = `${secondsLeft(given.expiresAt, nowMs)}${renewal}`
+      const varying = `${secondsLeft(given.expiresAt, nowMs)}${renewal}${exchanged ? ISSUED : ''}`
       // Past Fastify, whose way through serialisation and hooks costs a tenth of the whole request.
       reply.hijack()
       reply.raw.writeHead(200, [...HEADERS, 'content-length', String(bytes + varying.length)])
@@ -47,6 +54,8 @@ export function createTokenAnswers(): TokenAnswers {
     },
   }
 }
+
+const ISSUED = `,"issued_token_type":"${ACCESS_TOKEN_TYPE}"`
 
 function write({ accessToken, tokenType, scope }: HandOut): Written {
   const before = `{"access_token":${JSON.stringify(accessToken)},"expires_in":`

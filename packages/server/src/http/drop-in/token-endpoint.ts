@@ -1,7 +1,7 @@
 /**
  * The token endpoint: access tokens of kept connections, for OAuth clients that know nothing of Tokenkeep.
  *
- * @see RFC 6749 sections 3.2, 4.4, 5.1, 5.2 and 6; RFC 8707 section 2 (`resource`)
+ * @see RFC 6749 sections 3.2, 4.4, 5.1, 5.2 and 6; RFC 8693 (token exchange); RFC 8707 section 2 (`resource`)
  */
 import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -14,6 +14,9 @@ import { createHandingOut, type HandingOutSetup, type Wanted } from './handing-o
 import { aboutResource, isInvalidGrant, OAuthRefusal, onHold, unknownLocalRefreshToken } from './refusal.ts'
 import type { Share, Shares } from './shares.ts'
 import { createSources, type Source } from './sources.ts'
+import { createTargets } from './targets.ts'
+import { subjectTokenOf, TOKEN_EXCHANGE } from './token-exchange.ts'
+import { credentialOf, unknownSubject } from './client-authentication.ts'
 
 export interface TokenEndpointSetup extends FormEndpointSetup, Omit<HandingOutSetup, 'operation'> {
   readonly shares: Shares
@@ -22,7 +25,7 @@ export interface TokenEndpointSetup extends FormEndpointSetup, Omit<HandingOutSe
 }
 
 /** Each grant type that is served (RFC 6749 section 3.2), for discovery too. */
-export const GRANT_TYPES = ['refresh_token', 'client_credentials'] as const
+export const GRANT_TYPES = ['refresh_token', 'client_credentials', TOKEN_EXCHANGE] as const
 type GrantType = (typeof GRANT_TYPES)[number]
 
 const OPERATION = 'dropInToken'
@@ -33,13 +36,14 @@ const OPERATION = 'dropInToken'
 const HALF_OF_ITS_LIFE_MS = Number.MAX_SAFE_INTEGER
 
 export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpointSetup): void {
-  const { keep, shares, metrics, clock, waitMs, freeSince } = setup
+  const { keep, desk, shares, metrics, clock, waitMs, freeSince } = setup
   const askingOf = ({ request }: AskedByForm): Asking => {
     const askedAt = clock.now().mono
     return { askedAt, freeSince: freeSince.of(request.raw.socket, askedAt) }
   }
   const plain: TokenOptions = { minTtlMs: HALF_OF_ITS_LIFE_MS, waitMs }
   const sources = createSources(setup)
+  const targets = createTargets(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
 
   const fail = (reply: FastifyReply, form: Form, error: unknown): void => {
@@ -72,7 +76,17 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
         const holder = holderOf(token, options)
         const refusal = unknownLocalRefreshToken
         const refreshToken = renewable ? token : null
-        return { connection, options, asking, holder, confirm, refusal, refreshToken, loopsAt: provider }
+        return {
+          connection,
+          options,
+          asking,
+          holder,
+          confirm,
+          refusal,
+          refreshToken,
+          exchanged: false,
+          loopsAt: provider,
+        }
       }
       const presented = { token, caller, realm }
       const believed = shares.believed(presented, asking.askedAt)
@@ -95,7 +109,8 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
       const wantedOf = ({ connection, scope: granted, confirm }: Source): Wanted => {
         const options = optionsOf(form, granted, plain)
         const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
-        return { connection, options, asking, holder, confirm, refusal: noSource, refreshToken: null, loopsAt: null }
+        const none = { refreshToken: null, exchanged: false, loopsAt: null }
+        return { connection, options, asking, holder, confirm, refusal: noSource, ...none }
       }
       const believed = sources.believed(caller, realm, asking.askedAt)
       if (believed !== undefined) {
@@ -110,6 +125,41 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
         })
         .catch((error: unknown) => fail(reply, form, error))
     },
+
+    [TOKEN_EXCHANGE](asked, reply) {
+      const { form } = asked
+      const asking = askingOf(asked)
+      exchange(asked, asking)
+        .then((wanted) => handOut(reply, wanted))
+        .catch((error: unknown) => fail(reply, form, isGone(error) ? noTarget() : error))
+    },
+  }
+
+  const exchange = async (asked: AskedByForm, asking: Asking): Promise<Wanted> => {
+    const { caller, form, realm } = asked
+    await proveSubject(asked)
+    const named = form.get('audience')
+    const refusal = named === undefined ? noDefaultTarget : noTarget
+    const meant = named === undefined ? null : { caller, realm, named }
+    const target =
+      meant === null
+        ? (sources.believed(caller, realm, asking.askedAt) ?? (await sources.ask(caller, realm)))
+        : (targets.believed(meant, asking.askedAt) ?? (await targets.ask(meant)))
+    if (target === null) throw refusal()
+    const { connection, scope: granted, confirm } = target
+    const options = optionsOf(form, granted, plain)
+    // As for client_credentials: any number of processes show the identity of one workload.
+    const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
+    return { connection, options, asking, holder, confirm, refusal, refreshToken: null, exchanged: true, loopsAt: null }
+  }
+
+  /** Where the client authenticated by something else, what it exchanges has to show the same client. */
+  const proveSubject = async ({ caller, by, form, request }: AskedByForm): Promise<void> => {
+    const subjectToken = subjectTokenOf(form)
+    if (by === 'subject_token') return
+    const credential = credentialOf({ by: 'subject_token', credential: subjectToken })
+    const subject = desk.remembered(credential) ?? (await desk.identify(credential, request.ip))
+    if (subject?.apiKey.id !== caller.apiKey.id) throw unknownSubject()
   }
 
   registerFormEndpoint(scope, setup, {
@@ -170,6 +220,22 @@ const mayNot = (): OAuthRefusal =>
   new OAuthRefusal('unauthorized_client', 'the API key of this client lacks the scope token:read', {
     code: 'forbidden',
   })
+
+const isGone = (error: unknown): boolean =>
+  error instanceof TokenError && (error.code === 'unknown_connection' || error.code === 'deleting')
+
+/** RFC 8693 section 2.2.2. The same for a connection that is not there, and for one that this client may not see. */
+const noTarget = (): OAuthRefusal =>
+  new OAuthRefusal('invalid_target', 'audience is not the id of a connection of this realm that this client may use', {
+    code: 'unknown_connection',
+  })
+
+const noDefaultTarget = (): OAuthRefusal =>
+  new OAuthRefusal(
+    'invalid_target',
+    'audience is missing, the id of a connection; and the API key of this client names none for this realm',
+    { code: 'unknown_connection' },
+  )
 
 const noSource = (): OAuthRefusal =>
   new OAuthRefusal(
