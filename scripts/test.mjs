@@ -14,6 +14,8 @@ const FILE_LIMIT_MS = 240_000
 // The whole suite takes about nine minutes on 2 cores. A process that never ends is ended, and named, after this.
 const RUN_LIMIT_MS = 15 * 60_000
 const NOT_RUN = 'NOT RUN: '
+/** How many files are named with their time, so that whoever wants a shorter run knows where to look. */
+const LONGEST = 10
 // It shows the more the more it plays in its time, so it has the machine for itself.
 const ALONE = 'simulation/test/worlds.test.ts'
 
@@ -38,6 +40,7 @@ if (files.length === 0) {
 }
 
 const notRun = new Set()
+const lasted = new Map()
 const signal = AbortSignal.timeout(RUN_LIMIT_MS)
 
 /** @returns its numbers, and null where it ended before it could count */
@@ -55,6 +58,7 @@ async function runThem(some, concurrency) {
   })
   events.on('test:summary', (summary) => {
     if (summary.file === undefined) whole = summary
+    else lasted.set(relative(root, summary.file), summary.duration_ms)
   })
   const report = events.compose(new spec())
   report.pipe(process.stdout)
@@ -81,6 +85,8 @@ const left = leftOut > 0 ? `, ${leftOut} left out, which is not allowed` : ''
 console.log(
   `\ntokenkeep: ${count('passed')} of ${count('tests')} tests passed${left} (files: ${files.length}, ${seconds} s)`,
 )
+const longest = [...lasted].sort(([, one], [, other]) => other - one).slice(0, LONGEST)
+for (const [file, ms] of longest) console.log(`${(ms / 1000).toFixed(1).padStart(8)} s  ${file}`)
 if (notRun.size > 0) console.log('tokenkeep: could not be run here, for lack of a part:')
 for (const sentence of notRun) console.log(`  - ${sentence}`)
 process.exitCode = passed ? 0 : 1
