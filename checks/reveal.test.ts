@@ -17,6 +17,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/signed-token.ts': 'checks an ID token that is signed with the secret of the client',
   'packages/node/src/issuer-metadata.ts': 'reads the body of a discovery document',
   'packages/node/src/published-keys.ts': 'reads the body of a key set',
+  'packages/node/src/dpop-proof.ts': 'signs proofs with the key that tokens are bound to',
   'packages/node/src/client-proof.ts': 'proves a client, by its secret, key or assertion',
   'packages/node/src/dial.ts': 'shows a certificate, and so needs its private key',
   'packages/node/src/token-endpoint-oauth4webapi.ts': 'sends',

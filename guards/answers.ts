@@ -202,8 +202,9 @@ export const ANSWERS: readonly Guard[] = [
         changes: [
           {
             file: 'packages/core/src/refresh.ts',
-            find: "spilled: result === 'spilled' ? { granted, tokens: outcome, taken } : null,",
-            replace: "spilled: typeof result === 'string' ? { granted, tokens: outcome, taken } : null,",
+            find: "spilled: result === 'spilled' ? { granted, tokens: outcome, dpopKey: view.dpopKey, taken } : null,",
+            replace:
+              "spilled: typeof result === 'string' ? { granted, tokens: outcome, dpopKey: view.dpopKey, taken } : null,",
           },
           {
             file: 'packages/core/src/spill.ts',

@@ -192,6 +192,8 @@ export function portsOf(process: Process, around: Surroundings): Ports {
       client: (...given) => call('client', () => registry.client(...given)),
       clients: () => call('client', () => registry.clients()),
     },
+    // No client here proves a key.
+    dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
     endpoint: {
       async connect({ id }, _client, _grantType, withinMs) {
         const modelled: ModelledLine = { provider: id, close: () => undefined }

@@ -1,7 +1,6 @@
 /** Other ways to a token, and tokens that are bound to a key: RFC 8628 (device), RFC 8693 (token exchange), RFC 9449 (DPoP). */
 import { rfc } from './requirement.ts'
 
-const NO_DPOP = 'DPoP is not built yet'
 const NO_EXCHANGE = 'token exchange is not built yet'
 
 export const RFC_8628 = rfc(8628, 'Device Authorization Grant', [
@@ -123,111 +122,138 @@ export const RFC_9449 = rfc(9449, 'Demonstrating Proof of Possession (DPoP)', [
     level: 'MUST',
     binds: 'client',
     says: 'DPoP goes over https.',
-    open: NO_DPOP,
+    shownBy: ['node/fetch-for: a token is not sent over plain http to another machine'],
   },
   {
     id: '4.2-header',
     level: 'MUST',
     binds: 'client',
     says: 'A proof has `typ` `dpop+jwt`, an asymmetric `alg`, and `jwk` with the public key.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '4.2-no-private-key',
     level: 'MUST NOT',
     binds: 'client',
     says: '`jwk` has a private key; `alg` is `none` or symmetric.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '4.2-claims',
     level: 'MUST',
     binds: 'client',
     says: 'A proof has `jti`, `htm`, `htu` (without query and fragment) and `iat`.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '4.2-jti',
     level: 'MUST',
     binds: 'client',
     says: 'No two proofs have one `jti`.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '4.2-ath',
     level: 'MUST',
     binds: 'client',
     says: 'With an access token a proof has its hash in `ath` (also section 7).',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '4.2-nonce',
     level: 'MUST',
     binds: 'client',
     says: 'A proof has the nonce that the server gave.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+      'node/dpop: a nonce that is known is used at once, and one that is stale is replaced',
+    ],
   },
   {
     id: '5-token-request',
     level: 'MUST',
     binds: 'client',
     says: 'Each token request for a bound token has a proof, whatever its grant.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: a bound token is got and used where both servers want nonces, in one attempt each',
+      'node/dpop: client credentials are bound, too',
+    ],
   },
   {
     id: '5-same-key',
     level: 'MUST',
     binds: 'client',
     says: 'A public client refreshes with the key by which it got the refresh token.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: a refresh token that is bound to a key comes with it, and works after a restart and in two processes',
+    ],
   },
   {
     id: '5-other-type',
     level: 'MUST',
     binds: 'client',
     says: 'Where the protection counts, an answer of another `token_type` is discarded.',
-    open: NO_DPOP,
+    otherwise: 'an answer of the type Bearer is kept and used as such: it can hold the only refresh token',
   },
   {
     id: '7-resource-request',
     level: 'MUST',
     binds: 'client',
     says: 'A request with a bound token has the token and a proof.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '7.1-scheme',
     level: 'text',
     binds: 'client',
     says: 'A bound token is sent by the scheme `DPoP`.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '7.3-retry',
     level: 'SHOULD',
     binds: 'client',
     says: 'A request that is made again has a proof of its own.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '8.2-new-nonce',
     level: 'MUST',
     binds: 'client',
     says: 'A new nonce is used from the next request on, until another one comes.',
-    open: NO_DPOP,
+    shownBy: [
+      'node/dpop: a nonce that is known is used at once, and one that is stale is replaced',
+      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+    ],
   },
   {
     id: '9-nonce-apart',
     level: 'text',
     binds: 'client',
     says: 'A nonce is used at the server that gave it, and nowhere else.',
-    open: NO_DPOP,
+    shownBy: ['node/dpop: a bound token is got and used where both servers want nonces, in one attempt each'],
   },
   {
     id: '11.6-algorithms',
     level: 'MUST',
     binds: 'client',
     says: 'Only asymmetric algorithms that are deemed secure sign proofs, and never `none`.',
-    open: NO_DPOP,
+    shownBy: ['node/dpop: an RSA key is of a kind that is not used'],
   },
 ])

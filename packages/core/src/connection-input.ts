@@ -1,5 +1,5 @@
 /** What people write about connections, read and refused with a sentence that says what is wrong; sealed where it is secret. */
-import type { SealedGrant, Status } from './connection.ts'
+import type { BoundKey, SealedGrant, Status } from './connection.ts'
 import { TokenError } from './failures.ts'
 import {
   parseConnectionId,
@@ -40,6 +40,11 @@ export interface ConnectionInput {
   readonly subject?: string | undefined
   /** The `sid` of its ID token (OpenID Connect): by it a logout event is known to mean this sign-in. */
   readonly sessionId?: string | undefined
+  /**
+   * The private key that its tokens are bound to (RFC 9449), a JWK as text: for a client with `dpopBoundAccessTokens`. Absent:
+   * one is made, which serves where the refresh token is not bound.
+   */
+  readonly dpopKey?: string | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
 }
 
@@ -91,6 +96,7 @@ const SIGN_IN_MEMBERS = [
   'scope',
   'subject',
   'sessionId',
+  'dpopKey',
 ] as const satisfies readonly (keyof SignInInput)[]
 const CONNECTION_MEMBERS = [
   'id',
@@ -188,6 +194,8 @@ export interface SealingFor {
   readonly grantType: GrantType
   readonly provider: Provider
   readonly uid: Uid
+  /** Its tokens are bound to it; null: to none. */
+  readonly dpopKey: BoundKey | null
   readonly sealer: Sealer
   readonly serial: Serial
   readonly now: UnixMs
@@ -196,7 +204,7 @@ export interface SealingFor {
 
 /** @throws TokenError `invalid_input`, which never repeats a token */
 export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
-  const { grantType, provider, uid, sealer, serial, now } = of
+  const { grantType, provider, uid, dpopKey, sealer, serial, now } = of
   if (grantType !== 'refresh_token' && grantType !== 'client_credentials') {
     throw new TokenError('invalid_input', 'grantType is "refresh_token" or "client_credentials"')
   }
@@ -245,6 +253,15 @@ export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
       expiresAt: saidEnd ?? later(now, lifetimeMs),
     },
     scope,
+    ...(dpopKey === null
+      ? {}
+      : {
+          dpopKey: {
+            sealed: sealer.seal(dpopKey.key, { owner: uid, purpose: 'dpop-key', serial }),
+            serial,
+            jkt: dpopKey.jkt,
+          },
+        }),
   }
 }
 

@@ -32,7 +32,7 @@ import type { Hold } from './incarnation.ts'
 import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
 import type { GrantType } from './provider.ts'
-import type { AccessToken, Sealed } from './secret.ts'
+import type { AccessToken, DpopKey, Sealed } from './secret.ts'
 import type { SessionEnd } from './session-end.ts'
 import type { Urgency } from './urgency.ts'
 import type { VariantKey } from './variant.ts'
@@ -194,6 +194,20 @@ export interface StoredRefreshToken extends RefreshTokenLife {
   readonly presentations: number
 }
 
+/** The key that the tokens of a grant are bound to, as the store keeps it: made or given with the sign-in, and ended with it. */
+export interface StoredDpopKey {
+  readonly sealed: Sealed
+  readonly serial: Serial
+  /** Its thumbprint (RFC 7638), which servers bind to. */
+  readonly jkt: string
+}
+
+/** The same, opened: for whoever makes proofs. */
+export interface BoundKey {
+  readonly key: DpopKey
+  readonly jkt: string
+}
+
 /** A granted answer, sealed: what a commit, a successor and a spill slot hold. */
 export interface SealedGrant {
   readonly variant: VariantKey
@@ -203,6 +217,8 @@ export interface SealedGrant {
   readonly scope: string | null
   /** What the answer says about the end of the refresh token, also of one that stays. Absent: nothing. */
   readonly refreshTokenLife?: RefreshTokenLife
+  /** Of a sign-in: what its tokens are bound to. No later answer brings one. Absent: nothing. */
+  readonly dpopKey?: StoredDpopKey
 }
 
 /** A granted answer to the current refresh token, held while a later attempt for that same token is open. */
@@ -243,6 +259,8 @@ export interface ConnectionRow {
   readonly fence: Fence
   readonly state: State
   readonly refreshToken: StoredRefreshToken | null
+  /** Of this grant; null: nothing is proven with a key (RFC 9449). */
+  readonly dpopKey: StoredDpopKey | null
   /** The refresh token that the current one replaced; only its fingerprint is kept. */
   readonly parent: Fingerprint | null
   readonly successor: Successor | null
@@ -290,6 +308,8 @@ export interface ConnectionRow {
 /** An access token opened for handing out. */
 export interface OpenedAccessToken extends Omit<StoredAccessToken, 'sealed' | 'serial'> {
   readonly token: AccessToken
+  /** The thumbprint of the key that it is bound to; absent: it is bound to none. */
+  readonly dpopJkt?: string
 }
 
 declare const fromStore: unique symbol
@@ -311,8 +331,10 @@ export interface At {
  */
 export interface View {
   readonly at: At
-  readonly row: Omit<ConnectionRow, 'refreshToken' | 'accessTokens' | 'successor' | 'siblings'>
+  readonly row: Omit<ConnectionRow, 'refreshToken' | 'dpopKey' | 'accessTokens' | 'successor' | 'siblings'>
   readonly refreshToken: Omit<StoredRefreshToken, 'sealed' | 'serial'> | null
+  /** Null: its grant has none. A word: it does not open, and without it nothing is presented. */
+  readonly dpopKey: BoundKey | 'tampered' | 'no_key' | null
   readonly hasSuccessor: boolean
   readonly siblings: readonly Omit<Sibling, 'refreshToken'>[]
   readonly accessTokens: readonly OpenedAccessToken[]

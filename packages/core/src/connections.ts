@@ -1,5 +1,5 @@
 /** The acts on connections that await: import, reconnect, list, introspect, report a 401, delete. */
-import type { BlockedReason, NeedsUserReason, Status, View } from './connection.ts'
+import type { BlockedReason, BoundKey, NeedsUserReason, SealedGrant, Status, View } from './connection.ts'
 import {
   checkConnectionMembers,
   checkSignInMembers,
@@ -111,6 +111,8 @@ export interface Custody extends Connections {
   rejected(id: string, accessToken: string): Promise<Rejection>
   introspect(id: string): Promise<'active' | 'inactive' | 'unsupported' | 'unavailable'>
   finishDeletion(view: View): Promise<void>
+  /** The key that the tokens of a connection are bound to; null: they are bound to none. */
+  boundKey(id: string): Promise<BoundKey | null>
 }
 
 export function createConnections(ports: Ports, manager: Manager, isClosed: () => boolean): Custody {
@@ -144,14 +146,33 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     provider: view.row.provider,
   })
 
-  const sealed = async (input: SignInInput, of: Pick<SealingFor, 'grantType' | 'provider' | 'uid'>) =>
-    sealSignIn(input, {
+  /** A key for this grant alone: the one that came with it, or a new one. */
+  const keyFor = async (
+    input: SignInInput,
+    { client, id }: { readonly client: OpenedClient; readonly id: ConnectionId },
+  ): Promise<BoundKey | null> => {
+    const wrong = whyNotBound(input, client)
+    if (wrong !== null) throw new TokenError('invalid_input', wrong, { subject: id })
+    if (!client.dpopBoundAccessTokens) return null
+    const bound = await (input.dpopKey === undefined ? ports.dpopKeys.make() : ports.dpopKeys.read(input.dpopKey))
+    if ('wrong' in bound) throw new TokenError('invalid_input', `dpopKey ${bound.wrong}`, { subject: id })
+    return bound
+  }
+
+  const sealed = async (
+    input: SignInInput,
+    of: Pick<SealingFor, 'grantType' | 'provider' | 'uid'> & Parameters<typeof keyFor>[1],
+  ): Promise<SealedGrant> => {
+    const key = await keyFor(input, of)
+    return sealSignIn(input, {
       ...of,
+      dpopKey: key,
       sealer: await cipher.sealer(),
       serial: random.uuid() as Serial,
       now: clock.now().wall,
       unknownLifetimeMs: manager.numbers.lifetimeUnknownMs,
     })
+  }
 
   /** Revokes what is left and erases; while an attempt is open, or the provider cannot be reached, the rest stays due. */
   const revokeAndErase = async (deletion: Deletion): Promise<{ revokedUpstream: boolean } | 'later'> => {
@@ -201,7 +222,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         subject: shortText('subject', input.subject),
         sessionId: shortText('sessionId', input.sessionId),
         labels: readLabels(input.labels),
-        granted: await sealed(input, { grantType, provider, uid }),
+        granted: await sealed(input, { grantType, provider, uid, client, id }),
       }
       const created = await store.create(draft)
       if ('kind' in created) {
@@ -226,7 +247,8 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         }
         const { grantType, uid } = view.row
         refuseOtherAccount(view, input)
-        const granted = await sealed(input, { grantType, provider: view.terms.provider, uid })
+        const of = { grantType, provider: view.terms.provider, uid, client: await clientOf(view), id: view.row.id }
+        const granted = await sealed(input, of)
         const done = await store.replaceGrant(view.at, granted, {
           subject: shortText('subject', input.subject),
           sessionId: shortText('sessionId', input.sessionId),
@@ -354,6 +376,12 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       return answer
     },
 
+    async boundKey(given) {
+      const view = await seen(given)
+      if (typeof view.dpopKey === 'string') throw unreadable(view.dpopKey, view.row.id)
+      return view.dpopKey
+    },
+
     async finishDeletion(view) {
       const deletion = await store.beginDelete(view.at)
       if (deletion.kind !== 'deleting') return
@@ -393,6 +421,27 @@ export function infoOf(view: View): ConnectionInfo {
     nextActionAt: row.dueAt,
     createdAt: row.createdAt,
   }
+}
+
+/** Why tokens of this sign-in could never be used with a key of ours; null: they can, or are bound to none. */
+function whyNotBound(
+  input: SignInInput,
+  { id, dpopBoundAccessTokens, tokenEndpointAuthMethod }: OpenedClient,
+): string | null {
+  const { dpopKey, tokenType, refreshToken } = input
+  if (!dpopBoundAccessTokens) {
+    return dpopKey === undefined
+      ? null
+      : `dpopKey is given and client "${id}" proves none: set dpopBoundAccessTokens with \`clients.put\` (CLI: \`client add --dpop\`)`
+  }
+  if (dpopKey !== undefined) return null
+  if (input.accessToken !== undefined && typeof tokenType === 'string' && tokenType.toLowerCase() === 'dpop') {
+    return 'its access token is bound to a key (DPoP) which is not given: bring dpopKey, or leave the access token out'
+  }
+  // RFC 9449 section 5: those of a client that proves itself otherwise are bound to no key.
+  return refreshToken != null && tokenEndpointAuthMethod === 'none'
+    ? `refresh tokens of client "${id}", which has no secret, are bound to the key that they were made with: bring it as dpopKey, or sign in anew`
+    : null
 }
 
 /** A slip here would give one person the tokens of another. */

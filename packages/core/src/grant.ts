@@ -69,6 +69,8 @@ export interface ResponseSeen {
   readonly complete: boolean
   /** It was cut by our own reset: the server may still be at work. */
   readonly abandoned?: true
+  /** `DPoP-Nonce`: proofs are to name it from now on (RFC 9449 section 8). Absent: there was none that can be used. */
+  readonly dpopNonce?: string
   readonly sentAt: Now
 }
 
@@ -141,14 +143,15 @@ export interface Assumptions {
 const REJECTED_WORDS = ['invalid_grant']
 const INTERACTION_WORDS = ['interaction_required', 'consent_required', 'login_required']
 const ASKED_WORDS = ['invalid_scope', 'invalid_target']
-// A nonce is asked for where DPoP is expected; until a connection can have a key, only the operator can mend that.
 const CLIENT_WORDS = [
   'invalid_client',
   'unauthorized_client',
   'unsupported_grant_type',
   'invalid_request',
-  'use_dpop_nonce',
+  // RFC 9449 section 5: our proof is wrong, or our clock.
+  'invalid_dpop_proof',
 ]
+const NONCE_WORD = 'use_dpop_nonce'
 const BUSY_WORDS = ['temporarily_unavailable', 'server_error']
 
 /**
@@ -197,6 +200,8 @@ export function judge(
     passing: status === 408 || status === 425 || status === 429 || status >= 500,
     retryAfterMs,
   }
+  // Once it is asked for and given the same attempt tries again; asked twice, or without a key, only the operator can mend it.
+  if (heard.words.includes(NONCE_WORD)) return { kind: 'misconfigured', reason: 'client', word: NONCE_WORD }
   const meant =
     meantBy(provider.words, heard, wordShown) ??
     standardMeaning(heard, assume) ??
@@ -214,6 +219,22 @@ export function judge(
   if (status === 408 || status >= 500 || busy) return inDoubt('server_error', status, true, retryAfterMs)
   if (status === 401 || status === 403 || heard.words.length > 0) return unavailable('forbidden', status, retryAfterMs)
   return inDoubt('not_understood', status, true, retryAfterMs)
+}
+
+declare const proofRefused: unique symbol
+
+/** The server refused the proof for want of a nonce, and gave one: it has not looked at the refresh token (RFC 9449 section 8). */
+export interface NonceAsked {
+  readonly [proofRefused]: true
+  readonly status: number
+}
+
+/** Whether an answer asks for the same request once more, with the nonce that it brings. An answer with tokens asks nothing. */
+export function nonceAsked(answer: Answer | NotSent, provider: Pick<Provider, 'answer'>): NonceAsked | null {
+  if (answer.kind !== 'response' || !answer.complete || answer.dpopNonce === undefined) return null
+  const body = readBody(answer.body.reveal())
+  if (body === null || readTokens(body, provider.answer, answeredAt(answer)) !== null) return null
+  return wordsIn(body, provider.answer).includes(NONCE_WORD) ? ({ status: answer.status } as NonceAsked) : null
 }
 
 /** What an answer without tokens shows. */

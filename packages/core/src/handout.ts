@@ -13,7 +13,17 @@ export interface HandOut {
   readonly expiresAt: number
   /** The scope granted, where it is known. */
   readonly scope: string | null
+  /** The thumbprint (RFC 7638) of the key that each use has to prove; absent: whoever has the token can use it. */
+  readonly dpopJkt?: string
 }
+
+/**
+ * The key binding of a token: with the type that the provider said, a key of the grant is its key (RFC 9449 section 5).
+ *
+ * A server that ignored our proof says Bearer, and then the token is used as that.
+ */
+export const bindingOf = (tokenType: string, key: { readonly jkt: string } | null): { readonly dpopJkt?: string } =>
+  key !== null && tokenType.toLowerCase() === 'dpop' ? { dpopJkt: key.jkt } : {}
 
 /** Opens the access token: the one place where it leaves us. The object is frozen, for it is shared between callers. */
 export const handOut = (token: OpenedAccessToken, scope: string | null): HandOut =>
@@ -22,6 +32,7 @@ export const handOut = (token: OpenedAccessToken, scope: string | null): HandOut
     tokenType: token.tokenType,
     expiresAt: token.expiresAt,
     scope: token.scope ?? scope,
+    ...(token.dpopJkt === undefined ? {} : { dpopJkt: token.dpopJkt }),
   })
 
 const RECONNECT =

@@ -15,6 +15,7 @@ import {
   type OwnerId,
   type Uid,
 } from './ids.ts'
+import type { NonceAsked } from './grant.ts'
 import { AFTER_A_LEASE_MS, type Policy, type Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
 import type { RefreshToken } from './secret.ts'
@@ -75,6 +76,12 @@ export interface Ticket {
    * @throws Error taken before: a second presentation would leave
    */
   take(lease: Lease, now: Now): Presented | 'over'
+  /**
+   * Another ticket for the same attempt, once: the server refused the proof before it looked at what was presented.
+   *
+   * @throws Error not taken yet, or asked for before: two presentations would leave that nobody counts
+   */
+  again(asked: NonceAsked): Ticket
 }
 
 /**
@@ -83,12 +90,22 @@ export interface Ticket {
  * @param session says the store session of now; the lease has that of its acquire
  */
 export function lend(presented: Presented, session: () => string): Ticket {
+  return ticketFor(presented, session, true)
+}
+
+function ticketFor(presented: Presented, session: () => string, repeatable: boolean): Ticket {
   let taken = false
+  let left = repeatable
   return {
     take(lease, now) {
       if (taken) throw new Error('a ticket is taken once: this refresh token may have been presented already')
       taken = true
       return maySend(lease, now) && session() === lease.session ? presented : 'over'
+    },
+    again() {
+      if (!taken || !left) throw new Error('an attempt repeats once, after its request was refused for want of a nonce')
+      left = false
+      return ticketFor(presented, session, false)
     },
   }
 }

@@ -10,7 +10,17 @@ import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
-import { closedError, errorFor, goneError, handOut, onHold, scopeRefused, unreadable, type HandOut } from './handout.ts'
+import {
+  bindingOf,
+  closedError,
+  errorFor,
+  goneError,
+  handOut,
+  onHold,
+  scopeRefused,
+  unreadable,
+  type HandOut,
+} from './handout.ts'
 import { next, type ConnectionId, type OwnerId, type Revision, type Uid } from './ids.ts'
 import { COMPARE_EVERY_MS, type Numbers } from './policy.ts'
 import type { ConnectionStore, Ports } from './ports.ts'
@@ -547,7 +557,9 @@ function broughtBy(flown: Refreshed & { kind: 'ended' }, variant: Variant): Open
   const opened = flown.spilled?.tokens.accessToken ?? null
   if (stored === null || opened === null) return null
   const { sealed: _sealed, serial: _serial, ...rest } = stored
-  return { ...rest, fence: flown.fence, refusedAt: null, token: opened.token }
+  const key = flown.spilled?.dpopKey ?? null
+  const binding = bindingOf(stored.tokenType, typeof key === 'string' ? null : key)
+  return { ...rest, fence: flown.fence, refusedAt: null, token: opened.token, ...binding }
 }
 
 /** The view as our own acquire left the row: without it the next poll would take our own write for somebody else's. */

@@ -3,7 +3,7 @@
  *
  * They arrive as one {@link Ports} object; the real ones are chosen in one place (`@tokenkeep/node`, `open-tokenkeep.ts`).
  */
-import type { At, ConnectionRow, SealedGrant, View, Why } from './connection.ts'
+import type { At, BoundKey, ConnectionRow, SealedGrant, View, Why } from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import type { Answer, End, Form, NotSent } from './grant.ts'
 import type {
@@ -25,7 +25,7 @@ import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.t
 import type { Terms } from './policy.ts'
 import type { ClientKey } from './client-key.ts'
 import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
-import type { ClientSecret, Sealed, Secret } from './secret.ts'
+import type { ClientSecret, DpopKey, Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
 
 export interface Ports {
@@ -36,6 +36,7 @@ export interface Ports {
   readonly liveness: Liveness
   readonly notices: Notices
   readonly cipher: Cipher
+  readonly dpopKeys: DpopKeys
   readonly clock: Clock
   readonly random: Random
   readonly events: EventSink
@@ -70,7 +71,7 @@ export interface EventSink {
 export interface Place {
   /** A connection's uid, `client:<id>` for what a client proves itself with, `connect-session:<id>` for a sign-in on its way. */
   readonly owner: Uid | `client:${string}` | `connect-session:${string}`
-  /** `rt`, `at:<variant>`, `client-secret`, `client-key`, `sign-in`. */
+  /** `rt`, `at:<variant>`, `dpop-key`, `client-secret`, `client-key`, `sign-in`. */
   readonly purpose: string
   readonly serial: Serial
 }
@@ -86,6 +87,13 @@ export interface Cipher {
   sealer(): Promise<Sealer>
   /** Synchronous, because a key that is not in memory cannot open anything: `no_key` names that case. */
   open<Kind extends string>(kind: Kind, sealed: Sealed, place: Place): Secret<Kind> | 'no_key' | 'tampered'
+}
+
+/** Keys that tokens are bound to (RFC 9449): one for each grant. */
+export interface DpopKeys {
+  make(): Promise<BoundKey>
+  /** @param privateJwk text that a user brought; what is wrong with it never repeats it */
+  read(privateJwk: unknown): Promise<BoundKey | { readonly wrong: string }>
 }
 
 // ---- spill ---------------------------------------------------------------------------------------------------------
@@ -196,8 +204,18 @@ export interface Line {
 }
 
 export interface TokenEndpoint {
-  /** No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one attempt alone, to where this grant goes. */
-  connect(provider: Provider, client: OpenedClient, grantType: GrantType, withinMs: DurationMs): Promise<Line | NotSent>
+  /**
+   * No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one request alone, to where this grant goes.
+   *
+   * @param dpopKey the request proves it, with the newest nonce that the server gave (RFC 9449); null or absent: it proves none
+   */
+  connect(
+    provider: Provider,
+    client: OpenedClient,
+    grantType: GrantType,
+    withinMs: DurationMs,
+    dpopKey?: DpopKey | null,
+  ): Promise<Line | NotSent>
   /** Takes the ticket and writes the whole request in one tick. */
   present(line: Line, lease: Lease, ticket: Ticket, form: Form): Presentation
   /** RFC 7009, once. A 200 proves nothing about unknown tokens; `unavailable` means: assume it lives. */

@@ -224,13 +224,19 @@ export interface Client {
   readonly clientAssertionFile: string | null
   /** What it shows in a TLS handshake (RFC 8705); null with other methods. */
   readonly certificate: ClientCertificate | null
+  /** Each sign-in from now on has a key of its own, which its tokens are bound to (RFC 9449 section 5.2). */
+  readonly dpopBoundAccessTokens: boolean
 }
 
 /** What a client has beside its method where that needs no more. */
-export const CLIENT_DEFAULTS: Pick<Client, 'tokenEndpointAuthSigningAlg' | 'clientAssertionFile' | 'certificate'> = {
+export const CLIENT_DEFAULTS: Pick<
+  Client,
+  'tokenEndpointAuthSigningAlg' | 'clientAssertionFile' | 'certificate' | 'dpopBoundAccessTokens'
+> = {
   tokenEndpointAuthSigningAlg: null,
   clientAssertionFile: null,
   certificate: null,
+  dpopBoundAccessTokens: false,
 }
 
 export interface ClientCertificate {

@@ -6,12 +6,23 @@
 import type { SealedGrant, View, Why } from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import { assertNever, TokenError } from './failures.ts'
-import { formFor, judge, type Answer, type End, type GrantedTokens, type NotSent, type Outcome } from './grant.ts'
+import {
+  formFor,
+  judge,
+  nonceAsked,
+  type Answer,
+  type End,
+  type GrantedTokens,
+  type NotSent,
+  type Outcome,
+  type Unavailable,
+} from './grant.ts'
 import type { HeldBack } from './gate.ts'
 import type { AttemptId, Serial } from './ids.ts'
 import { mayRenew, maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, type OnHold } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
 import type { OpenedClient } from './provider.ts'
+import type { DpopKey } from './secret.ts'
 import { TICK_MS, type Policy } from './policy.ts'
 import { announced } from './session-end.ts'
 import { retryFor, settle } from './spill.ts'
@@ -50,6 +61,8 @@ export interface StoreAway {
 export interface Spilling {
   readonly granted: SealedGrant
   readonly tokens: GrantedTokens
+  /** The key that it was asked for with. */
+  readonly dpopKey: View['dpopKey']
   /** The row once the store has taken it, or has what came later; null: it is gone. */
   readonly taken: Promise<View | null>
 }
@@ -70,6 +83,10 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
   if (typeof client === 'object' && 'kind' in client) return client
   if (typeof client === 'string') return { kind: 'unreadable', because: client }
 
+  const { dpopKey } = of.view
+  // A refresh token that is bound to it would be refused without.
+  if (typeof dpopKey === 'string') return { kind: 'unreadable', because: dpopKey }
+
   const room = await reserved(ports)
   if ('kind' in room) return room
 
@@ -81,23 +98,49 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
     room.release()
     return acquired
   }
-  const { provider, policy } = of.view.terms
+  const sending = { of, client, room, key: dpopKey?.key ?? null }
+  const first = await exchanged(ports, sending, acquired)
+  const asked = dpopKey === null || first.left ? null : nonceAsked(first.answer, of.view.terms.provider)
+  if (asked === null) return end(ports, of, client, first, room)
+  // A new line and the same attempt: what was refused is the proof, for want of this nonce (RFC 9449 section 8).
+  const again = { lease: first.lease, ticket: acquired.ticket.again(asked) }
+  const second = await exchanged(ports, sending, again)
+  const { answer } = second
+  if (answer.kind !== 'not_sent') return end(ports, of, client, second, room)
+  // The first request has left all the same, so this attempt counts.
+  const unsaid: Unavailable = { kind: 'unavailable', because: answer.because, status: asked.status, retryAfterMs: null }
+  return end(ports, of, client, { ...second, answer: unsaid }, room)
+}
+
+interface Sending {
+  readonly of: Refreshing
+  readonly client: OpenedClient
+  readonly room: Room
+  readonly key: DpopKey | null
+}
+
+/** One request on a line of its own, and what came of it. */
+async function exchanged(
+  ports: Ports,
+  { of, client, room, key }: Sending,
+  { lease: acquired, ticket }: Pick<Acquired, 'lease' | 'ticket'>,
+): Promise<Heard> {
+  const { row, terms } = of.view
+  const { provider, policy } = terms
   // A client that cannot be presented, without its secret for example, is no reason to leave the attempt open.
   const line = await ports.endpoint
-    .connect(provider, client, of.view.row.grantType, policy.connectDeadlineMs)
+    .connect(provider, client, row.grantType, policy.connectDeadlineMs, key)
     .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
-  const unheard = (answer: NotSent): Heard => ({ answer, lease: acquired.lease })
-  if ('kind' in line) return end(ports, of, client, unheard(line), room)
+  if ('kind' in line) return { answer: line, lease: acquired, left: false }
 
-  const lease = await readyToSend(ports, acquired.lease, policy)
+  const lease = await readyToSend(ports, acquired, policy)
   if ('kind' in lease) {
     line.close()
-    return end(ports, of, client, unheard(lease), room)
+    return { answer: lease, lease: acquired, left: false }
   }
-  const form = formFor(of.view.row.grantType, of.variant, of.view.row.scope)
-  const presentation = presented(() => ports.endpoint.present(line, lease, acquired.ticket, form), room)
-  const heard = await listen(ports, of, presentation, lease)
-  return end(ports, of, client, heard, room)
+  const form = formFor(row.grantType, of.variant, row.scope)
+  const presentation = presented(() => ports.endpoint.present(line, lease, ticket, form), room)
+  return listen(ports, of, presentation, lease)
 }
 
 /** Room for the answer, and the key that seals it. */
@@ -187,6 +230,8 @@ const GIVEN_UP: End = { kind: 'in_doubt', because: 'abandoned', status: null, en
 interface Heard {
   readonly answer: Answer | NotSent
   readonly lease: Lease
+  /** The attempt was given up before this came: the doubt may be written, and others may present. */
+  readonly left: boolean
 }
 
 /**
@@ -206,6 +251,7 @@ async function listen(ports: Ports, of: Refreshing, presentation: Presentation, 
   let lease = sent
   let renewing = false
   let leaving = false
+  let left = false
   const ever = presentation.ever.then((arrived) => {
     answer = arrived
   })
@@ -225,6 +271,7 @@ async function listen(ports: Ports, of: Refreshing, presentation: Presentation, 
   }
   const leave = (): void => {
     leaving = true
+    left = true
     store.commit(lease, GIVEN_UP).then(
       () => presentation.abandon(),
       async () => {
@@ -245,7 +292,7 @@ async function listen(ports: Ports, of: Refreshing, presentation: Presentation, 
     const now = clock.now()
     if (!renewing && since(lease.t0.mono, now.mono) > lease.leaseMs / 2 && mayRenew(lease, policy, now)) renew()
   }
-  return { answer, lease }
+  return { answer, lease, left }
 }
 
 /** Judges, seals, commits, tells: in this order, and nothing is told before it is durable. */
@@ -253,7 +300,7 @@ async function end(
   ports: Ports,
   of: Refreshing,
   client: OpenedClient,
-  { answer, lease }: Heard,
+  { answer, lease }: Pick<Heard, 'lease'> & { readonly answer: Heard['answer'] | Unavailable },
   room: Room,
 ): Promise<Refreshed> {
   const { view, variant } = of
@@ -264,11 +311,12 @@ async function end(
     }
   }
   const same = view.accessTokens.find((token) => token.variant === variant.key)
-  const outcome = judge(answer, view.terms.provider, {
+  const assumed = {
     lastLifetimeMs: same?.lifetimeMs ?? null,
     unknownLifetimeMs: view.terms.policy.lifetimeUnknownMs,
     asked: variant.key !== '',
-  })
+  }
+  const outcome = answer.kind === 'unavailable' ? answer : judge(answer, view.terms.provider, assumed)
   if (outcome.kind !== 'granted') {
     const tell = (done: CommitResult): void => {
       // Not what only went to the history: whoever took the attempt over has told of it.
@@ -297,7 +345,7 @@ async function end(
     fence: lease.fence,
     view: typeof result === 'string' ? null : result.view,
     // Durable before anything else: what lies in no slot is not handed out.
-    spilled: result === 'spilled' ? { granted, tokens: outcome, taken } : null,
+    spilled: result === 'spilled' ? { granted, tokens: outcome, dpopKey: view.dpopKey, taken } : null,
   }
 }
 

@@ -35,6 +35,8 @@ export class Secret<Kind extends string> {
 
 export type RefreshToken = Secret<'refresh_token'>
 export type AccessToken = Secret<'access_token'>
+/** The private key that tokens of one grant are bound to (RFC 9449), a JWK as JSON. */
+export type DpopKey = Secret<'dpop_key'>
 export type ClientSecret = Secret<'client_secret'>
 /** The body of a token endpoint's answer: it holds tokens until it is judged. */
 export type AnswerBody = Secret<'answer_body'>

@@ -58,7 +58,7 @@ export function parseVariant(
     }
   }
   if (scopes.length === 0 && resources.length === 0) return { variant: FULL }
-  // The third part is the key binding (RFC 9449), empty until a connection can have one.
+  // The third part is for a key binding (RFC 9449), and empty: all tokens of a grant have one key (ADR 0021).
   if (scopes.join(' ').length + resources.join(' ').length > KEY_LENGTH_MAX) {
     return { wrong: `scope and resource together have at most ${KEY_LENGTH_MAX} characters` }
   }

@@ -1,5 +1,6 @@
 /** What readers see of a row: opened access tokens, no refresh token, and the state as it is at the moment of reading. */
-import type { At, ConnectionRow, OpenedAccessToken, State, View } from './connection.ts'
+import type { At, BoundKey, ConnectionRow, OpenedAccessToken, State, View } from './connection.ts'
+import { bindingOf } from './handout.ts'
 import type { Hold } from './incarnation.ts'
 import type { Terms } from './policy.ts'
 import type { Cipher } from './ports.ts'
@@ -18,12 +19,13 @@ export function viewOf(
   hold: Hold | null = null,
 ): View {
   const { refreshToken, accessTokens, successor, siblings } = row
+  const dpopKey = boundKey(row, cipher)
   const opened: OpenedAccessToken[] = []
-  let unreadable: View['unreadable'] = null
+  let unreadable: View['unreadable'] = typeof dpopKey === 'string' ? dpopKey : null
   for (const { sealed, serial, ...token } of accessTokens) {
     const secret = cipher.open('access_token', sealed, { owner: row.uid, purpose: `at:${token.variant}`, serial })
     if (typeof secret === 'string') unreadable = secret
-    else opened.push({ ...token, token: secret })
+    else opened.push({ ...token, token: secret, ...bindingOf(token.tokenType, row.dpopKey) })
   }
   return {
     at: { uid: row.uid, grant: row.grant, generation: row.generation, fence: row.fence } as At,
@@ -35,6 +37,7 @@ export function viewOf(
       lifetimeMs: refreshToken.lifetimeMs,
       presentations: refreshToken.presentations,
     },
+    dpopKey,
     hasSuccessor: successor !== null,
     siblings: siblings.map(({ refreshToken: _sealed, ...seen }) => seen),
     accessTokens: opened,
@@ -43,6 +46,15 @@ export function viewOf(
     hold,
     readAt,
   }
+}
+
+function boundKey(
+  { uid, dpopKey }: ConnectionRow,
+  cipher: Pick<Cipher, 'open'>,
+): BoundKey | null | 'no_key' | 'tampered' {
+  if (dpopKey === null) return null
+  const key = cipher.open('dpop_key', dpopKey.sealed, { owner: uid, purpose: 'dpop-key', serial: dpopKey.serial })
+  return typeof key === 'string' ? key : { key, jkt: dpopKey.jkt }
 }
 
 /** All of the row that is no token. Written out, because every read does it, and leaving members out is slow. */

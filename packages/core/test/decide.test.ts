@@ -78,6 +78,7 @@ const view = (given: Given): View => {
       given.refreshToken === null
         ? null
         : { fingerprint: 'r' as Fingerprint, receivedAt: at(-H), endsAt: null, lifetimeMs: null, presentations: 1 },
+    dpopKey: null,
     hasSuccessor: false,
     siblings: [],
     accessTokens: (given.tokens ?? []).map(token),

@@ -486,6 +486,8 @@ export function createWorld(provider: Partial<Provider> = {}) {
         clientKeys: async () => [],
         changeClientKeys: async () => [],
       },
+      // No client here proves a key.
+      dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
       endpoint: {
         async connect({ tokenEndpoint }): Promise<Line | NotSent> {
           dialled.push(at)

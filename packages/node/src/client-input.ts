@@ -14,7 +14,17 @@ import {
   type ProviderId,
   type TokenEndpointAuthMethod,
 } from '@tokenkeep/core'
-import { nameOf, onlyMembers, oneOf, recordOf, refuser, textOf, type Given, type Refuse } from './input-members.ts'
+import {
+  flag,
+  nameOf,
+  onlyMembers,
+  oneOf,
+  recordOf,
+  refuser,
+  textOf,
+  type Given,
+  type Refuse,
+} from './input-members.ts'
 
 /** A client as users write it: our registration at a provider. */
 export interface ClientInput {
@@ -47,6 +57,11 @@ export interface ClientInput {
   readonly clientCertificate?: string | undefined
   /** Instead of a key: the absolute path of a file that holds the assertion, read anew for each request. */
   readonly clientAssertionFile?: string | undefined
+  /**
+   * Whether tokens are bound to a key (DPoP, RFC 9449): each sign-in from now on gets one of its own, and each request proves
+   * it. Absent: false. What was signed in before stays as it is.
+   */
+  readonly dpopBoundAccessTokens?: boolean | undefined
 }
 
 /** A client that was read: its keys and certificates are still text. */
@@ -109,6 +124,7 @@ export function readClientInput(
     ...others,
     clientSecret: clientSecret === null ? null : new Secret('client_secret', clientSecret),
     kid,
+    dpopBoundAccessTokens: flag(given, 'dpopBoundAccessTokens', false, refuse),
   }
 }
 
@@ -223,4 +239,5 @@ const CLIENT_MEMBERS = Object.keys({
   kid: true,
   clientCertificate: true,
   clientAssertionFile: true,
+  dpopBoundAccessTokens: true,
 } satisfies Record<keyof ClientInput, true>)

@@ -1,5 +1,5 @@
 /** One request that a client makes of its provider beside refreshing: harmless to lose, and never repeated here. */
-import type { ClientUnusable, DurationMs, OpenedClient, Provider, ResponseSeen } from '@tokenkeep/core'
+import type { ClientUnusable, DpopKey, DurationMs, OpenedClient, Provider, ResponseSeen } from '@tokenkeep/core'
 import { proofOf, type ClientProof } from './client-proof.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
 import { outgoing } from './outgoing.ts'
@@ -11,6 +11,8 @@ export interface ClientRequest {
   readonly endpoint: EndpointName
   /** All but what proves the client. */
   readonly parameters: URLSearchParams
+  /** What its answer brings is bound to this key (RFC 9449); null or absent: to none. */
+  readonly dpopKey?: DpopKey | null
 }
 
 /**
@@ -20,14 +22,15 @@ export interface ClientRequest {
  *   nothing now, and nothing was sent. Never rejects.
  */
 export async function askAsClient(
-  access: Pick<ProviderAccess, 'clock' | 'discovery' | 'exchange'>,
-  { provider, client, endpoint, parameters }: ClientRequest,
+  access: Pick<ProviderAccess, 'clock' | 'discovery' | 'exchange' | 'proofs'>,
+  { provider, client, endpoint, parameters, dpopKey = null }: ClientRequest,
   withinMs: DurationMs,
 ): Promise<ResponseSeen | 'none' | 'failed' | 'unusable'> {
   const url = await access.discovery.find(provider, endpoint, withinMs, { mtls: showsCertificate(client) })
   if (!(url instanceof URL)) return url
   const proof = await proofFor(access, { provider, client }, withinMs)
   if ('unusable' in proof) return 'unusable'
+  const asks = { method: 'POST', url, nonces: `server:${provider.id}` } as const
   const body = new URLSearchParams(parameters)
   for (const [name, value] of Object.entries(proof.parameters)) body.set(name, value)
   const headers = {
@@ -36,9 +39,12 @@ export async function askAsClient(
     'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
     ...lowerCased(provider.request.headers),
     ...proof.headers,
+    ...(dpopKey === null ? {} : { dpop: await access.proofs.make(dpopKey, asks) }),
   }
   const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls: proof.tls } as const
-  return (await access.exchange(to, outgoing(headers, body, provider.request.encoding), withinMs)) ?? 'failed'
+  const answer = await access.exchange(to, outgoing(headers, body, provider.request.encoding), withinMs)
+  access.proofs.heard(asks, answer?.dpopNonce)
+  return answer ?? 'failed'
 }
 
 /** The proof for one request, whichever endpoint it goes to. */

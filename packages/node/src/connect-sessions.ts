@@ -16,6 +16,8 @@ import {
   Secret,
   TokenError,
   type Cipher,
+  type DpopKey,
+  type DpopKeys,
   type Clock,
   type ConnectFailure,
   type ConnectionId,
@@ -115,6 +117,7 @@ export interface ConnectSessionsSetup {
   readonly registry: Registry
   readonly keeper: SignInKeeper
   readonly cipher: Cipher
+  readonly dpopKeys: DpopKeys
   readonly clock: Pick<Clock, 'now'>
   readonly random: Random
   /** Loaded when a person begins. */
@@ -225,11 +228,16 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     const asked = { redirectUri: before.redirectUri, scope: session.scope, resources: session.resources }
     const signedIn = await signIns.exchange({ provider, client, code: authorized.code, ...secrets, ...asked })
     if (signedIn.kind === 'failed') return failed(taken, signedIn.because, signedIn.word)
-    return kept(taken, signedIn)
+    return kept(taken, signedIn, secrets.dpopKey)
   }
 
-  const kept = async (taken: StoredConnectSession, { signIn }: SignedIn): Promise<Finished> => {
-    const done = await keeper.keep(taken.session, signIn)
+  const kept = async (
+    taken: StoredConnectSession,
+    { signIn }: SignedIn,
+    dpopKey: DpopKey | null,
+  ): Promise<Finished> => {
+    const bound = dpopKey === null ? signIn : { ...signIn, dpopKey: dpopKey.reveal() }
+    const done = await keeper.keep(taken.session, bound)
     if (done.kind === 'failed') return failed(taken, done.because, null)
     const { connection, renewed, scope } = done
     const state: ConnectState = { status: 'connected', at: clock.now().wall, connection, renewed, scope }
@@ -242,8 +250,8 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
     if (secrets === null) return null
     const opened = cipher.open('connect_session', secrets.sealed, placeOf(session.id, secrets.serial))
     if (typeof opened === 'string') return null
-    const [codeVerifier = '', nonce = ''] = opened.reveal().split(' ')
-    return { codeVerifier, nonce }
+    const [codeVerifier = '', nonce = '', key] = opened.reveal().split(' ')
+    return { codeVerifier, nonce, dpopKey: key === undefined ? null : new Secret('dpop_key', key) }
   }
 
   return {
@@ -275,11 +283,13 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
         if (typeof state === 'string') throw overBecause(state)
         const { provider, client, signIns, sealer } = await readyFor(session)
         if (provider === null || client === null || typeof client === 'string') throw unknownClient(session.client)
-        const secrets: Secrets = { codeVerifier: newSecret(), nonce: newSecret() }
+        const bound = client.dpopBoundAccessTokens ? await setup.dpopKeys.make() : null
+        const secrets: SecretsSent = { codeVerifier: newSecret(), nonce: newSecret() }
         const stateParameter = newSecret()
         const serial = random.uuid() as Serial
-        const both = new Secret('connect_session', `${secrets.codeVerifier} ${secrets.nonce}`)
-        const sealed = sealer.seal(both, placeOf(session.id, serial))
+        // No space is in any of them.
+        const kept = [secrets.codeVerifier, secrets.nonce, ...(bound === null ? [] : [bound.key.reveal()])].join(' ')
+        const sealed = sealer.seal(new Secret('connect_session', kept), placeOf(session.id, serial))
         // Before it is noted: a provider that is down leaves the session as it was.
         const { url } = await signIns.authorizationUrl({
           provider,
@@ -287,6 +297,7 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
           redirectUri: back,
           state: stateParameter,
           ...secrets,
+          dpopJkt: bound?.jkt ?? null,
           scope: session.scope,
           resources: session.resources,
         })
@@ -304,9 +315,15 @@ export function createConnectSessions(setup: ConnectSessionsSetup): ConnectSessi
   }
 }
 
-interface Secrets {
+/** What the provider is told of, or compares with what it was told. */
+interface SecretsSent {
   readonly codeVerifier: string
   readonly nonce: string
+}
+
+interface Secrets extends SecretsSent {
+  /** What the tokens will be bound to; null: nothing. */
+  readonly dpopKey: DpopKey | null
 }
 
 const newSecret = (): string => randomBytes(SECRET_BYTES).toString('base64url')

@@ -8,6 +8,7 @@ import type {
   Sibling,
   State,
   StoredAccessToken,
+  StoredDpopKey,
   StoredRefreshToken,
   Successor,
 } from '@tokenkeep/core'
@@ -43,6 +44,9 @@ export const CONNECTION_COLUMNS = [
   'refresh_token_ends_at',
   'refresh_token_lifetime_ms',
   'presentations',
+  'dpop_key',
+  'dpop_key_serial',
+  'dpop_jkt',
   'parent',
   'scope',
   'session_id',
@@ -72,7 +76,7 @@ export const fixedValues = (row: ConnectionRow): Cell[] => [
 /** In the order of {@link CONNECTION_COLUMNS}. */
 export function changingValues(row: ConnectionRow): Cell[] {
   const { status, ...details } = row.state
-  const { refreshToken } = row
+  const { refreshToken, dpopKey } = row
   const cells: Record<Column, Cell> = {
     subject: row.subject,
     labels: JSON.stringify(row.labels),
@@ -90,6 +94,9 @@ export function changingValues(row: ConnectionRow): Cell[] {
     refresh_token_ends_at: wholeOrNull(refreshToken?.endsAt),
     refresh_token_lifetime_ms: wholeOrNull(refreshToken?.lifetimeMs),
     presentations: refreshToken?.presentations ?? null,
+    dpop_key: dpopKey?.sealed ?? null,
+    dpop_key_serial: dpopKey?.serial ?? null,
+    dpop_jkt: dpopKey?.jkt ?? null,
     parent: row.parent,
     scope: row.scope,
     session_id: row.sessionId,
@@ -153,6 +160,7 @@ export function readConnection(records: readonly CellRecord[]): ConnectionRow {
     fence: integer(record, 'fence'),
     state: { status: text(record, 'status'), ...(json(record, 'state') as object) },
     refreshToken: readRefreshToken(record),
+    dpopKey: readDpopKey(record),
     parent: textOrNull(record, 'parent'),
     successor: readSuccessor(record),
     siblings: readSiblings(record),
@@ -176,6 +184,15 @@ export function readConnection(records: readonly CellRecord[]): ConnectionRow {
 
 /** The same members, whatever their types: a missing or misspelt one does not compile. */
 type Unbranded<Row> = { readonly [Member in keyof Row]: unknown }
+
+function readDpopKey(record: CellRecord): Unbranded<StoredDpopKey> | null {
+  if (record['dpop_key'] === null) return null
+  return {
+    sealed: sealedBytes(record, 'dpop_key'),
+    serial: text(record, 'dpop_key_serial'),
+    jkt: text(record, 'dpop_jkt'),
+  }
+}
 
 function readRefreshToken(record: CellRecord): Unbranded<StoredRefreshToken> | null {
   if (record['refresh_token'] === null) return null

@@ -156,6 +156,7 @@ export function createDeviceSignIns(setup: DeviceSignInsSetup): DeviceSignIns & 
       const { client: named, connection } = await keeper.destinationOf(read)
       const parties = await partiesOf({ provider: named.provider, client: named.id })
       if (parties === null) throw unknownClient(named.id)
+      if (parties.client.dpopBoundAccessTokens) throw provesKeys(named.id)
       const asked = read.scope ?? parties.provider.authorization.scope
       const codes = await askForCodes(access, { ...parties, scope: asked, resources: read.resources })
       const { labels, otherAccount } = read
@@ -207,3 +208,10 @@ const aborted = (signal: AbortSignal): Promise<false> =>
     if (signal.aborted) resolve(false)
     signal.addEventListener('abort', () => resolve(false), { once: true })
   })
+
+const provesKeys = (id: string): TokenError =>
+  new TokenError(
+    'invalid_input',
+    `client "${id}" binds its tokens to a key (DPoP), and a sign-in on a device proves none: let the person sign in in a browser`,
+    { subject: id },
+  )

@@ -5,6 +5,7 @@
  */
 import { TokenError, type Provider } from '@tokenkeep/core'
 import { whyNotTo } from './api-base-url.ts'
+import { saidOfProof } from './api-proofs.ts'
 import { anotherToken, unlessAborted, type RefusedTokenSetup } from './refused-token.ts'
 import { tokenHeaders, type TokenWritten } from './token-header.ts'
 
@@ -19,13 +20,13 @@ export type FetchFor = (input: string | URL | Request, init?: RequestInit) => Pr
 /**
  * Makes `fetchFor`.
  *
- * The fetch that it returns writes the `Authorization` header. On a 401 it reports the token; where another one is then
+ * The fetch that it returns writes the `Authorization` header, and a proof where the token is bound to a key (RFC 9449). On a 401 it reports the token; where another one is then
  * handed out, and the body can be sent again, it tries once more and returns that answer. Streams cannot be sent again.
  * A 403 is returned as it is: a new token would have the same scope. Redirects are followed as `fetch` does it, which
  * takes the header off at the border of the origin.
  *
  * @throws TokenError `invalid_input`: plain http, an own `Authorization` header, a URL outside the provider's
- * `apiBaseUrls`, or a token type that is not Bearer; and whatever handing out a token throws
+ * `apiBaseUrls`, or a token type that is neither Bearer nor DPoP; and whatever handing out a token throws
  */
 export function createFetchFor(setup: FetchForSetup): (connectionId: string) => FetchFor {
   return (connectionId) => {
@@ -71,28 +72,46 @@ async function fetchWithToken(
   const wrong = whyNotTo(url, id, apiBaseUrls)
   if (wrong !== null) throw new TokenError('invalid_input', wrong, about)
 
-  const first = await unlessAborted(setup.token(connectionId), signal)
   const again = sameRequest(asked, input, init)
-  const response = await fetch(authorized(asked, first, connectionId))
+  /** One request; where only the nonce of its proof was wanting, once more with it. */
+  const send = async (request: Request, token: TokenWritten): Promise<Response> => {
+    const use = { connectionId, provider: id, method: request.method, url }
+    const hear = (response: Response): Response => {
+      const answered = URL.parse(response.url) ?? url
+      setup.proofs.heard(id, answered, response.headers.get('dpop-nonce'))
+      return response
+    }
+    const authorized = async (bare: Request): Promise<Request> => {
+      for (const [name, value] of Object.entries(await tokenHeaders(token, use, setup.proofs)))
+        bare.headers.set(name, value)
+      return bare
+    }
+    const response = hear(await fetch(await authorized(request)))
+    if (saidOfProofIn(response) !== 'nonce' || response.redirected || again === null) return response
+    await response.body?.cancel()
+    return hear(await fetch(await authorized(again())))
+  }
+
+  const first = await unlessAborted(setup.token(connectionId), signal)
+  const response = await send(asked, first)
   if (response.status !== 401 || !answeredBy(response, url, id, apiBaseUrls)) return response
+  // About the proof, not about the token: another token would fare no better.
+  if (first.dpopJkt !== undefined && (response.redirected || saidOfProofIn(response) !== null)) return response
 
   const second = await anotherToken(setup, connectionId, first.accessToken, signal)
   if (second === null || again === null) return response
   await response.body?.cancel()
-  return fetch(authorized(again(), second, connectionId))
+  return send(again(), second)
 }
+
+const saidOfProofIn = ({ status, headers }: Response): ReturnType<typeof saidOfProof> =>
+  status === 401 ? saidOfProof(headers.get('www-authenticate'), headers.get('dpop-nonce')) : null
 
 /** Whether the answer came from where the token was sent; after a redirect to another origin the header was gone. */
 function answeredBy(response: Response, asked: URL, provider: string, apiBaseUrls: readonly string[]): boolean {
   if (!response.redirected) return true
   const url = URL.parse(response.url)
   return url !== null && url.origin === asked.origin && whyNotTo(url, provider, apiBaseUrls) === null
-}
-
-/** The request with the token on it. */
-function authorized(request: Request, token: TokenWritten, connectionId: string): Request {
-  for (const [name, value] of Object.entries(tokenHeaders(token, connectionId))) request.headers.set(name, value)
-  return request
 }
 
 /** How to make the request once more; null: its body is a stream, which is read while it is sent. */

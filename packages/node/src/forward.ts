@@ -10,6 +10,7 @@ import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { NUMBERS, TokenError, type NotSentBecause, type Provider } from '@tokenkeep/core'
 import { createApiAgents, NotConnected, type ApiAgents, type ApiRequestOptions } from './api-agents.ts'
+import { saidOfProof } from './api-proofs.ts'
 import { baseUrlOf, pathBelow } from './api-base-url.ts'
 import { createOpenSocket, type DialSetup } from './dial.ts'
 import { keepBody, type KeptBody } from './kept-body.ts'
@@ -144,14 +145,27 @@ async function forwarded(
       subject: connectionId,
     })
   }
-  const send = async (token: TokenWritten): Promise<IncomingMessage | Failed> => {
-    const headers = headersOf(target, asked, tokenHeaders(token, connectionId))
+  const use = { connectionId, provider: provider.id, method: asked.method, url: new URL(target.path, target.url) }
+  const sendOnce = async (token: TokenWritten): Promise<IncomingMessage | Failed> => {
+    const headers = headersOf(target, asked, await tokenHeaders(token, use, setup.proofs))
     const sending = { target, method: asked.method, headers, idleMs: asked.idleMs, signal }
     const agent = agents[REPEATABLE.includes(asked.method) ? 'kept' : 'single']
     const first = await exchange({ ...sending, agent, body: body?.open() ?? null })
     // A connection that was kept, and had ended before it was used.
     if (!('because' in first) || !first.onKept || (body !== null && !body.isKept())) return first
     return exchange({ ...sending, agent: agents.single, body: body?.open() ?? null })
+  }
+  /** Where only the nonce of its proof was wanting, once more with it. */
+  const send = async (token: TokenWritten): Promise<IncomingMessage | Failed> => {
+    const first = hear(await sendOnce(token))
+    if ('because' in first || saidOfProofIn(first) !== 'nonce' || (body !== null && !body.isKept())) return first
+    first.destroy()
+    await stillThis()
+    return hear(await sendOnce(token))
+  }
+  const hear = (response: IncomingMessage | Failed): IncomingMessage | Failed => {
+    if (!('because' in response)) setup.proofs.heard(provider.id, use.url, response.headers['dpop-nonce'])
+    return response
   }
   const answer = (response: IncomingMessage | Failed, { accessToken }: TokenWritten): Forwarded =>
     'because' in response
@@ -168,6 +182,8 @@ async function forwarded(
   await stillThis()
   const first = await send(token)
   if ('because' in first || first.statusCode !== 401) return answer(first, token)
+  // About the proof, not about the token: another token would fare no better.
+  if (token.dpopJkt !== undefined && saidOfProofIn(first) !== null) return answer(first, token)
   const another = await whenRefused(setup, connectionId, token.accessToken, { body, signal })
   // Asked again: more of the body may have passed while the other token was waited for.
   if (another === null || (body !== null && !body.isKept())) return answer(first, token)
@@ -175,9 +191,13 @@ async function forwarded(
   await stillThis()
   const second = await send(another)
   // Once more would be one report too many for a request that it cannot help.
-  if (!('because' in second) && second.statusCode === 401) await report(setup, connectionId, another.accessToken)
+  if (!('because' in second) && second.statusCode === 401 && saidOfProofIn(second) === null)
+    await report(setup, connectionId, another.accessToken)
   return answer(second, another)
 }
+
+const saidOfProofIn = ({ statusCode, headers }: IncomingMessage): ReturnType<typeof saidOfProof> =>
+  statusCode === 401 ? saidOfProof(headers['www-authenticate'] ?? null, headers['dpop-nonce']) : null
 
 /** Reports the token; another one is waited for only where it is of use. */
 async function whenRefused(

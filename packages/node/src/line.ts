@@ -18,6 +18,7 @@ import {
   type Presentation,
 } from '@tokenkeep/core'
 import { readBody } from './answer-body.ts'
+import { readNonce } from './dpop-nonce.ts'
 
 /** What goes out on a line. */
 export interface Outgoing {
@@ -179,6 +180,7 @@ function listen(
 
   const seen = (message: IncomingMessage, whole: boolean, cut: { readonly abandoned?: true } = {}): void => {
     const body = readBody(Buffer.concat(chunks), message.headers['content-encoding'] ?? '', BODY_BYTES_MAX)
+    const nonce = readNonce(message.headers['dpop-nonce'])
     resolve({
       kind: 'response',
       status: message.statusCode ?? 0,
@@ -187,6 +189,7 @@ function listen(
       body: new Secret('answer_body', body.text),
       complete: whole && body.whole,
       ...cut,
+      ...(nonce === undefined ? {} : { dpopNonce: nonce }),
       sentAt,
     })
   }

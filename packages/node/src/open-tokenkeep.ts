@@ -32,6 +32,8 @@ import { createGlance, createSystemClock } from './clock-system.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { defaultFolders } from './default-folders.ts'
 import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
+import { createApiProofs } from './api-proofs.ts'
+import { dpopKeysOnDemand } from './dpop-keys-on-demand.ts'
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
 import { createSignInKeeper } from './keep-sign-in.ts'
@@ -128,6 +130,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       store,
       registry,
       cipher,
+      dpopKeys: dpopKeysOnDemand,
       liveness: locks === undefined ? files : withOwnerLocks(files, locks),
       spill,
       notices,
@@ -267,7 +270,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   const { registry, clock, store } = ports
   let closing: Promise<void> | null = null
   const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES, glance })
-  const { finishDeletion, rejected, introspect, ...connections } = createConnections(
+  const { finishDeletion, rejected, introspect, boundKey, ...connections } = createConnections(
     ports,
     manager,
     () => closing !== null,
@@ -319,7 +322,9 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     return { uid, provider }
   }
   const providerOf = async (id: string) => (await connectionOf(id)).provider
-  const forwards = forwardOnDemand({ token: manager.token, rejected, connection: connectionOf, clock })
+  const proofs = createApiProofs({ proofs: async () => (await assembly.access()).proofs, boundKey })
+  const use = { token: manager.token, rejected, proofs }
+  const forwards = forwardOnDemand({ ...use, connection: connectionOf, clock })
   const keeper = createSignInKeeper({
     registry,
     // An answer that comes while this closes is kept all the same: it cannot be had again.
@@ -350,6 +355,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       registry,
       keeper,
       cipher: ports.cipher,
+      dpopKeys: ports.dpopKeys,
       clock,
       random: ports.random,
       signIns: onDemand(async () => {
@@ -378,7 +384,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       await backUpSqlite({ path: resolve(options.path), to: file, now: clock.now().wall })
     },
     fetchFor: (id) => {
-      return createFetchFor({ token: manager.token, rejected, provider: providerOf })(connectionId(id))
+      return createFetchFor({ ...use, provider: providerOf })(connectionId(id))
     },
     forward: (id, request) => forwards.forward(connectionId(id), request),
     stopRefreshing() {

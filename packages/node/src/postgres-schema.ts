@@ -253,6 +253,13 @@ CREATE UNIQUE INDEX api_key_identity_shown ON api_key_identity (issuer, subject)
 CREATE INDEX api_key_identity_of_api_key ON api_key_identity (api_key);
 `
 
+/** The key that the tokens of a grant are bound to. */
+const DPOP_KEYS = `
+ALTER TABLE connection ADD COLUMN dpop_key bytea;
+ALTER TABLE connection ADD COLUMN dpop_key_serial text;
+ALTER TABLE connection ADD COLUMN dpop_jkt text;
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -262,5 +269,6 @@ export const MIGRATIONS: readonly string[] = [
   EVENTS,
   CONNECT_SESSIONS,
   IDENTITIES,
+  DPOP_KEYS,
 ]
 export const VERSION = MIGRATIONS.length

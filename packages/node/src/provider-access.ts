@@ -1,6 +1,7 @@
 /** How this process speaks to providers: one dial, one discovery and one memory of keys for all that is asked of them. */
 import type { Clock } from '@tokenkeep/core'
 import { createDial, type Dial, type DialSetup } from './dial.ts'
+import { createDpopProofs, type DpopProofs } from './dpop-proof.ts'
 import { createEndpointDiscovery, type EndpointDiscovery } from './endpoint-discovery.ts'
 import { createProviderKeys, type ProviderKeys } from './provider-keys.ts'
 import { createExchange, type Exchange } from './single-exchange.ts'
@@ -14,6 +15,7 @@ export interface ProviderAccess {
   readonly exchange: Exchange
   readonly discovery: EndpointDiscovery
   readonly keys: ProviderKeys
+  readonly proofs: DpopProofs
 }
 
 export function createProviderAccess(setup: DialSetup): ProviderAccess {
@@ -22,5 +24,6 @@ export function createProviderAccess(setup: DialSetup): ProviderAccess {
   const exchange = createExchange(dial, clock)
   const headers = { Accept: 'application/json', 'User-Agent': USER_AGENT }
   const discovery = createEndpointDiscovery({ clock, exchange, headers })
-  return { clock, dial, exchange, discovery, keys: createProviderKeys({ clock, exchange, discovery, headers }) }
+  const keys = createProviderKeys({ clock, exchange, discovery, headers })
+  return { clock, dial, exchange, discovery, keys, proofs: createDpopProofs(clock) }
 }

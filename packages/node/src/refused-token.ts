@@ -1,4 +1,5 @@
 /** What follows a 401: the token is reported, and another one is asked for. */
+import type { ApiProofs } from './api-proofs.ts'
 import type { TokenWritten } from './token-header.ts'
 
 export interface RefusedTokenSetup {
@@ -6,6 +7,7 @@ export interface RefusedTokenSetup {
   readonly token: (connectionId: string) => Promise<TokenWritten>
   /** An API answered 401 to this access token. */
   readonly rejected: (connectionId: string, accessToken: string) => Promise<unknown>
+  readonly proofs: ApiProofs
 }
 
 /**

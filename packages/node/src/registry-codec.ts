@@ -64,14 +64,20 @@ export const providerValues = (provider: Provider): Cell[] => [provider.id, prov
 
 /** In the order of {@link CLIENT_COLUMNS}. */
 export function clientValues({ client, secret }: Pick<StoredClient, 'client' | 'secret'>): Cell[] {
-  const { tokenEndpointAuthSigningAlg, clientAssertionFile, certificate } = client
+  const { tokenEndpointAuthSigningAlg, clientAssertionFile, certificate, dpopBoundAccessTokens } = client
+  const settings: ClientSettings = {
+    tokenEndpointAuthSigningAlg,
+    clientAssertionFile,
+    certificate,
+    dpopBoundAccessTokens,
+  }
   return [
     client.id,
     client.revision,
     client.provider,
     client.clientId,
     client.tokenEndpointAuthMethod,
-    JSON.stringify({ tokenEndpointAuthSigningAlg, clientAssertionFile, certificate } satisfies ClientSettings),
+    JSON.stringify(settings),
     secret?.sealed ?? null,
     secret?.serial ?? null,
     secret?.fingerprint ?? null,

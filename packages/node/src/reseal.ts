@@ -17,7 +17,7 @@ export interface StoredSecrets {
   noteKey(id: string): Promise<void>
 }
 
-type Kind = 'refresh_token' | 'access_token' | 'client_secret' | 'client_key'
+type Kind = 'refresh_token' | 'access_token' | 'dpop_key' | 'client_secret' | 'client_key'
 /** What becomes of one ciphertext: the same object where it stays. */
 type Each = (kind: Kind, sealed: Sealed, purpose: string, serial: SerialOf) => Sealed
 type SerialOf = NonNullable<ConnectionRow['refreshToken']>['serial']
@@ -124,6 +124,10 @@ function withResealed(row: ConnectionRow, each: Each): ConnectionRow {
   const after: ConnectionRow = {
     ...row,
     refreshToken: refreshToken(row.refreshToken),
+    dpopKey: row.dpopKey && {
+      ...row.dpopKey,
+      sealed: visited('dpop_key', row.dpopKey.sealed, 'dpop-key', row.dpopKey.serial),
+    },
     accessTokens: row.accessTokens.map(accessToken),
     successor: row.successor && { ...row.successor, grant: granted(row.successor.grant) },
     siblings: row.siblings.map((sibling) => ({ ...sibling, refreshToken: refreshToken(sibling.refreshToken) })),

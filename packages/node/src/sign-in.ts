@@ -2,10 +2,19 @@
  * What is said to a provider while a person signs in: where the browser is sent, what it brought back, and the exchange of
  * the code for tokens.
  *
- * @see RFC 6749 sections 4.1.1 to 4.1.4, RFC 7636 (PKCE), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207 (`iss`)
+ * @see RFC 6749 sections 4.1.1 to 4.1.4, RFC 7636 (PKCE), RFC 8707 (resource), RFC 9126 (pushed requests), RFC 9207 (`iss`),
+ *   RFC 9449 (DPoP)
  */
 import { createHash } from 'node:crypto'
-import { fromSeconds, judge, TokenError, type OpenedClient, type Provider } from '@tokenkeep/core'
+import {
+  fromSeconds,
+  judge,
+  nonceAsked,
+  TokenError,
+  type DpopKey,
+  type OpenedClient,
+  type Provider,
+} from '@tokenkeep/core'
 import { askAsClient } from './client-request.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { failed, failedBecause, SIGN_IN_ASSUMES, signedInWith, type Failed, type SignedIn } from './sign-in-answer.ts'
@@ -24,6 +33,15 @@ interface Parties {
   readonly client: OpenedClient
 }
 
+/** What one attempt to sign in has of its own. */
+interface AskedNow {
+  readonly state: string
+  readonly codeVerifier: string
+  readonly nonce: string
+  /** The thumbprint of the key that its tokens will be bound to (RFC 9449 section 10); null or absent: to none. */
+  readonly dpopJkt?: string | null
+}
+
 export interface SignIns {
   /**
    * Where the browser is to go.
@@ -31,14 +49,18 @@ export interface SignIns {
    * @throws TokenError `unavailable`: the provider's metadata, or its answer to the pushed request, did not come;
    *   `provider_refused`: it has no authorization endpoint, refused the pushed request, or takes no PKCE of a public client
    */
-  authorizationUrl(
-    of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
-  ): Promise<{ readonly url: string }>
+  authorizationUrl(of: Parties & Asked & AskedNow): Promise<{ readonly url: string }>
   /** Reads what the provider sent the browser back with. Its `state` was compared before. */
   read(provider: Provider, answer: URLSearchParams): Promise<{ readonly kind: 'code'; readonly code: string } | Failed>
   /** Exchanges the code, once: it is spent whatever comes back. */
   exchange(
-    of: Parties & Asked & { readonly code: string; readonly codeVerifier: string; readonly nonce: string },
+    of: Parties &
+      Asked & {
+        readonly code: string
+        readonly codeVerifier: string
+        readonly nonce: string
+        readonly dpopKey?: DpopKey | null
+      },
   ): Promise<SignedIn | Failed>
 }
 
@@ -111,7 +133,7 @@ export function createSignIns(access: ProviderAccess): SignIns {
       return code === '' || code.length > CODE_LENGTH_MAX ? failed('not_authentic') : { kind: 'code', code }
     },
 
-    async exchange({ provider, client, redirectUri, code, codeVerifier, nonce, scope, resources }) {
+    async exchange({ provider, client, redirectUri, code, codeVerifier, nonce, dpopKey = null, scope, resources }) {
       const parameters = new URLSearchParams({
         // A provider can want a fixed redirect_uri with each refresh, and the code has its own.
         ...provider.request.parameters,
@@ -121,11 +143,11 @@ export function createSignIns(access: ProviderAccess): SignIns {
         ...(provider.authorization.pkce === 'none' ? {} : { code_verifier: codeVerifier }),
       })
       for (const resource of resources) parameters.append('resource', resource)
-      const answer = await askAsClient(
-        access,
-        { provider, client, endpoint: 'tokenEndpoint', parameters },
-        EXCHANGE_DEADLINE_MS,
-      )
+      const request = { provider, client, endpoint: 'tokenEndpoint', parameters, dpopKey } as const
+      const first = await askAsClient(access, request, EXCHANGE_DEADLINE_MS)
+      // The proof was refused for want of a nonce, before the code was looked at (RFC 9449 section 8).
+      const repeats = dpopKey !== null && typeof first === 'object' && nonceAsked(first, provider) !== null
+      const answer = repeats ? await askAsClient(access, request, EXCHANGE_DEADLINE_MS) : first
       if (answer === 'none') return failed('misconfigured')
       if (answer === 'failed') return failed('unavailable')
       if (answer === 'unusable') return failed('misconfigured')
@@ -140,10 +162,8 @@ export function createSignIns(access: ProviderAccess): SignIns {
 /** Parameters that are read; the others are passed over (RFC 6749 section 3.1). */
 const READ = ['code', 'error', 'iss', 'state']
 
-function authorizationParameters(
-  of: Parties & Asked & { readonly state: string; readonly codeVerifier: string; readonly nonce: string },
-): URLSearchParams {
-  const { provider, client, redirectUri, state, codeVerifier, nonce, resources } = of
+function authorizationParameters(of: Parties & Asked & AskedNow): URLSearchParams {
+  const { provider, client, redirectUri, state, codeVerifier, nonce, dpopJkt = null, resources } = of
   const { parameters: own, scope: usual, pkce } = provider.authorization
   const scope = of.scope ?? usual
   const parameters = new URLSearchParams({
@@ -154,6 +174,7 @@ function authorizationParameters(
     ...(scope === null ? {} : { scope: scope.replaceAll(' ', provider.request.scopeSeparator) }),
     state,
     ...(hasNonce(scope) ? { nonce } : {}),
+    ...(dpopJkt === null ? {} : { dpop_jkt: dpopJkt }),
     ...(pkce === 'none' ? {} : { code_challenge: challengeOf(codeVerifier), code_challenge_method: 'S256' }),
   })
   for (const resource of resources) parameters.append('resource', resource)

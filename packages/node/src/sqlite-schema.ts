@@ -267,6 +267,13 @@ CREATE UNIQUE INDEX api_key_identity_shown ON api_key_identity (issuer, subject)
 CREATE INDEX api_key_identity_of_api_key ON api_key_identity (api_key);
 `
 
+/** The key that the tokens of a grant are bound to. */
+const DPOP_KEYS = `
+ALTER TABLE connection ADD COLUMN dpop_key BLOB;
+ALTER TABLE connection ADD COLUMN dpop_key_serial TEXT;
+ALTER TABLE connection ADD COLUMN dpop_jkt TEXT;
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -279,6 +286,7 @@ export const MIGRATIONS: readonly string[] = [
   EVENTS,
   CONNECT_SESSIONS,
   IDENTITIES,
+  DPOP_KEYS,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

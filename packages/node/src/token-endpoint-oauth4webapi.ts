@@ -33,6 +33,7 @@ import { memberOf } from './answer-member.ts'
 import { asClientAuth, type ClientProof } from './client-proof.ts'
 import { askAsClient, lowerCased, proofFor, showsCertificate } from './client-request.ts'
 import { notSent } from './dial.ts'
+import type { ProofOf } from './dpop-proof.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
 import { Line, type Outgoing } from './line.ts'
 import { outgoing } from './outgoing.ts'
@@ -46,6 +47,9 @@ interface Prepared {
   readonly line: Line
   readonly requests: Readonly<Record<GrantType, Template>>
   readonly shape: RequestShape
+  /** The proof of a key, where it proves one. */
+  readonly dpop: { readonly dpop?: string }
+  readonly asks: Pick<ProofOf, 'url' | 'nonces'>
 }
 
 interface Template {
@@ -58,7 +62,7 @@ interface Template {
  * redirects, retries or proxies.
  */
 export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
-  const { clock, dial, discovery } = access
+  const { clock, dial, discovery, proofs } = access
   const prepared = new WeakMap<LineOfPort, Prepared>()
 
   /** Asks an endpoint beside the token endpoint about one token; null: no answer. */
@@ -76,7 +80,7 @@ export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
   }
 
   return {
-    async connect(provider, client, grantType, withinMs) {
+    async connect(provider, client, grantType, withinMs, dpopKey) {
       const startedAt = clock.now()
       const leftMs = (): DurationMs => ms(withinMs - since(startedAt.mono, clock.now().mono))
       const elsewhere = grantType === 'refresh_token' && provider.refreshEndpoint !== null
@@ -87,22 +91,33 @@ export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
       const proof = await proofFor(access, { provider, client }, leftMs())
       if ('unusable' in proof) return notSent(proof.unusable)
       const requests = await requestsOf(client, proof)
+      const asks = { method: 'POST', url, nonces: `server:${provider.id}` } as const
+      const dpop = dpopKey == null ? {} : { dpop: await proofs.make(dpopKey, asks) }
       const { tls } = proof
       const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls } as const
       const line = await dial(to, leftMs())
       if (!(line instanceof Line)) return line
       const handle = { close: () => line.close() } as LineOfPort
-      prepared.set(handle, { line, requests, shape: provider.request })
+      prepared.set(handle, { line, requests, dpop, shape: provider.request, asks })
       return handle
     },
 
     present(handle, lease, ticket, form) {
       const ready = prepared.get(handle)
       if (ready === undefined) throw new Error('this line was not opened by this token endpoint')
-      return ready.line.send((now) => {
+      const { line, requests, dpop, shape } = ready
+      const presentation = line.send((now) => {
         const presented = ticket.take(lease, now)
-        return presented === 'over' ? 'over' : filled(ready.requests[presented.kind], ready.shape, form, presented)
+        if (presented === 'over') return 'over'
+        const { headers, body } = filled(requests[presented.kind], shape, form, presented)
+        return { headers: { ...headers, ...dpop }, body }
       })
+      // Before whoever waits goes on: a request that is made once more has the nonce then.
+      const ever = presentation.ever.then((answer) => {
+        if (answer.kind === 'response') proofs.heard(ready.asks, answer.dpopNonce)
+        return answer
+      })
+      return { ever, abandon: () => presentation.abandon() }
     },
 
     async revoke(provider, client, token) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import test, { type TestContext } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
+import { createApiProofs } from '../src/api-proofs.ts'
 import { createFetchFor, type FetchForSetup } from '../src/fetch-for.ts'
 import { bodyOf, httpServer } from './fixtures/servers.ts'
 
@@ -31,6 +32,8 @@ async function api(
   return { url, asked, tokensSeen: () => asked.map(({ authorization }) => authorization) }
 }
 
+const noneHere = () => Promise.reject(new Error('nothing here is bound to a key'))
+
 /** Hands out these tokens one after the other, the next one when one was rejected. */
 function keeper(
   tokens: readonly string[],
@@ -40,6 +43,7 @@ function keeper(
   const { apiBaseUrls = [], ...setup } = changes
   const fetchFor = createFetchFor({
     token: () => Promise.resolve({ accessToken: tokens[rejected.length] ?? tokens.at(-1) ?? '', tokenType: 'bearer' }),
+    proofs: createApiProofs({ proofs: noneHere, boundKey: noneHere }),
     rejected: (_id, token) => Promise.resolve(void rejected.push(token)),
     provider: () => Promise.resolve({ id: 'external' as never, apiBaseUrls }),
     ...setup,
@@ -250,7 +254,7 @@ test('a redirect within the origin keeps the token, one across origins does not,
 test('a token of a type other than Bearer is not sent', async (t) => {
   const { url, asked } = await api(t, ['at-1'])
   const { fetch } = keeper([], { token: () => Promise.resolve({ accessToken: 'at-1', tokenType: 'DPoP' }) })
-  await assert.rejects(fetch(url), invalidInput(/not a Bearer token/))
+  await assert.rejects(fetch(url), invalidInput(/bound to a key/))
   assert.deepEqual(asked, [])
   const shouted = keeper([], { token: () => Promise.resolve({ accessToken: 'at-1', tokenType: 'BEARER' }) })
   assert.equal((await shouted.fetch(url)).status, 200)

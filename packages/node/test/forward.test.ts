@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import test, { type TestContext } from 'node:test'
 import { TokenError } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
+import { createApiProofs } from '../src/api-proofs.ts'
 import { createForward, type ApiRequest, type Forwarded, type Forwarding, type ForwardSetup } from '../src/forward.ts'
 import { CERTIFICATE, httpServer, PRIVATE_KEY } from './fixtures/servers.ts'
 
@@ -19,11 +20,14 @@ const about = (apiBaseUrls: readonly string[], more: Partial<Forwarding['provide
   provider: { id: 'external' as never, apiBaseUrls, allowPrivateNetwork: false, ...more },
 })
 
+const noneHere = () => Promise.reject(new Error('nothing here is bound to a key'))
+
 function forwarder(t: TestContext, connection: Forwarding, more: Partial<ForwardSetup> = {}) {
   const forward = createForward({
     clock: createSystemClock(),
     extraCertificates: [CERTIFICATE],
     token: () => Promise.resolve({ accessToken: 'at-1', tokenType: 'Bearer' }),
+    proofs: createApiProofs({ proofs: noneHere, boundKey: noneHere }),
     rejected: () => Promise.resolve(),
     connection: () => Promise.resolve(connection),
     ...more,
@@ -188,7 +192,7 @@ test('methods that would show the token or open a tunnel, and tokens that no hea
     })
   }
   const mac = forwarder(t, about([origin]), { token: () => Promise.resolve({ accessToken: 'at', tokenType: 'mac' }) })
-  await assert.rejects(mac(), invalid(/not a Bearer token/))
+  await assert.rejects(mac(), invalid(/neither a Bearer nor a DPoP token/))
 })
 
 test('what a caller writes of the connection, the body`s length or the token is written here', async (t) => {

@@ -228,7 +228,8 @@ test('the ticket is taken before `present` returns, and a second presentation th
 
 test('a line of another endpoint is refused before the ticket is taken', () => {
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
-  const ticket = { take: () => assert.fail('the ticket was taken') }
+  const taken = () => assert.fail('the ticket was taken')
+  const ticket = { take: taken, again: taken }
   assert.throws(() => endpoint.present({ close: () => undefined } as Line, leaseOf(), ticket, REFRESH), /not opened by/)
 })
 

@@ -315,7 +315,7 @@ test('a token of a type that nobody here can write is not sent', async () => {
   await world.connect('mac', {}, { tokenType: 'MAC' })
   const answer = await call('/v1/proxy/mac/x')
   assert.equal(answer.code, 'invalid_input')
-  assert.match(answer.text, /not a Bearer token/)
+  assert.match(answer.text, /neither a Bearer nor a DPoP token/)
   assert.equal(api.reached.length, before)
 })
 

@@ -168,11 +168,8 @@ const signIn = {
     .meta({ description: 'Seconds that the refresh token has left; 0: it has no end' }),
   scope: z.string().max(4000).optional(),
   subject: z.string().max(200).optional().meta({ description: 'Whose sign-in it is' }),
-  session_id: z
-    .string()
-    .max(200)
-    .optional()
-    .meta({ description: 'The sid of its ID token, by which a logout event is known to mean it (OpenID Connect)' }),
+  session_id: z.string().max(200).optional().meta({ description: 'The sid of its ID token: a logout event means it' }),
+  dpop_key: z.string().max(4000).optional().meta({ description: 'A private JWK: what it is bound to (RFC 9449)' }),
 }
 export const ImportBody = z
   .strictObject({
@@ -435,6 +432,7 @@ export const Client = z
       .object({ chain: z.string(), thumbprint: z.string(), expires_at: moment })
       .nullable()
       .meta({ description: 'What is shown in TLS handshakes (RFC 8705)' }),
+    dpop_bound_access_tokens: z.boolean(),
   })
   .meta({ id: 'Client' })
 export const ClientBody = z
@@ -454,6 +452,7 @@ export const ClientBody = z
       .max(40_000)
       .optional()
       .meta({ description: 'PEM, for tls_client_auth and self_signed_tls_client_auth: the own one first' }),
+    dpop_bound_access_tokens: z.boolean().optional(),
   })
   .meta({ id: 'ClientSettings' })
 /** RFC 7517 section 5. */

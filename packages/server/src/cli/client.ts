@@ -15,6 +15,7 @@ export interface ClientArguments {
   readonly kid?: string
   readonly certificateFile?: string
   readonly assertionFile?: string
+  readonly dpop?: boolean
 }
 
 /** `tokenkeep client add ID`: adds a client or replaces its settings and what it proves itself with. */
@@ -39,6 +40,7 @@ export async function addClient(context: Context, id: string, given: ClientArgum
       kid: given.kid,
       clientCertificate,
       clientAssertionFile: assertionFile === undefined ? undefined : resolve(around.folder, assertionFile),
+      dpopBoundAccessTokens: given.dpop,
     })
     output.answer(client, () => [
       ...pairs(described(client), output.colours.dim),
@@ -65,6 +67,7 @@ function described(client: Client): readonly (readonly [string, Cell])[] {
     ['proves itself by', client.tokenEndpointAuthMethod],
     ...(alg === null ? [] : [['signs with', alg] as const]),
     ...(file === null ? [] : [['assertion file', file] as const]),
+    ...(client.dpopBoundAccessTokens ? [['tokens are bound to', 'a key of each sign-in (DPoP)'] as const] : []),
     ...(certificate === null ? [] : [['certificate expires', new Date(certificate.expiresAt).toISOString()] as const]),
   ]
 }

@@ -13,6 +13,7 @@ export interface ImportArguments {
   readonly refreshToken: SecretSource | null
   readonly accessToken: SecretSource | null
   readonly tokenResponse: SecretSource | null
+  readonly dpopKey: SecretSource | null
   /** Seconds. */
   readonly expiresIn?: number
   /** Seconds. */
@@ -92,6 +93,7 @@ async function readSignIn({ around }: Context, given: ImportArguments): Promise<
       'refresh-token': given.refreshToken,
       'access-token': given.accessToken,
       'token-response': given.tokenResponse,
+      'dpop-key': given.dpopKey,
     },
     around,
   )
@@ -108,6 +110,7 @@ async function readSignIn({ around }: Context, given: ImportArguments): Promise<
     scope: given.scope ?? response?.scope,
     subject: given.subject,
     sessionId: given.sessionId,
+    dpopKey: read['dpop-key'],
   }
 }
 

@@ -214,6 +214,7 @@ function addClients(client: Command, context: MakeContext): void {
       '--assertion-file <file>',
       'instead of a key: where somebody else keeps the assertion, read for each request',
     )
+    .option('--dpop', 'its tokens are bound to a key of each sign-in (RFC 9449)')
     .action(async (id: string, given: SecretOptions & import('./client.ts').ClientArguments) =>
       (await import('./client.ts')).addClient(context(), id, {
         ...given,
@@ -254,6 +255,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .option('--client-credentials', "a machine's own access, without a refresh token (RFC 6749 section 4.4)")
   secretOptions(add, 'refresh-token', 'its refresh token')
   secretOptions(add, 'access-token', 'its access token')
+  secretOptions(add, 'dpop-key', 'the private key (JWK) that its tokens are bound to; with --dpop clients one is made')
   secretOptions(add, 'token-response', 'the whole JSON answer of the token endpoint')
     .option('--expires-in <seconds>', 'what the access token has left', seconds)
     .option('--refresh-expires-in <seconds>', 'what the refresh token has left', seconds)
@@ -268,6 +270,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
         refreshToken: chosen(given, 'refresh-token'),
         accessToken: chosen(given, 'access-token'),
         tokenResponse: chosen(given, 'token-response'),
+        dpopKey: chosen(given, 'dpop-key'),
       }),
     )
   connection

@@ -13,6 +13,7 @@ export const SECRET_NAMES = [
   'access-token',
   'client-secret',
   'client-key',
+  'dpop-key',
   'token-response',
   'api-key',
 ] as const

@@ -117,6 +117,7 @@ export function signInOf(body: Omit<ImportWire, 'id' | 'client' | 'grant_type' |
     scope: body.scope,
     subject: body.subject,
     sessionId: body.session_id,
+    dpopKey: body.dpop_key,
   }
 }
 
@@ -220,6 +221,7 @@ export const clientWire = (client: Client): ClientWire => ({
     thumbprint: client.certificate.thumbprint,
     expires_at: moment(client.certificate.expiresAt),
   },
+  dpop_bound_access_tokens: client.dpopBoundAccessTokens,
 })
 
 export const clientKeyWire = (key: ClientKeyInfo): ClientKeyWire => ({
@@ -249,6 +251,7 @@ export const clientInput = (id: string, body: ClientSettingsWire): ClientInput =
   clientKey: body.client_key,
   kid: body.kid,
   clientCertificate: body.client_certificate,
+  dpopBoundAccessTokens: body.dpop_bound_access_tokens,
 })
 
 export const apiKeyWire = (apiKey: ApiKey): ApiKeyWire => ({

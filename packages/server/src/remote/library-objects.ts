@@ -211,6 +211,7 @@ export function readClient(answer: unknown): Client {
       thumbprint: certificate.text('thumbprint') as ClientKid,
       expiresAt: certificate.moment('expires_at') as UnixMs,
     },
+    dpopBoundAccessTokens: client.flag('dpop_bound_access_tokens'),
   }
 }
 

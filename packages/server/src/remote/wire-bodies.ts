@@ -52,6 +52,7 @@ function signInBody(input: SignInInput, nowMs: number) {
     scope: input.scope,
     subject: input.subject,
     session_id: input.sessionId,
+    dpop_key: input.dpopKey,
   }
 }
 
@@ -110,6 +111,7 @@ export function clientBody(input: ClientInput): Written<ClientSettingsWire> {
     client_key: input.clientKey,
     kid: input.kid,
     client_certificate: input.clientCertificate,
+    dpop_bound_access_tokens: input.dpopBoundAccessTokens,
   }
 }
 
