@@ -1,6 +1,7 @@
 /** Eight processes that share sign-ins, started at once and heard out. */
 import { spawn } from 'node:child_process'
 import process from 'node:process'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { FleetReport } from './counting.ts'
 import type { Place } from './installation.ts'
@@ -40,10 +41,11 @@ export function killPrograms(): void {
 /**
  * Runs a program to its end, in a process group of its own.
  *
+ * @param heard each line that it prints, when it prints it
  * @returns what it printed
  * @throws Error with the last of its standard error, where its exit code is not 0
  */
-export async function run({ command, args, cwd, env = {} }: Program): Promise<string> {
+export async function run({ command, args, cwd, env = {} }: Program, heard?: (line: string) => void): Promise<string> {
   const child = spawn(command, args, {
     cwd,
     detached: true,
@@ -55,6 +57,7 @@ export async function run({ command, args, cwd, env = {} }: Program): Promise<st
   let printed = ''
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
+  if (heard !== undefined) createInterface({ input: child.stdout }).on('line', heard)
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
   return new Promise((resolve, reject) => {
     child.once('error', (error) => reject(new Error(`${command} could not be started: ${error.message}`)))

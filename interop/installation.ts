@@ -62,10 +62,11 @@ export async function importSignIn(
   keep: Tokenkeep,
   id: string,
   { response, refreshToken, scope }: SignIn,
+  labels: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const endsIn = Number(response['refresh_expires_in'])
   const end = endsIn > 0 ? { refreshTokenExpiresAt: Date.now() + endsIn * 1000 } : {}
-  await keep.connections.import({ id, client: 'app', refreshToken, scope, ...end })
+  await keep.connections.import({ id, client: 'app', refreshToken, scope, labels, ...end })
 }
 
 export interface Served {
@@ -81,11 +82,15 @@ export function killServed(): void {
   for (const pid of servers) process.kill(pid, 'SIGKILL')
 }
 
+/** What Node is given to run the command `tokenkeep` on the data of an installation, with JSON for its answers. */
+export const argumentsFor = ({ path, keyFile }: Place, args: readonly string[]): string[] => [
+  ...[LAUNCHER, '--data', join(path, '..'), '--key-file', keyFile, '--json'],
+  ...args,
+]
+
 /** Starts `tokenkeep serve` on the data of an installation. */
-export async function serve({ path, keyFile }: Place): Promise<Served> {
-  const data = ['--data', join(path, '..'), '--key-file', keyFile, '--json']
-  const settings = ['--port', '0', '--log-level', 'silent']
-  const child = spawn(process.execPath, [LAUNCHER, ...data, 'serve', ...settings], {
+export async function serve(place: Place): Promise<Served> {
+  const child = spawn(process.execPath, argumentsFor(place, ['serve', '--port', '0', '--log-level', 'silent']), {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const { pid } = child

@@ -4,9 +4,10 @@ import { existsSync } from 'node:fs'
 import chromium from '@sparticuz/chromium'
 import { chromium as playwright } from 'playwright-core'
 
-const { url, user, cookies, screenshot } = JSON.parse(process.argv[2])
-/** Tokenkeep's button, and those of Keycloak's forms: to sign in, to allow, to sign out. */
+const { url, user, cookies, code, says, screenshot } = JSON.parse(process.argv[2])
+/** Tokenkeep's button, and those of Keycloak's forms: to sign in, to hand in a code, to allow, to sign out. */
 const BUTTON = 'main > form > button, #kc-login, #kc-logout'
+const NO = '#kc-cancel'
 const PAGES_MOST = 6
 const PATIENCE_MS = 60_000
 
@@ -36,8 +37,14 @@ try {
       await page.fill('#username', user.username)
       await page.fill('#password', user.password)
     }
+    const asksForCode = (await page.locator('[name=device_user_code]').count()) > 0
+    if (asksForCode) await page.fill('[name=device_user_code]', code)
+    const isNo = says === 'no' && (await page.locator(NO).count()) > 0
     const came = page.waitForEvent('domcontentloaded')
-    await page.locator(BUTTON).first().click()
+    await page
+      .locator(isNo ? NO : BUTTON)
+      .first()
+      .click()
     await came
   }
   if (screenshot !== undefined) await page.screenshot({ path: screenshot })

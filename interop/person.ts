@@ -19,9 +19,18 @@ export interface PageSeen {
   readonly asked: readonly (readonly string[])[]
 }
 
+export interface PersonMore {
+  /** What the person types where a page asks for the code of a device. */
+  readonly code?: string
+  /** To what a page asks leave for; yes where absent. */
+  readonly says?: 'yes' | 'no'
+  /** Where a picture of the last page is kept; none is taken where absent. */
+  readonly screenshot?: string
+}
+
 export interface Person {
-  /** Opens an address, fills in the login form where there is one, and presses what is to be pressed. */
-  readonly open: (url: string, screenshot?: string) => Promise<PageSeen>
+  /** Opens an address, fills in the forms that come, and presses what is to be pressed. */
+  readonly open: (url: string, more?: PersonMore) => Promise<PageSeen>
 }
 
 /** @param browser tells browsers apart that have their cookies for themselves */
@@ -31,9 +40,9 @@ export function person(
   user: Readonly<Record<keyof typeof USER, string>>,
 ): Person {
   return {
-    async open(url, screenshot) {
+    async open(url, more = {}) {
       await bringPackage('playwright-core')
-      const instructions = { url, user, cookies: join(folder, `${browser}.cookies.json`), screenshot }
+      const instructions = { url, user, cookies: join(folder, `${browser}.cookies.json`), ...more }
       // Printed by a program of this very folder.
       return JSON.parse(
         await run({ command: process.execPath, args: [PROGRAM, JSON.stringify(instructions)] }),

@@ -23,6 +23,9 @@ const EVENT_TYPES = [
   'INTROSPECT_TOKEN',
   'LOGIN',
   'LOGOUT',
+  'OAUTH2_DEVICE_AUTH',
+  'OAUTH2_DEVICE_CODE_TO_TOKEN',
+  'OAUTH2_DEVICE_CODE_TO_TOKEN_ERROR',
   'PUSHED_AUTHORIZATION_REQUEST',
   'REFRESH_TOKEN',
   'REFRESH_TOKEN_ERROR',
@@ -50,7 +53,7 @@ export function realm({ name, maxReuse, accessTokenSeconds, sessionSeconds = TEN
       // Keycloak tells a client about a token by introspection only where the client is in the token's audience.
       client('app-in-audience', {
         ...{ standardFlowEnabled: true, redirectUris: [REDIRECT_URI] },
-        protocolMappers: [inAudience('app-in-audience')],
+        protocolMappers: [inAudience({ 'included.client.audience': 'app-in-audience' })],
       }),
       client('machine', { serviceAccountsEnabled: true }),
     ],
@@ -72,11 +75,12 @@ export function client(clientId: string, more: object): object {
   return { clientId, secret: SECRET, enabled: true, protocol: 'openid-connect', publicClient: false, ...off, ...more }
 }
 
-function inAudience(clientId: string): object {
+/** @param whom the client or the word that is named, as Keycloak's mapper calls it */
+export function inAudience(whom: Readonly<Record<string, string>>): object {
   return {
     name: 'audience',
     protocol: 'openid-connect',
     protocolMapper: 'oidc-audience-mapper',
-    config: { 'included.client.audience': clientId, 'access.token.claim': 'true' },
+    config: { ...whom, 'access.token.claim': 'true' },
   }
 }

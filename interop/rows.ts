@@ -1,4 +1,5 @@
 /** Every row of Tokenkeep at Keycloak, in the order of the table. */
+import { deviceFlow } from './rows/devices.ts'
 import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
 import { backchannelLogout, browserSignIn } from './rows/people.ts'
 import { proxy } from './rows/proxying.ts'
@@ -12,6 +13,7 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   clientCredentials,
   clientAssertions,
   browserSignIn,
+  deviceFlow,
   proxy,
   backchannelLogout,
   introspection,

@@ -52,7 +52,7 @@ export const browserSignIn: KeycloakRow = {
     const session = { client: 'web', connection: 'dealer-42', scope: 'openid email profile' }
 
     const first = await api.link({ ...session, labels: { team: 'sales' } })
-    const page = await person(stage, 'first', USER).open(first.url, SCREENSHOT)
+    const page = await person(stage, 'first', USER).open(first.url, { screenshot: SCREENSHOT })
     assert.match(page.title, /^external is connected$/, `the person ended on "${page.title}": ${page.text}`)
     assert.deepEqual(page.asked, [['client_id', 'request_uri']], 'the browser carried what was to be pushed')
     assert.equal((await api.linkState(first)).status, 'connected')
