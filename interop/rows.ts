@@ -5,6 +5,7 @@ import { backchannelLogout, browserSignIn } from './rows/people.ts'
 import { proxy } from './rows/proxying.ts'
 import { clientAssertions, clientCredentials, refresh, scope } from './rows/refreshing.ts'
 import { fleetReuse0, fleetReuse2, killed, lostAnswerReuse0, lostAnswerReuse2 } from './rows/sharing.ts'
+import { workloadJwt } from './rows/workloads.ts'
 import type { KeycloakRow } from './row.ts'
 
 export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
@@ -15,6 +16,7 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   browserSignIn,
   deviceFlow,
   proxy,
+  workloadJwt,
   backchannelLogout,
   introspection,
   introspectionSilent,
