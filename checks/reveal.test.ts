@@ -19,6 +19,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/published-keys.ts': 'reads the body of a key set',
   'packages/node/src/dpop-proof.ts': 'signs proofs with the key that tokens are bound to',
   'packages/node/src/client-proof.ts': 'proves a client, by its secret, key or assertion',
+  'packages/node/src/grant-material.ts': 'puts an assertion or a subject token into a request',
   'packages/node/src/dial.ts': 'shows a certificate, and so needs its private key',
   'packages/node/src/token-endpoint-oauth4webapi.ts': 'sends',
   'packages/server/src/remote/exchange.ts': 'sends the API key to the server',

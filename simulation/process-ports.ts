@@ -195,6 +195,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
     // No client here proves a key.
     dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
     endpoint: {
+      awaitSource: async () => undefined,
       async connect({ id }, _client, _grantType, withinMs) {
         const modelled: ModelledLine = { provider: id, close: () => undefined }
         const line = call('connect', async () => modelled as unknown as Line)

@@ -48,7 +48,12 @@ export function prepareOwnExchange({ endpoint, clientId, clientSecret }: Exchang
 
   const form = formFor('refresh_token', FULL, null)
   return async (refreshToken) => {
-    const line = await calls.connect(provider, client, 'refresh_token', ms(5000))
+    const line = await calls.connect(
+      provider,
+      client,
+      { grantType: 'refresh_token', grantRequest: null, subject: null },
+      ms(5000),
+    )
     if ('kind' in line) throw new Error('the token endpoint cannot be reached')
     const answer = await calls.present(line, lease, ticketFor(refreshToken), form).ever
     const asked = { lastLifetimeMs: null, unknownLifetimeMs: NUMBERS.lifetimeUnknownMs, asked: false }

@@ -22,6 +22,7 @@ export function born(draft: Draft, terms: Terms, writing: Writing): ConnectionRo
     provider: terms.provider.id,
     client: draft.client,
     grantType: draft.grantType,
+    grantRequest: draft.grantRequest,
     subject: draft.subject,
     labels: draft.labels,
     grant: 1 as GrantNo,
@@ -221,6 +222,7 @@ export function erased(row: ConnectionRow, terms: Terms, writing: Writing): Conn
     {
       ...row,
       state: { status: 'erased', since: writing.now.wall },
+      grantRequest: null,
       subject: null,
       labels: {},
       refreshToken: null,

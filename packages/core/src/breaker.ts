@@ -51,6 +51,8 @@ const OURS: readonly string[] = [
   'client',
   'client_assertion_file',
   'client_certificate_expired',
+  'grant_file',
+  'source_connection',
   'closed',
   'address_refused',
 ]

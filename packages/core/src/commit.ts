@@ -22,6 +22,7 @@ import { next, type Fence, type OwnerId } from './ids.ts'
 import { doubted, openAttemptOf, written, type Lease } from './lease.ts'
 import { blockedMs, type Terms } from './policy.ts'
 import type { CommitResult, Kept } from './ports.ts'
+import { runsAgain } from './provider.ts'
 import { sessionEndAfter } from './session-end.ts'
 import {
   allSpent,
@@ -385,9 +386,10 @@ function inDoubt(
 
 function rejected(row: ConnectionRow, state: Presenting, terms: Terms, end: Rejected, writing: Writing): ConnectionRow {
   const { now } = writing
-  if (row.grantType === 'client_credentials') {
-    // There is no sign-in that could be over: the provider refuses the client.
-    return misconfigured(row, state, terms, { kind: 'misconfigured', reason: 'client', word: end.word }, writing)
+  if (runsAgain(row.grantType)) {
+    // There is no sign-in that could be over: the provider refuses the client, or what it showed beside.
+    const reason = row.grantRequest === null ? 'client' : 'grant'
+    return misconfigured(row, state, terms, { kind: 'misconfigured', reason, word: end.word }, writing)
   }
   const believed = believedReason(row, state, end)
   // The provider's own word about the whole sign-in, or a sign-out: the siblings are as dead, and stay for their revocation.
@@ -435,7 +437,8 @@ function misconfigured(
     state: {
       status: 'blocked',
       from: state.from,
-      reason: end.reason,
+      // RFC 8693 section 2.2.2: a subject token that is not accepted is an invalid request.
+      reason: end.reason === 'request' && row.grantRequest !== null ? 'grant' : end.reason,
       word: end.word,
       failures,
       retryAt: later(writing.now.wall, blockedMs(failures, terms.policy)),

@@ -11,22 +11,26 @@ import {
   type Uid,
 } from './ids.ts'
 import type { ListQuery, LogoutEvent, Sealer } from './ports.ts'
-import type { GrantType, Provider } from './provider.ts'
+import type { GrantInput } from './grant-request-input.ts'
+import { runsAgain, type GrantType, type Provider } from './provider.ts'
 import { Secret } from './secret.ts'
 import { later, ms, since, type DurationMs, type UnixMs } from './time.ts'
 import { jwtLifetime } from './token-response.ts'
 import { FULL } from './variant.ts'
 
 /** A sign-in that exists already, to be kept from now on. */
-export interface ConnectionInput {
+export interface ConnectionInput extends GrantInput {
   /** What you call it: 1 to 200 characters without white space. */
   readonly id: string
   /** The id of the client it was made with (`clients.put`). */
   readonly client: string
-  /** Absent or null with `client_credentials`, or where the provider gave none. */
+  /** Absent or null where a grant is run again, or where the provider gave none. */
   readonly refreshToken?: string | null | undefined
-  /** `client_credentials`: a machine's own access (RFC 6749 section 4.4). `refresh_token` where absent. */
-  readonly grantType?: 'refresh_token' | 'client_credentials' | undefined
+  /**
+   * `refresh_token` where absent. A grant that is run again instead, without a person: `client_credentials` (RFC 6749
+   * section 4.4), `jwt_bearer` with `assertion`, `token_exchange` with `exchange`.
+   */
+  readonly grantType?: GrantType | undefined
   readonly accessToken?: string | undefined
   /** `Bearer` where absent; at most 64 characters (RFC 6749 section 7.1). */
   readonly tokenType?: string | undefined
@@ -34,9 +38,9 @@ export interface ConnectionInput {
   readonly expiresAt?: number | undefined
   /** Of the refresh token, epoch milliseconds. */
   readonly refreshTokenExpiresAt?: number | undefined
-  /** The scope that was granted, or, for `client_credentials`, that is asked for. */
+  /** The scope that was granted, or, where a grant is run again, that is asked for. */
   readonly scope?: string | undefined
-  /** Whose sign-in it is, in your words or the provider's `sub`. */
+  /** Whose sign-in it is, in your words or the provider's `sub`; for whom an assertion of ours speaks. */
   readonly subject?: string | undefined
   /** The `sid` of its ID token (OpenID Connect): by it a logout event is known to mean this sign-in. */
   readonly sessionId?: string | undefined
@@ -49,7 +53,10 @@ export interface ConnectionInput {
 }
 
 /** A new sign-in for a connection that exists already. */
-export interface SignInInput extends Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'> {
+export interface SignInInput extends Omit<
+  ConnectionInput,
+  'id' | 'client' | 'grantType' | 'assertion' | 'exchange' | 'labels'
+> {
   /** The sign-in may be of another subject than the connection's: said on purpose, or it is refused. */
   readonly otherAccount?: boolean | undefined
 }
@@ -102,6 +109,8 @@ const CONNECTION_MEMBERS = [
   'id',
   'client',
   'grantType',
+  'assertion',
+  'exchange',
   'labels',
   ...SIGN_IN_MEMBERS,
 ] as const satisfies readonly (keyof ConnectionInput)[]
@@ -205,14 +214,13 @@ export interface SealingFor {
 /** @throws TokenError `invalid_input`, which never repeats a token */
 export function sealSignIn(input: SignInInput, of: SealingFor): SealedGrant {
   const { grantType, provider, uid, dpopKey, sealer, serial, now } = of
-  if (grantType !== 'refresh_token' && grantType !== 'client_credentials') {
-    throw new TokenError('invalid_input', 'grantType is "refresh_token" or "client_credentials"')
-  }
   const given = input.refreshToken ?? undefined
-  if (grantType === 'client_credentials' && given !== undefined) {
+  if (runsAgain(grantType) && given !== undefined) {
     throw new TokenError(
       'invalid_input',
-      'client credentials have no refresh token: leave one of the two out (RFC 6749 section 4.4.3)',
+      grantType === 'client_credentials'
+        ? 'client credentials have no refresh token: leave one of the two out (RFC 6749 section 4.4.3)'
+        : `grantType "${grantType}" is run again instead of a refresh token: leave one of the two out`,
     )
   }
   if (grantType === 'refresh_token' && given === undefined && input.accessToken === undefined) {

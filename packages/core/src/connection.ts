@@ -31,6 +31,7 @@ import type {
 import type { Hold } from './incarnation.ts'
 import type { DurationMs, Moment, Now, UnixMs } from './time.ts'
 import type { Terms } from './policy.ts'
+import type { GrantRequest } from './grant-request.ts'
 import type { GrantType } from './provider.ts'
 import type { AccessToken, DpopKey, Sealed } from './secret.ts'
 import type { SessionEnd } from './session-end.ts'
@@ -42,7 +43,7 @@ export type NeedsUserReason =
   'revoked' | 'expired' | 'answer_lost' | 'reused' | 'signed_out' | 'interaction_required' | 'no_refresh_token'
 
 /** What the operator has to mend. */
-export type BlockedReason = 'client' | 'endpoint' | 'request'
+export type BlockedReason = 'client' | 'endpoint' | 'request' | 'grant'
 
 /**
  * The reason to present, which acquire checks against the row: `fresh` from ready or blocked, `in_doubt` and `confirm`
@@ -251,6 +252,8 @@ export interface ConnectionRow {
   readonly provider: ProviderId
   readonly client: ClientId
   readonly grantType: GrantType
+  /** What a grant that runs again needs beside the client; null: nothing, or it is erased. */
+  readonly grantRequest: GrantRequest | null
   readonly subject: string | null
   readonly labels: Readonly<Record<string, string>>
   readonly grant: GrantNo

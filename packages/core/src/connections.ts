@@ -19,12 +19,14 @@ import {
   type SignInInput,
 } from './connection-input.ts'
 import { assertNever, TokenError } from './failures.ts'
+import { sourceOf, type GrantRequest } from './grant-request.ts'
+import { readGrantRequest } from './grant-request-input.ts'
 import { closedError, errorFor, goneError, onHold, unreadable } from './handout.ts'
 import type { ConnectionId, Serial, Uid } from './ids.ts'
 import { createIntrospectionTrust } from './introspection-trust.ts'
 import type { Manager } from './manager.ts'
 import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
-import type { OpenedClient } from './provider.ts'
+import { runsAgain, type GrantType, type OpenedClient } from './provider.ts'
 import { Secret } from './secret.ts'
 import { ms, since } from './time.ts'
 import { FULL } from './variant.ts'
@@ -35,7 +37,7 @@ export interface ConnectionInfo {
   readonly uid: string
   readonly provider: string
   readonly client: string
-  readonly grantType: 'refresh_token' | 'client_credentials'
+  readonly grantType: GrantType
   readonly status: Status
   /** With `needs_user`. */
   readonly reason: NeedsUserReason | null
@@ -174,6 +176,25 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     })
   }
 
+  /** A token that is exchanged for one that is exchanged for it would never come. */
+  const refuseCircle = async (id: ConnectionId, first: ConnectionId | null): Promise<void> => {
+    const seenIds: ConnectionId[] = []
+    for (let source = first; source !== null;) {
+      if (source === id || seenIds.includes(source)) {
+        throw new TokenError(
+          'invalid_input',
+          `connection "${id}" would be exchanged for the token of connection "${first ?? ''}", which comes from "${id}" itself: name another connection`,
+          { subject: id },
+        )
+      }
+      seenIds.push(source)
+      const view = await store.read(source)
+      if ('kind' in view && source === first) throw goneError(view, source)
+      if ('kind' in view) return
+      source = sourceOf(view.row.grantRequest)
+    }
+  }
+
   /** Revokes what is left and erases; while an attempt is open, or the provider cannot be reached, the rest stays due. */
   const revokeAndErase = async (deletion: Deletion): Promise<{ revokedUpstream: boolean } | 'later'> => {
     if (deletion.open !== null) return 'later'
@@ -205,6 +226,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       checkConnectionMembers(input)
       const id = connectionId(input.id)
       const grantType = input.grantType ?? 'refresh_token'
+      const grantRequest = readGrantRequest(input)
       const client = await registry.client(clientIdOf(input.client))
       if (client === null) throw unknownClient(input.client)
       if (typeof client === 'string') throw unreadable(client, id)
@@ -213,12 +235,17 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         throw new TokenError('unknown_provider', `client "${client.id}" names a provider that does not exist`, {
           subject: client.id,
         })
+      if (grantRequest !== null) {
+        refuseKeyless(grantRequest, client)
+        await refuseCircle(id, sourceOf(grantRequest))
+      }
       const uid = random.uuid() as Uid
       const draft: Draft = {
         uid,
         id,
         client: client.id,
         grantType,
+        grantRequest,
         subject: shortText('subject', input.subject),
         sessionId: shortText('sessionId', input.sessionId),
         labels: readLabels(input.labels),
@@ -238,10 +265,10 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       checkSignInMembers(input)
       for (;;) {
         const view = await seen(given)
-        if (view.row.grantType === 'client_credentials') {
+        if (runsAgain(view.row.grantType)) {
           throw new TokenError(
             'invalid_input',
-            `connection "${view.row.id}" uses client credentials: there is no sign-in to renew`,
+            `connection "${view.row.id}" runs its grant again (${view.row.grantType}): there is no sign-in to renew`,
             { subject: view.row.id },
           )
         }
@@ -442,6 +469,18 @@ function whyNotBound(
   return refreshToken != null && tokenEndpointAuthMethod === 'none'
     ? `refresh tokens of client "${id}", which has no secret, are bound to the key that they were made with: bring it as dpopKey, or sign in anew`
     : null
+}
+
+/** What cannot ever be signed is refused before it is kept. */
+function refuseKeyless(request: GrantRequest, client: OpenedClient): void {
+  if (request.kind !== 'jwt_bearer' || request.assertion.from !== 'client_key' || client.keys.signing !== null) return
+  throw new TokenError(
+    'invalid_input',
+    `client "${client.id}" has no key of its own to sign an assertion with: give it one (\`clients.put\` with ` +
+      '`tokenEndpointAuthMethod: "private_key_jwt"`, CLI: `tokenkeep client add --auth-method private_key_jwt`), or name a ' +
+      'file that holds the assertion',
+    { subject: client.id },
+  )
 }
 
 /** A slip here would give one person the tokens of another. */

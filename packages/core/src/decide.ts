@@ -1,8 +1,10 @@
 /** What a request for an access token leads to: hand out, refresh, wait, or say why not. Pure (`PROTOCOL.md` section 4.1). */
 import type { BlockedReason, NeedsUserReason, OpenedAccessToken, View, Why } from './connection.ts'
 import { assertNever } from './failures.ts'
-import type { Fence, OwnerId } from './ids.ts'
+import { sourceOf } from './grant-request.ts'
+import type { ConnectionId, Fence, OwnerId } from './ids.ts'
 import { floorMs, owedTtlMs, type Policy } from './policy.ts'
+import { runsAgain } from './provider.ts'
 import { aheadAt, schedule, type Facts, type Schedule } from './schedule.ts'
 import { later, ms, type DurationMs, type Moment, type UnixMs } from './time.ts'
 import { FULL, type Variant } from './variant.ts'
@@ -24,7 +26,8 @@ export type Refusal =
   | { readonly code: 'in_doubt'; readonly retryAt: UnixMs | null }
   | { readonly code: 'suspect'; readonly retryAt: UnixMs | null }
   | { readonly code: 'on_hold' }
-  | { readonly code: 'unavailable'; readonly retryAt: UnixMs | null }
+  /** `source`: the connection whose token is exchanged for it. */
+  | { readonly code: 'unavailable'; readonly retryAt: UnixMs | null; readonly source?: ConnectionId | null }
   | { readonly code: 'variant_unsupported' }
   | { readonly code: 'deleting' }
   | { readonly code: 'unreadable'; readonly because: 'tampered' | 'no_key' }
@@ -113,7 +116,7 @@ const floorHolds = (token: OpenedAccessToken, policy: Policy, now: UnixMs): bool
 
 /** Narrower tokens are refused where asking for one narrows the whole grant, or might, or kills the others. */
 function variantAllowed(view: View, variant: Variant): boolean {
-  if (variant.key === '' || view.row.grantType === 'client_credentials') return true
+  if (variant.key === '' || runsAgain(view.row.grantType)) return true
   const { provider } = view.terms
   return provider.narrowing === 'token_only' && !provider.refreshKillsAccessToken
 }
@@ -138,7 +141,7 @@ function refusalOf(view: View, at: Exclude<Schedule, { kind: 'now' }>): Refusal 
     case 'erased':
       return at.kind === 'never' && at.because === 'no_refresh_token'
         ? { code: 'needs_user', reason: 'no_refresh_token' }
-        : { code: 'unavailable', retryAt }
+        : { code: 'unavailable', retryAt, source: sourceOf(view.row.grantRequest) }
     default:
       return assertNever(state)
   }

@@ -4,7 +4,7 @@
  * RFC 6749 sections 4.4 (client credentials), 5.1 (success), 5.2 (errors) and 6 (refresh); RFC 8707 (resource).
  */
 import type { BlockedReason, SealedGrant } from './connection.ts'
-import type { GrantType, Provider, ProviderWords, Sign } from './provider.ts'
+import { runsAgain, type GrantType, type Provider, type ProviderWords, type Sign } from './provider.ts'
 import type { AccessToken, AnswerBody, RefreshToken } from './secret.ts'
 import type { DurationMs, Now } from './time.ts'
 import {
@@ -33,13 +33,13 @@ export interface Form {
 /**
  * The form for one variant.
  *
- * @param grantScope for client credentials, which have no original scope at the server: the connection's own
+ * @param grantScope for a grant that runs again, which has no original scope at the server: the connection's own
  */
 export function formFor(grantType: GrantType, variant: Variant, grantScope: string | null): Form {
   const narrowed = variant.scopes.length > 0 ? variant.scopes.join(' ') : null
   return {
     grantType,
-    scope: narrowed ?? (grantType === 'client_credentials' ? grantScope : null),
+    scope: narrowed ?? (runsAgain(grantType) ? grantScope : null),
     resources: variant.resources,
   }
 }
@@ -47,10 +47,22 @@ export function formFor(grantType: GrantType, variant: Variant, grantScope: stri
 // ---- what came back ------------------------------------------------------------------------------------------------
 
 export type NotSentBecause =
-  'dns' | 'refused' | 'tls' | 'timeout' | 'address_refused' | 'discovery' | 'send_limit' | 'closed' | ClientUnusable
+  | 'dns'
+  | 'refused'
+  | 'tls'
+  | 'timeout'
+  | 'address_refused'
+  | 'discovery'
+  | 'send_limit'
+  | 'closed'
+  | ClientUnusable
+  | GrantUnusable
 
 /** Why a client cannot prove itself: the operator's to mend, and no refresh token is spent on it. */
 export type ClientUnusable = 'client' | 'client_assertion_file' | 'client_certificate_expired'
+
+/** Why a grant has nothing to run with: its file holds no JWT, or the connection whose token is exchanged has none now. */
+export type GrantUnusable = 'grant_file' | 'source_connection'
 
 /** Nothing left this machine: the refresh token is as it was. Made only by a token endpoint or the last check. */
 export interface NotSent {
@@ -138,6 +150,8 @@ export interface Assumptions {
   readonly unknownLifetimeMs: DurationMs
   /** The caller asked for a scope or resource of its own. */
   readonly asked: boolean
+  /** Of a token exchange: an answer may hold something else than an access token (RFC 8693 section 2.2.1). */
+  readonly exchanged?: boolean
 }
 
 const REJECTED_WORDS = ['invalid_grant']
@@ -191,6 +205,8 @@ export function judge(
   }
   if (success && body !== null) {
     const tokens = readTokens(body, provider.answer, answeredAt(answer))
+    const noAccessToken = assume.exchanged === true && tokens?.tokenType?.toUpperCase() === 'N_A'
+    if (noAccessToken) return { kind: 'misconfigured', reason: 'grant', word: 'N_A' }
     if (tokens !== null) return granted(tokens, provider, assume)
   }
 

@@ -56,10 +56,17 @@ const TO_MEND = {
     'its token endpoint is not where we ask: it is missing or redirects. The operator puts the endpoint or issuer right with `providers.put` (CLI: `tokenkeep provider add`).',
   request:
     'the provider does not understand our request. The operator compares its token endpoint, the authentication method and the scope with what the provider expects (`providers.put`, `clients.put`).',
+  grant:
+    'the provider refuses what its grant brings: the assertion, the token to exchange, or what is asked for it. The operator looks at the subject, the audience and the claims, at the key, file or connection that it comes from, and at the token type; what is wrong in the connection itself is put right by deleting it and importing it again.',
 } as const satisfies Record<BlockedReason, string>
 
 const at = (moment: UnixMs | null): string =>
   moment === null ? '' : ` The next try is at ${new Date(moment).toISOString()}.`
+
+const whyNone = (source: string | null): string =>
+  source === null
+    ? 'its provider did not grant one yet.'
+    : `it is exchanged for the token of connection "${source}", and one of the two was not granted yet. Ask for that one: it says what it lacks.`
 
 /** The error for a refusal. */
 export function errorFor(refusal: Refusal, id: string): TokenError {
@@ -93,7 +100,7 @@ export function errorFor(refusal: Refusal, id: string): TokenError {
     case 'unavailable':
       return new TokenError(
         'unavailable',
-        `no access token for ${name} in time: its provider did not grant one yet.${at(refusal.retryAt)}`,
+        `no access token for ${name} in time: ${whyNone(refusal.source ?? null)}${at(refusal.retryAt)}`,
         {
           subject: id,
           retryAt: refusal.retryAt,

@@ -27,6 +27,7 @@ export type { Variant, VariantKey } from './variant.ts'
 export {
   CLIENT_DEFAULTS,
   CONCURRENCY_UNSAID,
+  GRANT_TYPES,
   METHODS_OF_SECRETS,
   NO_KEYS,
   NO_WORDS,
@@ -34,6 +35,7 @@ export {
   STANDARD_AUTHORIZATION,
   STANDARD_REQUEST,
   TOKEN_ENDPOINT_AUTH_METHODS,
+  runsAgain,
 } from './provider.ts'
 export type {
   AnswerShape,
@@ -41,6 +43,7 @@ export type {
   BasicCredentials,
   Client,
   ClientCertificate,
+  GrantRunAgain,
   GrantType,
   MethodOfSecrets,
   Narrowing,
@@ -129,6 +132,8 @@ export type { ConnectionInfo, Connections, Custody, Rejection } from './connecti
 export { createIntrospections } from './introspections.ts'
 export type { Introspections } from './introspections.ts'
 export { readLabels } from './connection-input.ts'
+export type { AssertionInput, ExchangeInput, GrantInput } from './grant-request-input.ts'
+export type * from './grant-request.ts'
 export type { ConnectionInput, ListOptions, LogoutInput, SignInInput } from './connection-input.ts'
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'

@@ -18,6 +18,7 @@ import {
 import type { NonceAsked } from './grant.ts'
 import { AFTER_A_LEASE_MS, type Policy, type Terms } from './policy.ts'
 import { dueAt, schedule, windowLeftMs } from './schedule.ts'
+import type { GrantRunAgain } from './provider.ts'
 import type { RefreshToken } from './secret.ts'
 import { counted, presentedRefreshToken, siblingToTry, swappedIn } from './sibling.ts'
 import { urgencyOf } from './urgency.ts'
@@ -47,7 +48,7 @@ export interface Lease {
   readonly owner: OwnerId
   readonly fence: Fence
   readonly why: Why
-  /** Fingerprint of the refresh token that an answer will answer; null for client credentials. */
+  /** Fingerprint of the refresh token that an answer will answer; null where a grant runs again. */
   readonly answers: Fingerprint | null
   /** This process's clocks when the verb that made or renewed it was called: all limits count from here. */
   readonly t0: Now
@@ -65,7 +66,7 @@ export interface Lease {
 
 /** What a presentation carries. */
 export type Presented =
-  { readonly kind: 'refresh_token'; readonly refreshToken: RefreshToken } | { readonly kind: 'client_credentials' }
+  { readonly kind: 'refresh_token'; readonly refreshToken: RefreshToken } | { readonly kind: GrantRunAgain }
 
 /** The refresh token, lent once. */
 export interface Ticket {

@@ -10,6 +10,7 @@ import { assertNever, TokenError } from './failures.ts'
 import { createFlights, shares, type Flight, type Flights } from './flight.ts'
 import { createGate, type Gate, type Standing } from './gate.ts'
 import type { Outcome } from './grant.ts'
+import { sourceOf } from './grant-request.ts'
 import {
   bindingOf,
   closedError,
@@ -167,7 +168,9 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     const { id } = view.row
     if (notWritten !== null) return cannotWrite(id, notWritten)
     const held = gate.standing(view, urgency)
-    return held === null ? errorFor({ code: 'unavailable', retryAt: null }, id) : heldBack(held, id)
+    return held === null
+      ? errorFor({ code: 'unavailable', retryAt: null, source: sourceOf(view.row.grantRequest) }, id)
+      : heldBack(held, id)
   }
 
   const heldBack = ({ because, until }: Standing, id: string): TokenError => {
@@ -512,6 +515,9 @@ const urgencyNow = (view: View): Urgency =>
 
 /** One refresh, in its turn. */
 async function inTurn(ports: Ports, gate: Gate, of: Refreshing): Promise<Refreshed> {
+  // Before its turn: whoever waits for another one in the queue must not stand in its way.
+  const source = sourceOf(of.view.row.grantRequest)
+  if (source !== null) await ports.endpoint.awaitSource(source)
   const pass = await gate.enter(of.view, of.urgency)
   if (pass.kind === 'held_back') return pass
   let outcome: Outcome | null = null

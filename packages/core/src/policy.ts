@@ -3,7 +3,7 @@
  *
  * The source is `PROTOCOL.md` section 10. What depends on a provider's reuse policy is derived in `policyOf`.
  */
-import type { Client, GrantType, Provider, ReusePolicy } from './provider.ts'
+import { runsAgain, type Client, type GrantType, type Provider, type ReusePolicy } from './provider.ts'
 import { fromSeconds, longer, ms, shorter, type DurationMs } from './time.ts'
 
 const seconds = fromSeconds
@@ -165,7 +165,7 @@ export interface Policy extends Numbers {
 }
 
 function reuseOf(provider: Pick<Provider, 'reuse'>, grantType: GrantType): ReusePolicy {
-  if (grantType === 'client_credentials') return { kind: 'reusable' }
+  if (runsAgain(grantType)) return { kind: 'reusable' }
   const { reuse } = provider
   if (reuse.kind === 'grace' && 'seconds' in reuse && seconds(reuse.seconds) < GRACE_LEAST_MS) return { kind: 'strict' }
   return reuse
@@ -174,7 +174,7 @@ function reuseOf(provider: Pick<Provider, 'reuse'>, grantType: GrantType): Reuse
 /**
  * The numbers for one connection.
  *
- * @param grantType client credentials can always be presented again
+ * @param grantType a grant that runs again can always be presented again
  */
 export function policyOf(provider: Pick<Provider, 'reuse'>, grantType: GrantType, numbers: Numbers = NUMBERS): Policy {
   const reuse = reuseOf(provider, grantType)

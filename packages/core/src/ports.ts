@@ -24,7 +24,7 @@ import type { Incarnation, Marker } from './incarnation.ts'
 import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.ts'
 import type { Terms } from './policy.ts'
 import type { ClientKey } from './client-key.ts'
-import type { Client, GrantType, OpenedClient, Provider } from './provider.ts'
+import type { Client, OpenedClient, Provider } from './provider.ts'
 import type { ClientSecret, DpopKey, Sealed, Secret } from './secret.ts'
 import type { DurationMs, Now, UnixMs } from './time.ts'
 
@@ -203,16 +203,22 @@ export interface Line {
   close(): void
 }
 
+/** What a connection asks with, but for its refresh token. */
+export type GrantOf = Pick<ConnectionRow, 'grantType' | 'grantRequest' | 'subject'>
+
 export interface TokenEndpoint {
+  /** Waits until the connection whose token is exchanged has one, or cannot have one; no longer than a caller waits. */
+  awaitSource(source: ConnectionId): Promise<void>
   /**
-   * No ticket yet: nothing can leave. Opens a fresh HTTP/1.1 connection for one request alone, to where this grant goes.
+   * No ticket yet: nothing can leave. Makes all proofs, and opens a fresh HTTP/1.1 connection for one request alone, to
+   * where this grant goes.
    *
    * @param dpopKey the request proves it, with the newest nonce that the server gave (RFC 9449); null or absent: it proves none
    */
   connect(
     provider: Provider,
     client: OpenedClient,
-    grantType: GrantType,
+    grant: GrantOf,
     withinMs: DurationMs,
     dpopKey?: DpopKey | null,
   ): Promise<Line | NotSent>
@@ -294,6 +300,7 @@ export interface Draft {
   readonly id: ConnectionId
   readonly client: ClientId
   readonly grantType: ConnectionRow['grantType']
+  readonly grantRequest: ConnectionRow['grantRequest']
   readonly subject: string | null
   readonly sessionId: ConnectionRow['sessionId']
   readonly labels: Readonly<Record<string, string>>

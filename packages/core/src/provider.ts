@@ -179,8 +179,21 @@ export interface Provider {
   readonly allowPrivateNetwork: boolean
 }
 
-/** How new access tokens are got: with a refresh token (RFC 6749 section 6) or the client's own credentials (4.4). */
-export type GrantType = 'refresh_token' | 'client_credentials'
+/**
+ * How new access tokens are got: with a refresh token (RFC 6749 section 6), or by running a grant again, with the client's
+ * own credentials (4.4), an assertion (RFC 7523 section 2.1) or a token that is exchanged (RFC 8693).
+ */
+export type GrantType = 'refresh_token' | GrantRunAgain
+export type GrantRunAgain = 'client_credentials' | 'jwt_bearer' | 'token_exchange'
+export const GRANT_TYPES = [
+  'refresh_token',
+  'client_credentials',
+  'jwt_bearer',
+  'token_exchange',
+] as const satisfies readonly GrantType[]
+
+/** There is no refresh token, no sign-in of a person, and nothing that could be spent. */
+export const runsAgain = (grantType: GrantType): grantType is GrantRunAgain => grantType !== 'refresh_token'
 
 /** RFC 8414 names of how a client proves itself at the token endpoint and beside it. */
 export type TokenEndpointAuthMethod =

@@ -21,7 +21,7 @@ import type { HeldBack } from './gate.ts'
 import type { AttemptId, Serial } from './ids.ts'
 import { mayRenew, maySend, type Busy, type Gone, type Lease, type Moved, type NotYet, type OnHold } from './lease.ts'
 import type { Acquired, CommitResult, NoRoom, Ports, Presentation, Room, Unreadable } from './ports.ts'
-import type { OpenedClient } from './provider.ts'
+import { runsAgain, type OpenedClient } from './provider.ts'
 import type { DpopKey } from './secret.ts'
 import { TICK_MS, type Policy } from './policy.ts'
 import { announced } from './session-end.ts'
@@ -129,7 +129,7 @@ async function exchanged(
   const { provider, policy } = terms
   // A client that cannot be presented, without its secret for example, is no reason to leave the attempt open.
   const line = await ports.endpoint
-    .connect(provider, client, row.grantType, policy.connectDeadlineMs, key)
+    .connect(provider, client, row, policy.connectDeadlineMs, key)
     .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
   if ('kind' in line) return { answer: line, lease: acquired, left: false }
 
@@ -315,6 +315,7 @@ async function end(
     lastLifetimeMs: same?.lifetimeMs ?? null,
     unknownLifetimeMs: view.terms.policy.lifetimeUnknownMs,
     asked: variant.key !== '',
+    exchanged: view.row.grantType === 'token_exchange',
   }
   const outcome = answer.kind === 'unavailable' ? answer : judge(answer, view.terms.provider, assumed)
   if (outcome.kind !== 'granted') {
@@ -354,11 +355,11 @@ function sealGrant(tokens: GrantedTokens, of: Refreshing, lease: Lease, room: Ro
   const serial = lease.attempt as string as Serial
   const { sealer } = room
   const { accessToken } = tokens
-  // RFC 6749 section 4.4.3: client credentials have none. A server that sends one all the same means nothing by it.
-  const refreshToken = of.view.row.grantType === 'client_credentials' ? null : tokens.refreshToken
+  // RFC 6749 section 4.4.3: client credentials have none. Where a server sends one all the same, the grant is run again.
+  const refreshToken = runsAgain(of.view.row.grantType) ? null : tokens.refreshToken
   const asked = of.variant.scopes.length > 0 ? of.variant.scopes.join(' ') : null
   const full = of.variant.key === ''
-  const said = of.view.row.grantType === 'client_credentials' ? null : tokens.refreshTokenLife
+  const said = runsAgain(of.view.row.grantType) ? null : tokens.refreshTokenLife
   const lifetimeMs = said?.lifetimeMs ?? null
   const life = { receivedAt: sentAt, endsAt: lifetimeMs === null ? null : later(sentAt, lifetimeMs), lifetimeMs }
   return {

@@ -65,6 +65,7 @@ function readable(row: ConnectionRow, now: UnixMs): View['row'] {
     provider: row.provider,
     client: row.client,
     grantType: row.grantType,
+    grantRequest: row.grantRequest,
     subject: row.subject,
     labels: row.labels,
     grant: row.grant,

@@ -70,6 +70,7 @@ const rowOf = (terms: Terms, tokens: { living?: number } = {}): ConnectionRow =>
       id: 'x' as ConnectionId,
       client: 'c' as ClientId,
       grantType: 'refresh_token',
+      grantRequest: null,
       subject: null,
       sessionId: null,
       labels: {},

@@ -489,6 +489,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
       // No client here proves a key.
       dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
       endpoint: {
+        awaitSource: async () => undefined,
         async connect({ tokenEndpoint }): Promise<Line | NotSent> {
           dialled.push(at)
           dialledTo.push(tokenEndpoint)

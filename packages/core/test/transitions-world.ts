@@ -119,6 +119,7 @@ export const newRow = (): ConnectionRow =>
       id: 'a' as ConnectionId,
       client: 'c' as ClientId,
       grantType: 'refresh_token',
+      grantRequest: null,
       subject: null,
       sessionId: 'session 1',
       labels: {},

@@ -111,17 +111,17 @@ async function rawBasic({ client }: ToProve): Made {
 /** OpenID Connect Core section 9: signed with the secret itself. */
 async function bySecretsAssertion(of: ToProve): Made {
   const { clientSecret, tokenEndpointAuthSigningAlg: alg } = of.client
-  if (clientSecret === null) return UNUSABLE
-  return assertion(of, { alg: alg ?? 'HS256' }, new TextEncoder().encode(clientSecret.reveal()))
+  const claims = ownClaims(of)
+  if (clientSecret === null || claims === null) return UNUSABLE
+  const key = new TextEncoder().encode(clientSecret.reveal())
+  return asserted(of.client, await signed(claims, { alg: alg ?? 'HS256' }, key, of.now))
 }
 
 /** RFC 7523 section 2.2, with the key that signs now. */
 async function byOwnAssertion(of: ToProve): Made {
-  const { signing } = of.client.keys
-  if (signing === null) return UNUSABLE
-  const { importJWK } = await import('jose')
-  const key = await importJWK(JSON.parse(signing.privateJwk.reveal()) as object, signing.alg)
-  return assertion(of, { alg: signing.alg, kid: signing.kid }, key)
+  const claims = ownClaims(of)
+  const jwt = claims && (await signedByClient(of, claims))
+  return jwt === null ? UNUSABLE : asserted(of.client, jwt)
 }
 
 /** The same, signed by somebody else. */
@@ -145,17 +145,46 @@ const ASSERTION_SECONDS = 60
 
 type Key = Uint8Array | Awaited<ReturnType<typeof import('jose').importJWK>>
 
-async function assertion(of: ToProve, header: { readonly alg: string; readonly kid?: string }, key: Key): Made {
-  const audience = audienceOf(of)
-  if (audience === null) return UNUSABLE
-  const { client, now } = of
+/** RFC 7523 section 3, of a client; null: nobody knows for whom. */
+function ownClaims(of: ToProve): Claims | null {
+  const aud = audienceOf(of)
+  const { clientId } = of.client
+  return aud === null ? null : { iss: clientId, sub: clientId, aud }
+}
+
+export interface Claims extends Readonly<Record<string, unknown>> {
+  readonly iss: string
+  readonly sub: string
+  /** One, and as a string: of a list the wrong one could be believed. */
+  readonly aud: string
+}
+
+/**
+ * A JWT signed with the client's own key, for one request.
+ *
+ * @returns it, or null where the client has no key that signs
+ */
+export async function signedByClient(
+  { client, now }: Pick<ToProve, 'client' | 'now'>,
+  claims: Claims,
+): Promise<string | null> {
+  const { signing } = client.keys
+  if (signing === null) return null
+  const { importJWK } = await import('jose')
+  const key = await importJWK(JSON.parse(signing.privateJwk.reveal()) as object, signing.alg)
+  return signed(claims, { alg: signing.alg, kid: signing.kid }, key, now)
+}
+
+async function signed(
+  claims: Claims,
+  header: { readonly alg: string; readonly kid?: string },
+  key: Key,
+  now: UnixMs,
+): Promise<string> {
   const issuedAt = Math.floor(now / 1000)
   const { SignJWT } = await import('jose')
-  const jwt = await new SignJWT({
-    iss: client.clientId,
-    sub: client.clientId,
-    // One, and as a string: of a list the wrong one could be believed.
-    aud: audience,
+  return new SignJWT({
+    ...claims,
     jti: randomUUID(),
     iat: issuedAt,
     nbf: issuedAt,
@@ -163,12 +192,14 @@ async function assertion(of: ToProve, header: { readonly alg: string; readonly k
   })
     .setProtectedHeader({ ...header, typ: 'JWT' })
     .sign(key)
-  return asserted(client, jwt)
 }
 
 /** RFC 7523 section 3; which of them: `RequestShape.assertionAudience`. */
-function audienceOf({ provider, tokenEndpoint }: ToProve): string | null {
-  const { assertionAudience: said } = provider.request
+export function audienceOf(
+  { provider, tokenEndpoint }: Pick<ToProve, 'provider' | 'tokenEndpoint'>,
+  own: string | null = null,
+): string | null {
+  const said = own ?? provider.request.assertionAudience
   if (said === 'token_endpoint') return tokenEndpoint?.href ?? null
   return said ?? provider.issuer ?? tokenEndpoint?.href ?? null
 }

@@ -1,16 +1,18 @@
 /** A connection as rows of tables, and back. `docs/storage.md` says what each column means. */
-import type {
-  ConnectionRow,
-  HistoryEntry,
-  OpenElsewhere,
-  Sealed,
-  SealedGrant,
-  Sibling,
-  State,
-  StoredAccessToken,
-  StoredDpopKey,
-  StoredRefreshToken,
-  Successor,
+import {
+  runsAgain,
+  type ConnectionRow,
+  type GrantRequest,
+  type HistoryEntry,
+  type OpenElsewhere,
+  type Sealed,
+  type SealedGrant,
+  type Sibling,
+  type State,
+  type StoredAccessToken,
+  type StoredDpopKey,
+  type StoredRefreshToken,
+  type Successor,
 } from '@tokenkeep/core'
 import {
   integer,
@@ -28,6 +30,7 @@ import { lapsesAt } from './store-marks.ts'
 /** What never changes in a row's life stands before `uid`, which ends it: an update writes the rest. */
 export const CONNECTION_COLUMNS_FIXED = ['id', 'provider', 'client', 'grant_type', 'created_at', 'uid'] as const
 export const CONNECTION_COLUMNS = [
+  'grant_request',
   'subject',
   'labels',
   'grant_no',
@@ -68,7 +71,8 @@ export const fixedValues = (row: ConnectionRow): Cell[] => [
   row.id,
   row.provider,
   row.client,
-  row.grantType,
+  // A column that knew two kinds before there were more; `grant_request` says which one it is (docs/storage.md).
+  runsAgain(row.grantType) ? 'client_credentials' : 'refresh_token',
   whole(row.createdAt),
   row.uid,
 ]
@@ -78,6 +82,7 @@ export function changingValues(row: ConnectionRow): Cell[] {
   const { status, ...details } = row.state
   const { refreshToken, dpopKey } = row
   const cells: Record<Column, Cell> = {
+    grant_request: jsonText(row.grantRequest),
     subject: row.subject,
     labels: JSON.stringify(row.labels),
     grant_no: row.grant,
@@ -145,13 +150,15 @@ export const readOpenElsewhere = (record: CellRecord): OpenElsewhere =>
 export function readConnection(records: readonly CellRecord[]): ConnectionRow {
   const [record] = records
   if (record === undefined) throw new Error('a connection is read from at least one record')
+  const grantRequest = jsonOrNull(record, 'grant_request') as GrantRequest | null
   const accessTokens = records.filter((each) => each['at_variant'] !== null).map(readAccessToken)
   return {
     uid: text(record, 'uid'),
     id: text(record, 'id'),
     provider: text(record, 'provider'),
     client: text(record, 'client'),
-    grantType: text(record, 'grant_type'),
+    grantType: grantRequest?.kind ?? text(record, 'grant_type'),
+    grantRequest,
     subject: textOrNull(record, 'subject'),
     labels: json(record, 'labels'),
     grant: integer(record, 'grant_no'),

@@ -362,6 +362,8 @@ function ofConnecting(because: NotSentBecause): NotAnsweredBecause {
     case 'client':
     case 'client_assertion_file':
     case 'client_certificate_expired':
+    case 'grant_file':
+    case 'source_connection':
     case 'closed':
       return 'closed'
   }

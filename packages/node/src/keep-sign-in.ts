@@ -1,6 +1,7 @@
 /** What becomes of a sign-in: the client and the connection that it is for, and the rules by which its tokens are kept there. */
 import { randomBytes } from 'node:crypto'
 import {
+  runsAgain,
   TokenError,
   type Client,
   type ClientId,
@@ -139,8 +140,8 @@ const isFit = (found: ConnectionInfo, { client, within }: SignInDestination): bo
 
 /** Why a connection that is there cannot get this sign-in; null: it can. */
 function whyUnfit({ id, client, grantType, status }: ConnectionInfo, of: Pick<Client, 'id'>): string | null {
-  if (grantType === 'client_credentials')
-    return `connection "${id}" uses client credentials: there is no sign-in to renew`
+  if (runsAgain(grantType))
+    return `connection "${id}" runs its grant again (${grantType}): there is no sign-in to renew`
   if (client !== of.id) return `connection "${id}" belongs to client "${client}": sign in with that one`
   return status === 'deleting' ? `connection "${id}" is being deleted` : null
 }

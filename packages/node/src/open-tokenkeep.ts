@@ -54,6 +54,7 @@ import type { ProviderAccess } from './provider-access.ts'
 import { readProviderInput } from './provider-input.ts'
 import type { ReceivedEventRows } from './received-events.ts'
 import { createSystemRandom } from './random-system.ts'
+import { createSourceTokens, type SourceTokens } from './source-tokens.ts'
 import { createSpill } from './spill-slots.ts'
 import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
@@ -126,6 +127,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       const { createProviderAccess } = await import('./provider-access.ts')
       return createProviderAccess({ clock })
     })
+    const sources = createSourceTokens(clock)
     const ports: Ports = {
       store,
       registry,
@@ -136,7 +138,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       notices,
       clock,
       random,
-      endpoint: tokenEndpointOnDemand(access),
+      endpoint: tokenEndpointOnDemand(access, sources.token),
       events: sinkTo(options.onEvent),
     }
     const { installation } = lived
@@ -144,7 +146,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
     const held = { callers, receivedEvents, connectSessions }
-    const assembly = { owner, numbers, options, background, glance, opened, life, access, ...held }
+    const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
     for (const part of opened.toReversed()) await part.close()
@@ -258,6 +260,7 @@ interface Assembly {
   readonly receivedEvents: ReceivedEventRows
   readonly connectSessions: ConnectSessionRows
   readonly access: () => Promise<ProviderAccess>
+  readonly sources: SourceTokens
   readonly life: Life
   readonly masterKeys: MasterKeys
   readonly coordination: () => Coordination
@@ -270,6 +273,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   const { registry, clock, store } = ports
   let closing: Promise<void> | null = null
   const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES, glance })
+  assembly.sources.from(manager.token)
   const { finishDeletion, rejected, introspect, boundKey, ...connections } = createConnections(
     ports,
     manager,

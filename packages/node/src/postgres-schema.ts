@@ -260,6 +260,11 @@ ALTER TABLE connection ADD COLUMN dpop_key_serial text;
 ALTER TABLE connection ADD COLUMN dpop_jkt text;
 `
 
+/** What a grant that runs again needs: an assertion, or a token to exchange. */
+const GRANT_REQUESTS = `
+ALTER TABLE connection ADD COLUMN grant_request text CHECK (grant_request IS NULL OR grant_request::json IS NOT NULL);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -270,5 +275,6 @@ export const MIGRATIONS: readonly string[] = [
   CONNECT_SESSIONS,
   IDENTITIES,
   DPOP_KEYS,
+  GRANT_REQUESTS,
 ]
 export const VERSION = MIGRATIONS.length

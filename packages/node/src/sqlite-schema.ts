@@ -274,6 +274,11 @@ ALTER TABLE connection ADD COLUMN dpop_key_serial TEXT;
 ALTER TABLE connection ADD COLUMN dpop_jkt TEXT;
 `
 
+/** What a grant that runs again needs: an assertion, or a token to exchange. */
+const GRANT_REQUESTS = `
+ALTER TABLE connection ADD COLUMN grant_request TEXT CHECK (json_valid(grant_request));
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -287,6 +292,7 @@ export const MIGRATIONS: readonly string[] = [
   CONNECT_SESSIONS,
   IDENTITIES,
   DPOP_KEYS,
+  GRANT_REQUESTS,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

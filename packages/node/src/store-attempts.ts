@@ -6,6 +6,7 @@ import {
   lend,
   presentedRefreshToken,
   renew,
+  runsAgain,
   takeOver,
   type Acquired,
   type AttemptId,
@@ -130,7 +131,8 @@ const resultOf = ({ kind, snapshot }: Concluded, context: StoreContext): CommitR
 
 function openForPresenting(row: ConnectionRow, context: StoreContext): Presented | Unreadable {
   const refreshToken = presentedRefreshToken(row)
-  if (row.grantType === 'client_credentials' || refreshToken === null) return { kind: 'client_credentials' }
+  if (runsAgain(row.grantType)) return { kind: row.grantType }
+  if (refreshToken === null) return { kind: 'client_credentials' }
   const place = { owner: row.uid, purpose: 'rt', serial: refreshToken.serial }
   const opened = context.cipher.open('refresh_token', refreshToken.sealed, place)
   if (typeof opened === 'string') return { kind: 'unreadable', because: opened }

@@ -1,11 +1,12 @@
 /**
- * The token endpoint over our own lines; oauth4webapi builds the requests (RFC 6749 sections 2.3.1, 4.4 and 6, RFC 7009,
- * RFC 7662).
+ * The token endpoint over our own lines; oauth4webapi builds the requests (RFC 6749 sections 2.3.1, 4.4 and 6, RFC 7523
+ * section 2.1, RFC 8693, RFC 7009, RFC 7662).
  *
  * Only its request builders are used. Its verdicts are not: it puts whole token responses into the `cause` of its
  * errors, and answers are judged by the core. No error of it leaves this file.
  */
 import {
+  assertNever,
   fromSeconds,
   ms,
   since,
@@ -25,6 +26,7 @@ import {
 import {
   clientCredentialsGrantRequest,
   customFetch,
+  genericTokenEndpointRequest,
   refreshTokenGrantRequest,
   type AuthorizationServer,
   type ClientAuth,
@@ -35,6 +37,7 @@ import { askAsClient, lowerCased, proofFor, showsCertificate } from './client-re
 import { notSent } from './dial.ts'
 import type { ProofOf } from './dpop-proof.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
+import { materialOf, type SourceToken } from './grant-material.ts'
 import { Line, type Outgoing } from './line.ts'
 import { outgoing } from './outgoing.ts'
 import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
@@ -42,10 +45,11 @@ import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
 // Revocation and introspection can be asked again at any time, so one plain deadline is enough for them.
 const QUESTION_DEADLINE_MS = fromSeconds(10)
 
-/** What a line carries until it is presented: the requests as they go out, but for scope, resource and refresh token. */
+/** What a line carries until it is presented: the request as it goes out, but for scope, resource and refresh token. */
 interface Prepared {
   readonly line: Line
-  readonly requests: Readonly<Record<GrantType, Template>>
+  readonly grantType: GrantType
+  readonly template: Template
   readonly shape: RequestShape
   /** The proof of a key, where it proves one. */
   readonly dpop: { readonly dpop?: string }
@@ -61,7 +65,7 @@ interface Template {
  * Talks to token, revocation and introspection endpoints: each request over a fresh HTTP/1.1 connection, without
  * redirects, retries or proxies.
  */
-export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
+export function createTokenEndpoint(access: ProviderAccess, source: SourceToken = noSource): TokenEndpoint {
   const { clock, dial, discovery, proofs } = access
   const prepared = new WeakMap<LineOfPort, Prepared>()
 
@@ -80,7 +84,10 @@ export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
   }
 
   return {
-    async connect(provider, client, grantType, withinMs, dpopKey) {
+    awaitSource: async (id) => void (await source(id, null)),
+
+    async connect(provider, client, grant, withinMs, dpopKey) {
+      const { grantType, grantRequest } = grant
       const startedAt = clock.now()
       const leftMs = (): DurationMs => ms(withinMs - since(startedAt.mono, clock.now().mono))
       const elsewhere = grantType === 'refresh_token' && provider.refreshEndpoint !== null
@@ -88,28 +95,33 @@ export function createTokenEndpoint(access: ProviderAccess): TokenEndpoint {
       const url = await discovery.find(provider, name, withinMs, { mtls: showsCertificate(client) })
       if (!(url instanceof URL)) return notSent('discovery')
       if (leftMs() <= 0) return notSent('timeout')
-      const proof = await proofFor(access, { provider, client }, leftMs())
+      const proves = grantRequest?.clientAuthentication ?? true
+      const proof = proves ? await proofFor(access, { provider, client }, leftMs()) : NO_PROOF
       if ('unusable' in proof) return notSent(proof.unusable)
-      const requests = await requestsOf(client, proof)
+      const of = { provider, client, grant, tokenEndpoint: url, now: clock.now().wall }
+      const material = await materialOf(of, (id) => source(id, leftMs()))
+      if (typeof material === 'string') return notSent(material)
+      const template = await templateFor(client, proof, grantType, material)
       const asks = { method: 'POST', url, nonces: `server:${provider.id}` } as const
       const dpop = dpopKey == null ? {} : { dpop: await proofs.make(dpopKey, asks) }
+      if (leftMs() <= 0) return notSent('timeout')
       const { tls } = proof
       const to = { url, method: 'POST', allowPrivateNetwork: provider.allowPrivateNetwork, tls } as const
       const line = await dial(to, leftMs())
       if (!(line instanceof Line)) return line
       const handle = { close: () => line.close() } as LineOfPort
-      prepared.set(handle, { line, requests, dpop, shape: provider.request, asks })
+      prepared.set(handle, { line, grantType, template, dpop, shape: provider.request, asks })
       return handle
     },
 
     present(handle, lease, ticket, form) {
       const ready = prepared.get(handle)
       if (ready === undefined) throw new Error('this line was not opened by this token endpoint')
-      const { line, requests, dpop, shape } = ready
+      const { line, grantType, template, dpop, shape } = ready
       const presentation = line.send((now) => {
         const presented = ticket.take(lease, now)
-        if (presented === 'over') return 'over'
-        const { headers, body } = filled(requests[presented.kind], shape, form, presented)
+        if (presented === 'over' || presented.kind !== grantType) return 'over'
+        const { headers, body } = filled(template, shape, form, presented)
         return { headers: { ...headers, ...dpop }, body }
       })
       // Before whoever waits goes on: a request that is made once more has the nonce then.
@@ -152,16 +164,37 @@ const ANYWHERE: AuthorizationServer = {
 /** Stands where the ticket's refresh token will be: builders are asynchronous, and the ticket is taken in one tick. */
 const PLACEHOLDER = 'placeholder'
 
-async function requestsOf(client: OpenedClient, made: ClientProof): Promise<Prepared['requests']> {
-  return {
-    refresh_token: await templateOf(client, made, (known, proof, options) =>
-      refreshTokenGrantRequest(ANYWHERE, known, proof, PLACEHOLDER, options),
-    ),
-    client_credentials: await templateOf(client, made, (known, proof, options) =>
-      clientCredentialsGrantRequest(ANYWHERE, known, proof, {}, options),
-    ),
-  }
+/** The client says nothing of itself beside its grant. */
+const NO_PROOF: ClientProof = { headers: {}, parameters: {}, tls: null }
+
+const noSource: SourceToken = () => Promise.resolve(null)
+
+function templateFor(
+  client: OpenedClient,
+  made: ClientProof,
+  grantType: GrantType,
+  material: URLSearchParams,
+): Promise<Template> {
+  return templateOf(client, made, (known, proof, options) => {
+    switch (grantType) {
+      case 'refresh_token':
+        return refreshTokenGrantRequest(ANYWHERE, known, proof, PLACEHOLDER, options)
+      case 'client_credentials':
+        return clientCredentialsGrantRequest(ANYWHERE, known, proof, {}, options)
+      case 'jwt_bearer':
+      case 'token_exchange':
+        return genericTokenEndpointRequest(ANYWHERE, known, proof, GRANT_TYPE_URIS[grantType], material, options)
+      default:
+        return assertNever(grantType)
+    }
+  })
 }
+
+/** RFC 7523 section 8.1, RFC 8693 section 2.1. */
+const GRANT_TYPE_URIS = {
+  jwt_bearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+} as const
 
 interface Captured {
   readonly headers: Record<string, string>
@@ -206,6 +239,7 @@ function filled(template: Template, shape: RequestShape, form: Form, presented: 
   for (const [name, value] of Object.entries(shape.parameters)) parameters.set(name, value)
   if (presented.kind === 'refresh_token') parameters.set('refresh_token', presented.refreshToken.reveal())
   if (form.scope !== null) parameters.set('scope', form.scope.replaceAll(' ', shape.scopeSeparator))
+  if (form.resources.length > 0) parameters.delete('resource')
   for (const resource of form.resources) parameters.append('resource', resource)
   return outgoing({ ...template.headers, ...lowerCased(shape.headers) }, parameters, shape.encoding)
 }

@@ -1,4 +1,5 @@
 import type { TokenEndpoint } from '@tokenkeep/core'
+import type { SourceToken } from './grant-material.ts'
 import type { ProviderAccess } from './provider-access.ts'
 
 /**
@@ -6,17 +7,19 @@ import type { ProviderAccess } from './provider-access.ts'
  *
  * HTTP, TLS and the OAuth library take longer to load than all the rest, and most processes only hand out what is fresh.
  */
-export function tokenEndpointOnDemand(access: () => Promise<ProviderAccess>): TokenEndpoint {
+export function tokenEndpointOnDemand(access: () => Promise<ProviderAccess>, source: SourceToken): TokenEndpoint {
   let loading: Promise<TokenEndpoint> | null = null
   let loaded: TokenEndpoint | null = null
   const load = async (): Promise<TokenEndpoint> => {
     loading ??= Promise.all([access(), import('./token-endpoint-oauth4webapi.ts')]).then(
-      ([loadedAccess, { createTokenEndpoint }]) => createTokenEndpoint(loadedAccess),
+      ([loadedAccess, { createTokenEndpoint }]) => createTokenEndpoint(loadedAccess, source),
     )
     loaded = await loading
     return loaded
   }
   return {
+    // Needs nothing of what is loaded.
+    awaitSource: async (id) => void (await source(id, null)),
     connect: async (...of) => (await load()).connect(...of),
     present: (...of) => {
       // There is no line before `connect`, and no second one to load between taking the ticket and sending.

@@ -17,7 +17,7 @@ import { createDial } from '../src/dial.ts'
 import { Line } from '../src/line.ts'
 import { createProviderAccess } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
-import { clientOf, providerOf } from './fixtures/provider.ts'
+import { REFRESHING, clientOf, providerOf } from './fixtures/provider.ts'
 import { CERTIFICATE, PRIVATE_KEY, rawServer } from './fixtures/servers.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -345,7 +345,7 @@ async function refreshAt(server: TlsServer, client: OpenedClient): Promise<strin
   const { refreshToken } = await server.control.seedSession('external', { clientId: 'signer' })
   const endpoint = createTokenEndpoint(createProviderAccess({ clock, extraCertificates: [CERTIFICATE] }))
   const provider = providerOf({ issuer: server.issuer('external') })
-  const line = await endpoint.connect(provider, client, 'refresh_token', ms(5000))
+  const line = await endpoint.connect(provider, client, REFRESHING, ms(5000))
   if ('kind' in line) return line.because
   const form: Form = { grantType: 'refresh_token', scope: null, resources: [] }
   const token = new Secret('refresh_token', refreshToken ?? '')

@@ -7,7 +7,7 @@ import { createEndpointDiscovery, type EndpointDiscovery } from '../src/endpoint
 import { createExchange } from '../src/single-exchange.ts'
 import { createProviderAccess } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
-import { clientOf, providerOf } from './fixtures/provider.ts'
+import { REFRESHING, clientOf, providerOf } from './fixtures/provider.ts'
 import { httpServer } from './fixtures/servers.ts'
 
 const WITHIN = ms(5000)
@@ -173,14 +173,14 @@ test('a caller whose time is up goes, and the discovery serves the next one', as
 test('a failed discovery means that nothing was sent', async (t) => {
   const { provider } = await issuer(t, [])
   const endpoint = createTokenEndpoint(createProviderAccess({ clock: createSystemClock() }))
-  const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
+  const line = await endpoint.connect(provider(), clientOf(), REFRESHING, WITHIN)
   assert.deepEqual(line, { kind: 'not_sent', because: 'discovery' })
 })
 
 test('a discovered endpoint is connected to', async (t) => {
   const { provider } = await issuer(t, [OIDC])
   const endpoint = createTokenEndpoint(createProviderAccess({ clock: createSystemClock() }))
-  const line = await endpoint.connect(provider(), clientOf(), 'refresh_token', WITHIN)
+  const line = await endpoint.connect(provider(), clientOf(), REFRESHING, WITHIN)
   assert.ok(!('kind' in line))
   line.close()
 })

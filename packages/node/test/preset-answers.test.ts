@@ -17,7 +17,7 @@ import { PRESETS } from '../src/presets.ts'
 import { readProviderInput } from '../src/provider-input.ts'
 import { createProviderAccess } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
-import { clientOf } from './fixtures/provider.ts'
+import { REFRESHING, clientOf } from './fixtures/provider.ts'
 import { bodyOf, httpServer } from './fixtures/servers.ts'
 
 interface Answered {
@@ -669,7 +669,7 @@ async function replay(t: TestContext, id: string, answered: Answered): Promise<{
   }
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const client = clientOf({ tokenEndpointAuthMethod: provider.tokenEndpointAuthMethod })
-  const line = await endpoint.connect(provider, client, 'refresh_token', ms(20_000))
+  const line = await endpoint.connect(provider, client, REFRESHING, ms(20_000))
   if ('kind' in line) return assert.fail(line.because)
   const ticket = lend({ kind: 'refresh_token', refreshToken: new Secret('refresh_token', 'rt-1') }, () => 'a')
   const answer = await endpoint.present(line, LEASE, ticket, REFRESH).ever

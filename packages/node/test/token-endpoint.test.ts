@@ -21,7 +21,7 @@ import {
 import { createSystemClock } from '../src/clock-system.ts'
 import { createProviderAccess, USER_AGENT } from '../src/provider-access.ts'
 import { createTokenEndpoint } from '../src/token-endpoint-oauth4webapi.ts'
-import { clientOf, providerOf } from './fixtures/provider.ts'
+import { BY_CREDENTIALS, REFRESHING, clientOf, providerOf } from './fixtures/provider.ts'
 import { bodyOf, httpServer, rawServer } from './fixtures/servers.ts'
 
 const clock = createSystemClock()
@@ -67,7 +67,7 @@ async function present(
   lease = leaseOf(),
 ): Promise<Answer | NotSent> {
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
-  const line = await endpoint.connect(provider, client, 'refresh_token', WITHIN)
+  const line = await endpoint.connect(provider, client, { ...REFRESHING, grantType: form.grantType }, WITHIN)
   if ('kind' in line) return line
   return endpoint.present(
     line,
@@ -144,7 +144,7 @@ test('refreshes go to the refresh endpoint where there is one, client credential
   const provider = providerOf({ tokenEndpoint: at(url, '/token'), refreshEndpoint: at(url, '/refresh') })
   await present(provider, clientOf())
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
-  const line = await endpoint.connect(provider, clientOf(), 'client_credentials', WITHIN)
+  const line = await endpoint.connect(provider, clientOf(), BY_CREDENTIALS, WITHIN)
   assert.ok(!('kind' in line))
   const form: Form = { grantType: 'client_credentials', scope: null, resources: [] }
   const ticket = lend({ kind: 'client_credentials' }, () => 'a')
@@ -215,8 +215,8 @@ test('the ticket is taken before `present` returns, and a second presentation th
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
   const provider = providerOf({ tokenEndpoint: at(url, '/token') })
   const [line, other] = await Promise.all([
-    endpoint.connect(provider, clientOf(), 'refresh_token', WITHIN),
-    endpoint.connect(provider, clientOf(), 'refresh_token', WITHIN),
+    endpoint.connect(provider, clientOf(), REFRESHING, WITHIN),
+    endpoint.connect(provider, clientOf(), REFRESHING, WITHIN),
   ])
   assert.ok(!('kind' in line) && !('kind' in other))
   const ticket = lend(PRESENTED, () => 'a')
@@ -236,12 +236,7 @@ test('a line of another endpoint is refused before the ticket is taken', () => {
 test('a closed line sends nothing', async (t) => {
   const { url, asked } = await server(t)
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
-  const line = await endpoint.connect(
-    providerOf({ tokenEndpoint: at(url, '/token') }),
-    clientOf(),
-    'refresh_token',
-    WITHIN,
-  )
+  const line = await endpoint.connect(providerOf({ tokenEndpoint: at(url, '/token') }), clientOf(), REFRESHING, WITHIN)
   assert.ok(!('kind' in line))
   line.close()
   line.close()
@@ -255,7 +250,7 @@ test('neither a line nor a presentation prints a secret', async (t) => {
   const line = await endpoint.connect(
     provider,
     clientOf({ clientSecret: new Secret('client_secret', 'canary-cs') }),
-    'refresh_token',
+    REFRESHING,
     WITHIN,
   )
   assert.ok(!('kind' in line))
@@ -291,7 +286,7 @@ test('a stored endpoint that the address rules refuse is not connected to', asyn
 test('for a client without the secret that its method needs nothing is sent, and the word says that it is the client', async () => {
   const provider = providerOf({ tokenEndpoint: 'http://127.0.0.1:1/token' })
   const endpoint = createTokenEndpoint(createProviderAccess({ clock }))
-  const line = await endpoint.connect(provider, clientOf({ clientSecret: null }), 'refresh_token', WITHIN)
+  const line = await endpoint.connect(provider, clientOf({ clientSecret: null }), REFRESHING, WITHIN)
   assert.deepEqual(line, { kind: 'not_sent', because: 'client' })
 })
 

@@ -260,6 +260,7 @@ export async function createWorld(make: MakeBackend): Promise<World> {
       id: id as ConnectionId,
       client: (given.client ?? 'strict') as ClientId,
       grantType: given.grantType ?? 'refresh_token',
+      grantRequest: null,
       subject: null,
       sessionId: null,
       labels: given.labels ?? {},

@@ -5,6 +5,7 @@
  * request, and in the answers that hand out, and nowhere else.
  */
 import { z } from 'zod'
+import { GRANT_TYPES, grants } from './grant-wire.ts'
 import { moment, TrustedIdentity } from './identity-wire.ts'
 
 // Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
@@ -27,7 +28,7 @@ const REASONS = [
   'interaction_required',
   'no_refresh_token',
 ] as const
-const BLOCKED = ['client', 'endpoint', 'request'] as const
+const BLOCKED = ['client', 'endpoint', 'request', 'grant'] as const
 const METHODS_OF_SECRETS = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'none'] as const
 const AUTH_METHODS = [
   'client_secret_basic',
@@ -125,7 +126,7 @@ export const Connection = z
     uid: z.string().meta({ description: 'Never used again, also after deletion' }),
     provider: name,
     client: name,
-    grant_type: z.enum(['refresh_token', 'client_credentials']),
+    grant_type: z.enum(GRANT_TYPES),
     status: z.enum([...STATUSES, 'erased']),
     reason: z.enum(REASONS).nullable().meta({ description: 'With needs_user: why' }),
     blocked: z.enum(BLOCKED).nullable().meta({ description: 'With blocked: what the operator has to mend' }),
@@ -175,14 +176,11 @@ export const ImportBody = z
   .strictObject({
     id: connectionId,
     client: name,
-    grant_type: z.enum(['refresh_token', 'client_credentials']).optional(),
+    ...grants(connectionId),
     ...signIn,
     labels: labels.optional(),
   })
-  .meta({
-    id: 'Import',
-    description: 'A sign-in that exists already: the members of a token response, and what to call it',
-  })
+  .meta({ id: 'Import', description: 'A sign-in that exists already, as a token response has it, and what to call it' })
 export const ReconnectBody = z
   .strictObject({ ...signIn, other_account: z.boolean().optional() })
   .meta({ id: 'Reconnect', description: 'A new sign-in for a connection that exists' })

@@ -1,15 +1,15 @@
-import { TokenError, type ConnectionInfo, type ConnectionInput } from '@tokenkeep/core'
+import { TokenError, type ConnectionInfo, type ConnectionInput, type GrantInput } from '@tokenkeep/core'
 import { connectionLines } from './connection.ts'
 import { withTokenkeep, type Context } from './context.ts'
+import { grantInputOf, refuseStrayGrantOptions, type GrantArguments } from './grant-arguments.ts'
 import { shellWord } from './printable.ts'
 import { readSecrets, type SecretSource } from './secret-source.ts'
 import { readTokenResponse } from './token-response.ts'
 
-export interface ImportArguments {
+export interface ImportArguments extends GrantArguments {
   readonly client?: string
   readonly reconnect?: boolean
   readonly otherAccount?: boolean
-  readonly clientCredentials?: boolean
   readonly refreshToken: SecretSource | null
   readonly accessToken: SecretSource | null
   readonly tokenResponse: SecretSource | null
@@ -38,7 +38,7 @@ export async function importConnection(context: Context, id: string, given: Impo
             ...signIn,
             id,
             client: given.client ?? '',
-            grantType: given.clientCredentials === true ? 'client_credentials' : 'refresh_token',
+            ...grantInputOf(given, context.around.folder),
             labels: given.label,
           })
     output.answer(info, () => [
@@ -62,10 +62,12 @@ const assumedIdle = ({ hasRefreshToken, refreshTokenExpiresAt, nextActionAt }: C
     : []
 
 function refuseContradictions(given: ImportArguments): void {
+  refuseStrayGrantOptions(given)
   if (given.reconnect === true) {
     const kept: readonly (readonly [string, unknown])[] = [
       ['--client', given.client],
       ['--client-credentials', given.clientCredentials],
+      ['--grant', given.grant],
       ['--label', given.label],
     ]
     const named = kept.find(([, value]) => value !== undefined)
@@ -77,7 +79,8 @@ function refuseContradictions(given: ImportArguments): void {
     throw wrong('the token response has the tokens in it: leave --refresh-token-... and --access-token-... out')
   }
   const nothing = given.tokenResponse === null && given.refreshToken === null && given.accessToken === null
-  if (nothing && given.clientCredentials !== true) {
+  const runsAgain = given.clientCredentials === true || given.grant !== undefined
+  if (nothing && !runsAgain) {
     throw wrong(
       'there is no token to keep: use --refresh-token-stdin, or --token-response-stdin with the whole answer of the ' +
         'token endpoint (-file FILE and -env NAME in place of -stdin do, too)',
@@ -85,7 +88,7 @@ function refuseContradictions(given: ImportArguments): void {
   }
 }
 
-type SignIn = Omit<ConnectionInput, 'id' | 'client' | 'grantType' | 'labels'>
+type SignIn = Omit<ConnectionInput, 'id' | 'client' | keyof GrantInput | 'labels'>
 
 async function readSignIn({ around }: Context, given: ImportArguments): Promise<SignIn> {
   const read = await readSecrets(

@@ -63,7 +63,7 @@ export const accessTokenShort = (info: ConnectionInfo, nowMs: number): string =>
   info.accessTokenExpiresAt === null ? 'none living' : `ends ${fromNow(info.accessTokenExpiresAt, nowMs)}`
 
 export const refreshTokenShort = (info: ConnectionInfo, nowMs: number): string => {
-  if (!info.hasRefreshToken) return info.grantType === 'client_credentials' ? 'not needed' : 'none'
+  if (!info.hasRefreshToken) return info.grantType !== 'refresh_token' ? 'not needed' : 'none'
   return info.refreshTokenExpiresAt === null ? 'no known end' : `ends ${fromNow(info.refreshTokenExpiresAt, nowMs)}`
 }
 

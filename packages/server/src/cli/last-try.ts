@@ -46,6 +46,8 @@ const NOT_SENT = {
   client: 'the client could not be used',
   client_assertion_file: 'the assertion file of its client was missing, unreadable or held no signed JWT',
   client_certificate_expired: 'the certificate of its client had expired',
+  grant_file: 'the file of its assertion or subject token was missing, unreadable or held no signed JWT',
+  source_connection: 'the connection whose token is exchanged for it had none',
   closed: 'the connection ended before the request was sent',
 } as const satisfies Record<Unavailable['because'], string>
 

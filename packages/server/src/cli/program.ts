@@ -12,6 +12,7 @@ import {
   type Winner,
 } from '@tokenkeep/core'
 import { STATUSES } from './connection-words.ts'
+import { GRANTS } from './grant-arguments.ts'
 import type { Context } from './context.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
@@ -253,6 +254,20 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .option('--reconnect', 'a new sign-in for a connection that exists')
     .option('--other-account', 'with --reconnect: the sign-in may be of another subject')
     .option('--client-credentials', "a machine's own access, without a refresh token (RFC 6749 section 4.4)")
+    .addOption(
+      new Option('--grant <grant>', 'a grant that is run again, without a refresh token').choices(Object.keys(GRANTS)),
+    )
+    .option('--issuer <iss>', "jwt-bearer: iss of the assertion, if not the client's id; its sub is --subject")
+    .option('--claim <name=value>', 'jwt-bearer: a further claim; may be repeated', claim)
+    .option('--assertion-file <file>', 'jwt-bearer: a file that holds the assertion and is renewed by others')
+    .option('--from-connection <id>', 'token-exchange: the connection whose access token is exchanged')
+    .option('--subject-token-file <file>', 'token-exchange: a file that holds the token to exchange, a JWT')
+    .option('--subject-token-type <uri>', 'token-exchange: what it is, if not an access token, or in a file a JWT')
+    .option('--requested-token-type <uri>', 'token-exchange: what is wanted, if not what the provider gives')
+    .option('--audience <text>', 'jwt-bearer: aud; token-exchange: audience, may be repeated', collected)
+    .option('--resource <uri>', 'token-exchange: what the token is for (RFC 8707); may be repeated', collected)
+    .option('--client-authentication', 'jwt-bearer: the client proves itself beside the assertion')
+    .option('--no-client-authentication', 'it does not, and no client id is sent')
   secretOptions(add, 'refresh-token', 'its refresh token')
   secretOptions(add, 'access-token', 'its access token')
   secretOptions(add, 'dpop-key', 'the private key (JWK) that its tokens are bound to; with --dpop clients one is made')
@@ -260,8 +275,8 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
     .option('--expires-in <seconds>', 'what the access token has left', seconds)
     .option('--refresh-expires-in <seconds>', 'what the refresh token has left', seconds)
     .option('--token-type <type>', 'Bearer where absent')
-    .option('--scope <scopes>', 'what was granted, or what client credentials ask for')
-    .option('--subject <subject>', 'whose sign-in it is')
+    .option('--scope <scopes>', 'what was granted, or what a grant that is run again asks for')
+    .option('--subject <subject>', 'whose sign-in it is; sub of an assertion')
     .option('--session-id <sid>', 'the sid of its ID token, by which a logout event is known to mean it')
     .option('--label <name=value>', 'may be repeated', labelled)
     .action(async (id: string, given: SecretOptions & import('./connection-import.ts').ImportArguments) =>
@@ -519,6 +534,7 @@ type Pairs = Readonly<Record<string, string>>
 const labelled = (text: string, before?: Pairs): Pairs => paired(text, before, 'A label is NAME=VALUE.')
 const sourced = (text: string, before?: Pairs): Pairs => paired(text, before, 'A source is PROVIDER=CONNECTION.')
 
+const claim = (text: string, before?: Pairs): Pairs => paired(text, before, 'A claim is NAME=VALUE.')
 const variable = (text: string, before?: Pairs): Pairs => paired(text, before, 'A variable is NAME=VALUE.')
 const parameter = (text: string, before?: Pairs): Pairs => paired(text, before, 'A parameter is NAME=VALUE.')
 const header = (text: string, before?: Pairs): Pairs => paired(text, before, 'A header is NAME=VALUE.')

@@ -1,6 +1,13 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { parseConnectionId, TokenError, type Clock, type ConnectionInfo, type FailureCode } from '@tokenkeep/core'
+import {
+  parseConnectionId,
+  runsAgain,
+  TokenError,
+  type Clock,
+  type ConnectionInfo,
+  type FailureCode,
+} from '@tokenkeep/core'
 import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
@@ -184,10 +191,10 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       const labels = merged(caller.apiKey.labels, body.labels ?? {})
       if (labels === null) throw otherLabels()
       // Whose access that would be is the registration's, which all connections share.
-      if (caller.limited && body.grant_type === 'client_credentials') throw machineAccess()
-      const { id, client, grant_type: grantType } = body
+      if (caller.limited && body.grant_type !== undefined && runsAgain(body.grant_type)) throw machineAccess()
+      const { id, client } = body
       const signIn = wire.signInOf(body, now())
-      const imported = keep.connections.import({ ...signIn, id, client, grantType, labels })
+      const imported = keep.connections.import({ ...signIn, ...wire.grantOf(body), id, client, labels })
       return wire.connectionWire(await imported.catch((error: unknown) => rethrow(error, caller)))
     },
     async getConnection({ caller, ids }) {
@@ -412,7 +419,7 @@ const otherLabels = (): HttpProblem =>
 const machineAccess = (): HttpProblem =>
   new HttpProblem(
     'forbidden',
-    "this API key is limited to connections with certain labels, and client credentials are a registration's own access: " +
+    "this API key is limited to connections with certain labels, and a grant without a person is a registration's own access: " +
       'let a key without labels import that connection.',
   )
 

@@ -2,6 +2,7 @@
 import type {
   Client,
   ConnectionInfo,
+  GrantInput,
   ConnectSession,
   HistoryEntry,
   Incarnation,
@@ -105,7 +106,7 @@ export const adoptedWire = ({ incarnation, wasOnHold, inDoubt }: Adopted): Adopt
 })
 
 /** The sign-in that an import or a reconnect brings, its durations counted from now. */
-export function signInOf(body: Omit<ImportWire, 'id' | 'client' | 'grant_type' | 'labels'>, nowMs: number) {
+export function signInOf(body: Omit<ReconnectWire, 'other_account'>, nowMs: number) {
   const end = (left: number | undefined): number | undefined => (left === undefined ? undefined : nowMs + left * 1000)
   return {
     refreshToken: body.refresh_token,
@@ -120,6 +121,25 @@ export function signInOf(body: Omit<ImportWire, 'id' | 'client' | 'grant_type' |
     dpopKey: body.dpop_key,
   }
 }
+
+/** What a grant that runs again asks with. Files are not chosen from afar. */
+export const grantOf = ({ grant_type: grantType, assertion, exchange }: ImportWire): GrantInput => ({
+  grantType,
+  assertion: assertion && {
+    issuer: assertion.issuer,
+    audience: assertion.audience,
+    claims: assertion.claims,
+    clientAuthentication: assertion.client_authentication,
+  },
+  exchange: exchange && {
+    fromConnection: exchange.from_connection,
+    subjectTokenType: exchange.subject_token_type,
+    requestedTokenType: exchange.requested_token_type,
+    audience: exchange.audience,
+    resource: exchange.resource,
+    clientAuthentication: exchange.client_authentication,
+  },
+})
 
 export const reconnectOf = (body: ReconnectWire, nowMs: number) => ({
   ...signInOf(body, nowMs),

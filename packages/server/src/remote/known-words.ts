@@ -63,7 +63,7 @@ export const HOLD_REASONS = Object.keys({
   backup: true,
 } satisfies Record<HoldReason, true>) as readonly HoldReason[]
 
-export const BLOCKED = Object.keys({ client: true, endpoint: true, request: true } satisfies Record<
+export const BLOCKED = Object.keys({ client: true, endpoint: true, request: true, grant: true } satisfies Record<
   BlockedReason,
   true
 >) as readonly BlockedReason[]
@@ -76,10 +76,12 @@ export const WHYS = Object.keys({
   last: true,
 } satisfies Record<Why, true>) as readonly Why[]
 
-export const GRANT_TYPES = Object.keys({ refresh_token: true, client_credentials: true } satisfies Record<
-  GrantType,
-  true
->) as readonly GrantType[]
+export const GRANT_TYPES = Object.keys({
+  refresh_token: true,
+  client_credentials: true,
+  jwt_bearer: true,
+  token_exchange: true,
+} satisfies Record<GrantType, true>) as readonly GrantType[]
 
 export const REUSE_KINDS = Object.keys({
   reusable: true,

@@ -1,5 +1,11 @@
 /** What users write, as it travels: names as the RFCs spell them, durations in seconds, moments in RFC 3339. */
-import { TokenError, type ConnectionInput, type SignInInput } from '@tokenkeep/core'
+import {
+  TokenError,
+  type AssertionInput,
+  type ConnectionInput,
+  type ExchangeInput,
+  type SignInInput,
+} from '@tokenkeep/core'
 import type {
   ApiKeyInput,
   ClientInput,
@@ -29,10 +35,41 @@ export function importBody(input: ConnectionInput, nowMs: number): Written<Impor
     id: input.id,
     client: input.client,
     grant_type: input.grantType,
+    assertion: input.assertion && assertionBody(input.assertion),
+    exchange: input.exchange && exchangeBody(input.exchange),
     ...signInBody(input, nowMs),
     labels: input.labels,
   }
 }
+
+/** @throws TokenError `invalid_input` for a file, which no API key may choose */
+function assertionBody({ file, ...given }: AssertionInput) {
+  if (file !== undefined) throw notFromAfar('assertion.file')
+  const { clientAuthentication: client_authentication, ...others } = given
+  return { ...others, client_authentication }
+}
+
+/** @throws TokenError `invalid_input` for a file, and where no connection is named */
+function exchangeBody(given: ExchangeInput) {
+  if (given.subjectTokenFile !== undefined) throw notFromAfar('exchange.subjectTokenFile')
+  if (given.fromConnection === undefined) {
+    throw new TokenError('invalid_input', 'a token exchange needs a subject token: give exchange.fromConnection')
+  }
+  return {
+    from_connection: given.fromConnection,
+    subject_token_type: given.subjectTokenType,
+    requested_token_type: given.requestedTokenType,
+    audience: given.audience && [...given.audience],
+    resource: given.resource && [...given.resource],
+    client_authentication: given.clientAuthentication,
+  }
+}
+
+const notFromAfar = (field: string): TokenError =>
+  new TokenError(
+    'invalid_input',
+    `${field} is a file on the machine of the server: import the connection there, on its data, not over HTTP`,
+  )
 
 export function reconnectBody(input: SignInInput, nowMs: number): Written<ReconnectWire> {
   return { ...signInBody(input, nowMs), other_account: input.otherAccount }
