@@ -12,7 +12,10 @@ export const RFC_7523 = rfc(7523, 'JWT Profile for Client Authentication and Aut
     level: 'MUST',
     binds: 'client',
     says: 'The grant `jwt-bearer` has one assertion, and a scope if any.',
-    open: 'the grant is not built yet',
+    shownBy: [
+      'node/machine-grants: a service account is data: its claims, its key and nothing of the client beside them',
+      'node/machine-grants: an assertion is read from its file anew each time, and without one nothing is sent',
+    ],
   },
   {
     id: '2.2-one',

@@ -84,14 +84,14 @@ export const RFC_8693 = rfc(8693, 'Token Exchange', [
     level: 'MUST',
     binds: 'client',
     says: 'The request has the `grant_type`, `subject_token` and `subject_token_type`.',
-    open: NO_EXCHANGE,
+    shownBy: ['node/machine-grants: a subject token is read from its file, with what is asked for it'],
   },
   {
     id: '2.1-actor',
     level: 'MUST NOT',
     binds: 'client',
     says: '`actor_token_type` comes without an `actor_token`.',
-    open: NO_EXCHANGE,
+    shownBy: ['node/machine-grants: a subject token is read from its file, with what is asked for it'],
   },
   {
     id: '2.1-validated',

@@ -11,7 +11,7 @@ import { test, type TestContext } from 'node:test'
 import { decodeJwt, decodeProtectedHeader, exportJWK, SignJWT, type JWK } from 'jose'
 import type { ConnectionInput } from '@tokenkeep/core'
 import type { RealmOptions } from '@tokenkeep/devserver'
-import { openWorld, type World } from './world.ts'
+import { CLIENT_SECRET, openWorld, type World } from './world.ts'
 
 const WORKLOADS = 'https://workloads.example.org'
 const AT_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
@@ -212,6 +212,30 @@ test('the token of another connection is exchanged, refreshed first where it has
   assert.equal((await sent(world, 'token-exchange')).length, 3)
   assert.equal((await sent(world, 'refresh_token')).length, 2)
   assert.deepEqual(await outcomes(world, 'down'), ['granted', 'granted', 'granted'])
+})
+
+test('a client that proves a key proves it with these grants, too', async () => {
+  await using world = await openWorld({ realm: { dpop: 'required', dpopNonce: true } })
+  await world.keep.clients.put({
+    id: 'app',
+    provider: 'external',
+    clientId: 'app',
+    clientSecret: CLIENT_SECRET,
+    tokenEndpointAuthMethod: 'client_secret_post',
+    dpopBoundAccessTokens: true,
+  })
+  await world.connect('person')
+  await world.keep.connections.import({
+    id: 'down',
+    client: 'app',
+    grantType: 'token_exchange',
+    exchange: { fromConnection: 'person', requestedTokenType: AT_TYPE },
+  })
+  const { accessToken, tokenType, dpopJkt } = await world.keep.token('down')
+  assert.equal(tokenType, 'DPoP')
+  assert.deepEqual(decodeJwt(accessToken)['cnf'], { jkt: dpopJkt })
+  assert.notEqual(dpopJkt, (await world.keep.token('person')).dpopJkt, 'each connection has a key of its own')
+  assert.equal((await world.keep.fetchFor('down')(world.server.demoApi)).status, 200)
 })
 
 test('a subject token is read from its file, with what is asked for it', async (t) => {
