@@ -7,6 +7,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test, type TestContext } from 'node:test'
 import { decodeJwt, decodeProtectedHeader, exportJWK, SignJWT, type JWK } from 'jose'
 import type { ConnectionInput } from '@tokenkeep/core'
@@ -192,6 +193,18 @@ test('a refused assertion blocks for the operator, and asks no person to sign in
   assert.notEqual((await world.keep.token('a')).accessToken, '')
 })
 
+test('a subject token that the provider does not take blocks for what the grant brings, not for our request', async () => {
+  await using world = await openWorld()
+  await world.connect('person')
+  // The first is an invalid_request (RFC 8693 section 2.2.2), the second an invalid_grant (RFC 7521 section 4.1).
+  const types = { unknown: 'urn:example:token-type:other', jwt: 'urn:ietf:params:oauth:token-type:jwt' }
+  for (const [id, subjectTokenType] of Object.entries(types)) {
+    const exchange = { fromConnection: 'person', subjectTokenType }
+    await world.keep.connections.import({ id, client: 'app', grantType: 'token_exchange', exchange })
+    await assert.rejects(() => world.keep.token(id), { code: 'blocked', blocked: 'grant' })
+  }
+})
+
 test('the token of another connection is exchanged, refreshed first where it has ended', async () => {
   await using world = await openWorld({ realm: SHORT })
   await world.connect('person')
@@ -215,9 +228,9 @@ test('the token of another connection is exchanged, refreshed first where it has
 })
 
 test('a client that proves a key proves it with these grants, too', async () => {
-  await using world = await openWorld({ realm: { dpop: 'required', dpopNonce: true } })
+  await using world = await openWorld({ realm: { dpop: 'allowed', dpopNonce: true } })
   await world.keep.clients.put({
-    id: 'app',
+    id: 'bound',
     provider: 'external',
     clientId: 'app',
     clientSecret: CLIENT_SECRET,
@@ -225,16 +238,12 @@ test('a client that proves a key proves it with these grants, too', async () => 
     dpopBoundAccessTokens: true,
   })
   await world.connect('person')
-  await world.keep.connections.import({
-    id: 'down',
-    client: 'app',
-    grantType: 'token_exchange',
-    exchange: { fromConnection: 'person', requestedTokenType: AT_TYPE },
-  })
+  const exchange = { fromConnection: 'person', requestedTokenType: AT_TYPE }
+  await world.keep.connections.import({ id: 'down', client: 'bound', grantType: 'token_exchange', exchange })
   const { accessToken, tokenType, dpopJkt } = await world.keep.token('down')
   assert.equal(tokenType, 'DPoP')
+  assert.ok(dpopJkt !== undefined)
   assert.deepEqual(decodeJwt(accessToken)['cnf'], { jkt: dpopJkt })
-  assert.notEqual(dpopJkt, (await world.keep.token('person')).dpopJkt, 'each connection has a key of its own')
   assert.equal((await world.keep.fetchFor('down')(world.server.demoApi)).status, 200)
 })
 
@@ -450,7 +459,19 @@ test('keys, assertions and tokens to exchange lie nowhere in the clear', async (
       canary.slice(0, 8),
     )
   }
-  // What it asks with is gone with it: claims and subjects are somebody's.
-  await world.keep.connections.delete('down')
-  await assert.rejects(() => world.keep.token('down'), { code: 'unknown_connection' })
+})
+
+test("what a connection asks with is gone when it is deleted: claims and subjects are somebody's", async () => {
+  await using world = await machines()
+  const claims = { patient: 'canary-of-a-claim' }
+  await world.keep.connections.import({ id: 'a', ...ASSERTING, assertion: { clientAuthentication: true, claims } })
+  await world.keep.connections.delete('a')
+  await world.keep.close()
+  const database = new DatabaseSync(world.path, { readOnly: true })
+  try {
+    const row = database.prepare('SELECT status, grant_request, subject FROM connection').get()
+    assert.deepEqual({ ...row }, { status: 'erased', grant_request: null, subject: null })
+  } finally {
+    database.close()
+  }
 })
