@@ -277,7 +277,7 @@ export const RFC_6749 = rfc(
       level: 'MUST',
       binds: 'client',
       says: 'Client credentials are used by confidential clients only.',
-      open: 'a connection with client credentials can be made for a client of the method `none`; the provider refuses it',
+      shownBy: ['node/bad-input: client credentials of a client that has none are refused'],
     },
     {
       id: '4.4-confidential-served',

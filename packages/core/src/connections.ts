@@ -235,6 +235,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         throw new TokenError('unknown_provider', `client "${client.id}" names a provider that does not exist`, {
           subject: client.id,
         })
+      if (grantType === 'client_credentials') refusePublic(client)
       if (grantRequest !== null) {
         refuseKeyless(grantRequest, client)
         await refuseCircle(id, sourceOf(grantRequest))
@@ -469,6 +470,17 @@ function whyNotBound(
   return refreshToken != null && tokenEndpointAuthMethod === 'none'
     ? `refresh tokens of client "${id}", which has no secret, are bound to the key that they were made with: bring it as dpopKey, or sign in anew`
     : null
+}
+
+/** RFC 6749 section 4.4: who has nothing to prove itself with has no access of its own. */
+function refusePublic({ id, tokenEndpointAuthMethod }: OpenedClient): void {
+  if (tokenEndpointAuthMethod !== 'none') return
+  throw new TokenError(
+    'invalid_input',
+    `client "${id}" proves itself by nothing, and client credentials are for clients that do: give it its secret, key or ` +
+      'certificate (`clients.put`, CLI: `tokenkeep client add`), or let a person sign in',
+    { subject: id },
+  )
 }
 
 /** What cannot ever be signed is refused before it is kept. */

@@ -136,6 +136,14 @@ test('an old Node is refused by name, with the one that is needed', () => {
   for (const enough of ['22.19.0', '22.20.1', '24.0.0', '26.1.0']) refuseOldNode(enough)
 })
 
+test('client credentials of a client that has none are refused', async () => {
+  await using world = await openWorld()
+  await world.keep.clients.put({ id: 'spa', provider: 'external', clientId: 'spa', tokenEndpointAuthMethod: 'none' })
+  const machine = { id: 'machine', client: 'spa', grantType: 'client_credentials' } as const
+  await refused(world.keep.connections.import(machine), 'invalid_input', 'proves itself by nothing')
+  assert.deepEqual(await world.keep.connections.list(), [])
+})
+
 test('moments in seconds, unknown grant types, and refresh tokens beside client credentials are refused', async () => {
   await using world = await openWorld()
   const input = { id: 'dealer-1', client: 'app', refreshToken: 'abc' }
