@@ -249,6 +249,9 @@ test('what is not said, or of another kind, is invalid_request', async () => {
   }
   const twice = await world.postForm('token', `${new URLSearchParams(right).toString()}&audience=dealer-43`)
   assert.match(String(twice.body['error_description']), /audience is given twice/)
+  const misspelt = await world.postForm('token', { ...right, grant_type: EXCHANGE.slice(0, -1) })
+  assert.equal(errorOf(misspelt), '401 invalid_client')
+  assert.match(String(misspelt.body['error_description']), /a subject_token alone does for urn:.*:token-exchange/)
 })
 
 test('a client that authenticates exchanges its own identity alone', async () => {
@@ -333,6 +336,11 @@ test('a client of the drop-in proves itself by a JWT for a refresh, its own cred
     // What may be exchanged without a proof is no proof for another grant.
     { subject_token: String(assertion['client_assertion']), subject_token_type: JWT },
   ]
+  const subjectToken = { grant_type: EXCHANGE, subject_token: await worker.jwt(), subject_token_type: JWT }
+  for (const endpoint of ['token/introspect', 'revoke'] as const) {
+    const answer = await world.postForm(endpoint, { token: refreshToken, ...subjectToken })
+    assert.equal(errorOf(answer), '401 invalid_client', `nothing is exchanged at ${endpoint}`)
+  }
   for (const proof of wrong) {
     const answer = await world.postForm('token', { grant_type: 'client_credentials', ...proof })
     assert.equal(errorOf(answer), '401 invalid_client', JSON.stringify(Object.keys(proof)))

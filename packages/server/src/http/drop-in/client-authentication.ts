@@ -29,8 +29,12 @@ const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
  * @throws OAuthRefusal `invalid_client`: there is no proof, or one of a kind that is not served;
  *   `invalid_request`: there are two, or what is exchanged cannot be read
  */
-export function readProof(authorization: string | undefined, form: Form): ClientProof {
-  return authorization === undefined ? fromForm(form) : fromHeader(authorization, form)
+export function readProof(
+  authorization: string | undefined,
+  form: Form,
+  at: { readonly exchanges: boolean },
+): ClientProof {
+  return authorization === undefined ? fromForm(form, at) : fromHeader(authorization, form)
 }
 
 /** What the caller desk is asked about: a key alone is a secret, and a JWT alone asserts something. */
@@ -94,18 +98,19 @@ function userAndPassword(encoded: string): readonly [string, string] | null {
   }
 }
 
-function fromForm(form: Form): ClientProof {
+function fromForm(form: Form, { exchanges }: { readonly exchanges: boolean }): ClientProof {
   const by = 'client_secret_post'
   const id = form.get('client_id')
   const secret = form.get('client_secret')
   if (secret === undefined) {
     const assertion = form.get('client_assertion')
     if (assertion !== undefined) return fromAssertion(assertion, form)
-    if (form.get('grant_type') === TOKEN_EXCHANGE) {
+    if (exchanges && form.get('grant_type') === TOKEN_EXCHANGE) {
       return { id: id ?? null, credential: subjectTokenOf(form), by: 'subject_token' }
     }
     if (id === undefined) {
-      throw invalidClient('the client does not say who it is: send client_id and client_secret', by)
+      const only = form.get('subject_token') === undefined ? '' : `; a subject_token alone does for ${TOKEN_EXCHANGE}`
+      throw invalidClient(`the client does not say who it is: send client_id and client_secret${only}`, by)
     }
     throw publicClient(by)
   }

@@ -11,6 +11,8 @@ export interface FormEndpoint {
   readonly path: string
   /** For metrics. */
   readonly operation: string
+  /** Tokens are exchanged here: one that is may say who asks, where nothing else does. */
+  readonly exchanges: boolean
   /** Answers, at once or later. What it throws is answered, too. */
   handle(asked: AskedByForm, reply: FastifyReply): void
 }
@@ -58,7 +60,7 @@ export function registerFormEndpoint(scope: FastifyInstance, setup: FormEndpoint
     handler(request, reply) {
       pressure.check()
       const form = formOf(request)
-      const proof = readProof(request.headers.authorization, form)
+      const proof = readProof(request.headers.authorization, form, endpoint)
       const { realm } = request.params as { realm: string }
       const handle = (caller: Caller): void => {
         // The right key under another id is not this client's.

@@ -47,6 +47,7 @@ export function registerIntrospection(scope: FastifyInstance, setup: Introspecti
   registerFormEndpoint(scope, setup, {
     path: 'token/introspect',
     operation: OPERATION,
+    exchanges: false,
     handle(asked: AskedByForm, reply: FastifyReply) {
       void introspect(asked, tokenOf(asked)).then(
         (introspected) => {

@@ -37,6 +37,7 @@ export function registerRevocation(scope: FastifyInstance, setup: RevocationSetu
   registerFormEndpoint(scope, setup, {
     path: 'revoke',
     operation: OPERATION,
+    exchanges: false,
     handle(asked: AskedByForm, reply: FastifyReply) {
       void revoke(asked, tokenOf(asked)).then(
         () => {

@@ -165,6 +165,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
   registerFormEndpoint(scope, setup, {
     path: 'token',
     operation: OPERATION,
+    exchanges: true,
     handle(asked, reply) {
       const grantType = grantTypeOf(asked.form)
       try {
