@@ -7,7 +7,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { TokenError, type Clock, type ConnectionId } from '@tokenkeep/core'
 import { readApiKeyInput, readSource, type ApiKeyInput, type ApiKeyScope } from './api-key-input.ts'
-import type { Named, ShownJwts } from './shown-jwt.ts'
+import type { Named, ShownBecause, ShownJwts } from './shown-jwt.ts'
 import { readTrustedIdentity, type TrustedIdentity, type TrustedIdentityInput } from './trusted-identity.ts'
 
 /** A key as people see it: the key itself is in nothing that is kept. */
@@ -109,18 +109,28 @@ export interface Shared extends LocalRefreshToken {
   readonly renewable: boolean
 }
 
+/** Whom a JWT shows. */
+export type ByJwt =
+  /** @param until when the JWT ends, epoch milliseconds */
+  | { readonly kind: 'known'; readonly apiKey: ApiKey; readonly until: number }
+  /** It is no JWT, or no key that lives trusts whom it names. */
+  | { readonly kind: 'nobody' }
+  /** It names whom a key trusts, and is not valid. */
+  | ({ readonly kind: 'not_valid'; readonly because: ShownBecause } & Trusting)
+  /** The keys of its issuer cannot be had, so nobody knows whether it is valid. */
+  | ({ readonly kind: 'unavailable' } & Trusting)
+
+interface Trusting {
+  readonly apiKey: ApiKey
+  readonly identity: TrustedIdentity
+}
+
 /** What a server asks about each request. Nothing here is remembered: a revoked key is unknown at once. */
 export interface Callers {
   /** Who presents this key; null: nobody, or it is revoked or past its end. */
   byKey(key: string): Promise<ApiKey | null>
-  /**
-   * Which key trusts the identity that this JWT shows; null: nobody, or the JWT is not valid, or the key is revoked or
-   * past its end.
-   *
-   * @returns with `until`, when the JWT ends, epoch milliseconds
-   * @throws TokenError `server_unreachable`: the keys of its issuer cannot be had
-   */
-  byJwt(jwt: string): Promise<{ readonly apiKey: ApiKey; readonly until: number } | null>
+  /** Which key trusts the identity that this JWT shows. */
+  byJwt(jwt: string): Promise<ByJwt>
   /**
    * What this local refresh token stands for; null: unknown or revoked, its key is revoked or past its end, or its
    * connection is gone, also while that is being deleted.
@@ -286,22 +296,17 @@ export function createCallers({ rows, clock, connectionId, shownJwts }: CallersS
       },
       async byJwt(jwt) {
         // What is no JWT at all is told from one without the library.
-        if (typeof jwt !== 'string' || !COMPACT.test(jwt)) return null
+        if (typeof jwt !== 'string' || !COMPACT.test(jwt)) return { kind: 'nobody' }
         const { named, check } = await shownJwts()
         const shown = named(jwt)
-        if (shown === null) return null
+        if (shown === null) return { kind: 'nobody' }
         const apiKey = await rows.apiKeyTrusting(shown)
         const identity = apiKey?.identities.find((each) => isSame(each, shown))
-        if (apiKey === null || identity === undefined || !lives(apiKey)) return null
+        if (apiKey === null || identity === undefined || !lives(apiKey)) return { kind: 'nobody' }
         const checked = await check(jwt, identity)
-        switch (checked.kind) {
-          case 'valid':
-            return { apiKey, until: checked.until }
-          case 'not_valid':
-            return null
-          case 'unavailable':
-            throw keysUnreachable()
-        }
+        return checked.kind === 'valid'
+          ? { kind: 'known', apiKey, until: checked.until }
+          : { ...checked, apiKey, identity }
       },
       async byLocalRefreshToken(token) {
         if (!looksLike(LOCAL_REFRESH_TOKEN_PREFIX, token)) return null
@@ -364,12 +369,6 @@ const unknownIdentity = (): TokenError =>
 
 const tooManyIdentities = (): TokenError =>
   new TokenError('invalid_input', `an API key trusts at most ${IDENTITIES_MAX} identities.`)
-
-const keysUnreachable = (): TokenError =>
-  new TokenError(
-    'server_unreachable',
-    "the keys of this JWT's issuer cannot be had, so nobody knows whether it is valid: try again, and see that its metadata and its JWKS can be fetched from here.",
-  )
 
 /** Whoever gives the secret for its id must not find it in an error. */
 const named = (id: unknown, shape: RegExp): { subject?: string } =>

@@ -4,12 +4,12 @@
  * @see RFC 7523 section 3 (issuer, subject, audience and end are all checked), RFC 8725 section 3
  */
 import { hash } from 'node:crypto'
-import { decodeJwt, decodeProtectedHeader } from 'jose'
+import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose'
 import { askIssuer } from './issuer-metadata.ts'
 import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
 import { createPublishedKeys, KEYS_DEADLINE_MS } from './published-keys.ts'
 import { isLoopbackHost, readProviderUrl } from './address-rules.ts'
-import { verifySignedToken, type TokenSigner } from './signed-token.ts'
+import { verifySignedToken, type NotValidBecause, type TokenSigner } from './signed-token.ts'
 import type { TrustedIdentity } from './trusted-identity.ts'
 
 /** Whom a JWT names. Nobody has looked whether that is true. */
@@ -21,9 +21,11 @@ export interface Named {
 export type Shown =
   /** @param until epoch milliseconds: from then on it is refused */
   | { readonly kind: 'valid'; readonly until: number }
-  | { readonly kind: 'not_valid' }
+  | { readonly kind: 'not_valid'; readonly because: ShownBecause }
   /** The issuer's keys cannot be had at this moment. */
   | { readonly kind: 'unavailable' }
+
+export type ShownBecause = NotValidBecause | 'no_keys' | 'subject' | 'lasts_too_long' | 'bound_to_a_key' | 'event'
 
 export interface ShownJwts {
   /** Whom it names; null: it is no JWT that could show anybody. */
@@ -77,16 +79,12 @@ export function createShownJwts({ clock, exchange }: Pick<ProviderAccess, 'clock
       required: ['sub', 'exp'],
     })
     if (verified.kind === 'not_known') {
-      return verified.because === 'unavailable' ? { kind: 'unavailable' } : { kind: 'not_valid' }
+      return verified.because === 'unavailable' ? { kind: 'unavailable' } : { kind: 'not_valid', because: 'no_keys' }
     }
     if (verified.kind === 'not_valid') return verified
-    const { sub, exp = 0, iat, events, cnf } = verified.claims
-    const now = clock.now().wall
-    if (sub !== identity.subject || exp * 1000 > now + LIFE_MOST_MS) return { kind: 'not_valid' }
-    if (iat !== undefined && iat * 1000 > now + CLOCKS_APART_MS) return { kind: 'not_valid' }
-    // Bound to a key that is not shown here (RFC 7800 section 3), or a security event whose type is not said.
-    if (cnf !== undefined || events !== undefined) return { kind: 'not_valid' }
-    return { kind: 'valid', until: exp * 1000 + CLOCKS_APART_MS }
+    const { exp = 0 } = verified.claims
+    const because = wrongWith(verified.claims, identity, clock.now().wall)
+    return because === null ? { kind: 'valid', until: exp * 1000 + CLOCKS_APART_MS } : { kind: 'not_valid', because }
   }
 
   return {
@@ -105,6 +103,21 @@ export function createShownJwts({ clock, exchange }: Pick<ProviderAccess, 'clock
       return shown
     },
   }
+}
+
+/** What is wrong with claims that the issuer signed, and that are for us and of now; null: nothing. */
+function wrongWith(
+  { sub, exp = 0, iat, cnf, events }: JWTPayload,
+  { subject }: TrustedIdentity,
+  now: number,
+): ShownBecause | null {
+  if (sub !== subject) return 'subject'
+  if (exp * 1000 > now + LIFE_MOST_MS) return 'lasts_too_long'
+  if (iat !== undefined && iat * 1000 > now + CLOCKS_APART_MS) return 'not_yet'
+  // The key is not shown here (RFC 7800 section 3).
+  if (cnf !== undefined) return 'bound_to_a_key'
+  // A security event whose type is not said.
+  return events === undefined ? null : 'event'
 }
 
 function named(jwt: string): Named | null {

@@ -10,6 +10,8 @@ import { createCallerDesk } from '../src/http/caller.ts'
 import { HTTP_SETTINGS } from '../src/http/settings.ts'
 
 const MINUTE_MS = 60_000
+const silent = (): void => undefined
+const SILENT = { error: silent, warn: silent, info: silent, debug: silent }
 
 async function deskWithKey(t: TestContext, input: Partial<ApiKeyInput> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'tokenkeep-callers-'))
@@ -36,6 +38,7 @@ async function deskWithKey(t: TestContext, input: Partial<ApiKeyInput> = {}) {
     },
     clock: { now: () => ({ wall: (Date.now() + aheadMs) as UnixMs, mono: (performance.now() + aheadMs) as MonoMs }) },
     settings: HTTP_SETTINGS,
+    log: SILENT,
   })
   const identify = async (given = key): Promise<string | null> => {
     try {
@@ -46,6 +49,7 @@ async function deskWithKey(t: TestContext, input: Partial<ApiKeyInput> = {}) {
     }
   }
   return {
+    keep,
     desk,
     identify,
     id: apiKey.id,
@@ -99,4 +103,20 @@ test('a database that answers is believed: a revoked key is nobody, and another 
   assert.equal(await identify(), null)
   fail('store_unavailable')
   assert.equal(await identify(), 'store_unavailable')
+})
+
+test('what a key has used up stays used up, also where ten thousand keys are in use', async (t) => {
+  const { keep, key } = await deskWithKey(t)
+  const real = await keep.callers.byKey(key)
+  assert.ok(real !== null)
+  const desk = createCallerDesk({
+    callers: { ...keep.callers, byKey: (given) => Promise.resolve({ ...real, id: given }) },
+    clock: { now: () => ({ wall: Date.now() as UnixMs, mono: 0 as MonoMs }) },
+    settings: { ...HTTP_SETTINGS, callerRequestsPer10s: 2 },
+    log: SILENT,
+  })
+  for (let at = 0; at < 10_000; at += 1) await desk.identify(`tkk_${at}`, '127.0.0.1')
+  await desk.identify('tkk_9999', '127.0.0.1')
+  await desk.identify('tkk_9998', '127.0.0.1')
+  await assert.rejects(() => desk.identify('tkk_9999', '127.0.0.1'), { code: 'rate_limited' })
 })

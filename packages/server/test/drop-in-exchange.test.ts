@@ -378,7 +378,51 @@ test('while the keys of an issuer cannot be had, nobody is called wrong', async 
     assert.equal(errorOf(answer), '503 temporarily_unavailable')
     assert.equal((await api(world, unknown)).body['code'], 'server_unreachable')
   }
+  assert.deepEqual(
+    new Set(world.logged.map(([level, , message]) => [level, message].join(': '))),
+    new Set(["warn: the keys of a JWT's issuer cannot be had"]),
+  )
   assert.equal((await exchange(world, token, { audience: 'dealer-42' })).status, 200)
+})
+
+test('the operator learns why a JWT was refused that the issuer signed, and of no other', async () => {
+  await using world = await openServedWorld({ settings: { wrongKeysPerMinute: 20 } })
+  await world.connect('dealer-42')
+  const { jwt, id: apiKeyId, identity } = await trusting(world)
+  const because: Readonly<Record<string, () => Promise<string>>> = {
+    audience: () => jwt({ aud: 'https://kubernetes.default.svc' }),
+    expired: () => jwt({ exp: second() - 120 }),
+    not_yet: () => jwt({ nbf: second() + 600 }),
+    claims: () => jwt({ exp: null }),
+    lasts_too_long: () => jwt({ exp: second() + 365 * 24 * 3600 }),
+    bound_to_a_key: () => jwt({ cnf: { jkt: 'x' } }),
+    event: () => jwt({ events: {} }),
+  }
+  for (const make of Object.values(because)) await exchange(world, await make(), { audience: 'dealer-42' })
+  await api(world, await jwt({ aud: 'another' }))
+  const told = [...Object.keys(because), 'audience'].map((why) => [
+    'warn',
+    { apiKeyId, identity, because: why },
+    'a JWT that its issuer signed was refused',
+  ])
+  assert.deepEqual(world.logged, told)
+  const nobody = [
+    jwt({}, { key: 'other' }),
+    jwt({}, { header: { alg: 'none' } }),
+    jwt({}, { header: { alg: 'HS256' } }),
+    jwt({ sub: 'system:serviceaccount:prod:other' }),
+    jwt({}, { header: { typ: 'logout+jwt' } }),
+  ]
+  for (const each of nobody) await exchange(world, await each, { audience: 'dealer-42' })
+  const late = await jwt({ exp: second() - 120 })
+  for (let at = 0; at < 30; at += 1) await exchange(world, late, { audience: 'dealer-42' })
+  const [last] = world.logged.slice(-1)
+  assert.deepEqual(last, [
+    'warn',
+    { apiKeyId, identity, because: 'expired' },
+    'a JWT that its issuer signed was refused',
+  ])
+  assert.equal(world.logged.length, told.length + 7, 'an address that is turned away writes nothing either')
 })
 
 test('no JWT and no token stands in what is logged, refused or counted', async () => {

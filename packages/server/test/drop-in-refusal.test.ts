@@ -192,17 +192,18 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
   const app = Fastify()
   const logged: string[] = []
   const note = (_fields: unknown, message: string): void => void logged.push(message)
+  const log = { error: note, warn: note, info: note, debug: note }
   const clock = { now: () => ({ wall: Date.now() as UnixMs, mono: performance.now() as MonoMs }) }
   registerDropIn(app, {
     keep,
     pressure,
     clock,
     addressed: createAddressed(HTTP_SETTINGS),
-    desk: createCallerDesk({ callers: keep.callers, clock, settings: HTTP_SETTINGS }),
+    desk: createCallerDesk({ callers: keep.callers, clock, settings: HTTP_SETTINGS, log }),
     shares: createShares({ callers: keep.callers, clock }),
     freeSince: createFreeSince(app.server, { of: 'connection', clock }),
     waitMs: WAIT_MS,
-    log: { error: note, warn: note, info: note, debug: note },
+    log,
     metrics: {
       handOut: () => undefined,
       answered: () => undefined,

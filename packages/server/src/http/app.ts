@@ -105,7 +105,7 @@ function build(
   of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean },
 ): FastifyInstance {
   const addressed = createAddressed(settings)
-  const desk = createCallerDesk({ callers: keep.callers, clock, settings })
+  const desk = createCallerDesk({ callers: keep.callers, clock, settings, log })
   const transport = transportOf(settings)
   /** Bodies that are sent on while they arrive, for as long as that takes. */
   const unhurried = new WeakSet<object>()

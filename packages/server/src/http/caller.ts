@@ -8,10 +8,11 @@
 import { hash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
-import type { ApiKey, ApiKeyScope, Callers } from '@tokenkeep/node'
-import { BELIEVED_MS, createBelieved, isBelievedWithout } from './bounded.ts'
+import type { ApiKey, ApiKeyScope, ByJwt, Callers } from '@tokenkeep/node'
+import { BELIEVED_MS, createBelieved, forgetOldest, isBelievedWithout } from './bounded.ts'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
+import type { Log } from './log.ts'
 import type { HttpSettings } from './settings.ts'
 
 export interface Caller {
@@ -61,12 +62,20 @@ interface Known {
 
 type Read = Pick<Known, 'readAt' | 'endsAt'> & { readonly apiKey: ApiKey }
 
+interface Nobody {
+  readonly apiKey: null
+  /** Why, where the operator should know. */
+  readonly tell: () => void
+}
+const NOBODY: Nobody = { apiKey: null, tell: () => undefined }
+
 export function createCallerDesk(of: {
   readonly callers: Callers
   readonly clock: Pick<Clock, 'now'>
   readonly settings: Pick<HttpSettings, 'callerRequestsPer10s' | 'wrongKeysPerMinute'>
+  readonly log: Log
 }): CallerDesk {
-  const { callers, clock, settings } = of
+  const { callers, clock, settings, log } = of
   const known = new Map<string, Known>()
   /** What each limited key may see, for while the database does not answer. */
   const seen = createBelieved<boolean>(REMEMBERED_MAX)
@@ -85,8 +94,10 @@ export function createCallerDesk(of: {
   }
 
   const windowOf = (id: string): RateWindow => {
-    const window = windows.get(id) ?? createRateWindow(settings.callerRequestsPer10s, CALLER_WINDOW_MS)
-    if (windows.size >= REMEMBERED_MAX) windows.clear()
+    const before = windows.get(id)
+    if (before !== undefined) return before
+    const window = createRateWindow(settings.callerRequestsPer10s, CALLER_WINDOW_MS)
+    forgetOldest(windows, REMEMBERED_MAX)
     windows.set(id, window)
     return window
   }
@@ -101,22 +112,34 @@ export function createCallerDesk(of: {
     if (waitMs !== null) throw tooMany(waitMs, `too many wrong ${what} came from your address`)
   }
 
-  const ask = async (credential: string): Promise<Omit<Read, 'readAt'> | null> => {
-    const shown = isKey(credential) ? await keyOf(credential) : await callers.byJwt(credential)
-    if (shown === null) return null
-    const { apiKey, until } = shown
-    return { apiKey, endsAt: Math.min(until, apiKey.expiresAt ?? Infinity) }
+  const ask = async (credential: string): Promise<Omit<Read, 'readAt'> | Nobody> => {
+    if (!isKey(credential)) return byJwt(credential)
+    const apiKey = await callers.byKey(credential)
+    return apiKey === null ? NOBODY : { apiKey, endsAt: endOf(apiKey) }
   }
-  const keyOf = async (key: string): Promise<{ readonly apiKey: ApiKey; readonly until: number } | null> => {
-    const apiKey = await callers.byKey(key)
-    return apiKey === null ? null : { apiKey, until: Infinity }
+  const endOf = ({ expiresAt }: ApiKey): number => expiresAt ?? Infinity
+
+  const byJwt = async (jwt: string): Promise<Omit<Read, 'readAt'> | Nobody> => {
+    const shown = await callers.byJwt(jwt)
+    if (shown.kind === 'nobody') return NOBODY
+    const { apiKey } = shown
+    if (shown.kind === 'known') return { apiKey, endsAt: Math.min(shown.until, endOf(apiKey)) }
+    const about = { apiKeyId: apiKey.id, identity: shown.identity.id }
+    if (shown.kind === 'unavailable') {
+      log.warn(about, "the keys of a JWT's issuer cannot be had")
+      throw keysUnreachable()
+    }
+    // The answer tells nobody why. Whoever has no JWT that the issuer signed writes nothing into the log.
+    const { because } = shown
+    if (NOT_SIGNED.includes(because)) return NOBODY
+    return { apiKey: null, tell: () => log.warn({ ...about, because }, 'a JWT that its issuer signed was refused') }
   }
 
   /** What the database says of a key or JWT; while it does not answer, what it said last. */
-  const read = async (credential: string): Promise<Read | null> => {
+  const read = async (credential: string): Promise<Read | Nobody> => {
     try {
       const said = await ask(credential)
-      return said === null ? null : { ...said, readAt: clock.now().mono }
+      return said.apiKey === null ? said : { ...said, readAt: clock.now().mono }
     } catch (error) {
       const entry = known.get(nameOf(credential))
       const { mono: now, wall } = clock.now()
@@ -138,10 +161,11 @@ export function createCallerDesk(of: {
     async identify(credential, address) {
       const said = await read(credential)
       const { mono: now, wall } = clock.now()
-      if (said === null) {
+      if (said.apiKey === null) {
         known.delete(nameOf(credential))
         // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
         countWrong(address, isKey(credential) ? 'API keys' : 'API keys and JWTs', now)
+        said.tell()
         return null
       }
       const { apiKey, readAt, endsAt } = said
@@ -175,6 +199,20 @@ export function createCallerDesk(of: {
     },
   }
 }
+
+/** Why a JWT is not one that its issuer signed. */
+const NOT_SIGNED: readonly Extract<ByJwt, { readonly kind: 'not_valid' }>['because'][] = [
+  'malformed',
+  'algorithm',
+  'key',
+  'signature',
+]
+
+const keysUnreachable = (): TokenError =>
+  new TokenError(
+    'server_unreachable',
+    "the keys of this JWT's issuer cannot be had, so nobody knows whether it is valid: try again, and see that its metadata and its JWKS can be fetched from here.",
+  )
 
 /** Every key begins so, and no JWT does. */
 export const isKey = (credential: string): boolean => credential.startsWith('tkk_')
