@@ -1,6 +1,7 @@
 /**
  * Identities that an API key trusts: whoever shows a JWT of this issuer with this subject is known as by the key itself.
  */
+import { Buffer } from 'node:buffer'
 import { readProviderUrl } from './address-rules.ts'
 import { flag, onlyMembers, recordOf, textOf, type Refuse } from './input-members.ts'
 import { TokenError } from '@tokenkeep/core'
@@ -63,10 +64,14 @@ export function readTrustedIdentity(input: TrustedIdentityInput): Omit<TrustedId
 }
 
 const LENGTH_MAX = 500
+/** Issuer and subject together are an entry of an index, and those of Postgres have 2704 bytes at most. */
+const BYTES_MAX = 1000
 
 /** It is compared and shown as it is. */
 function plain(name: string, value: unknown, refuse: Refuse): string {
   const text = textOf(name, value, LENGTH_MAX, refuse)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > BYTES_MAX) return refuse(`${name} must have at most ${BYTES_MAX} bytes as UTF-8, this one has ${bytes}`)
   if (/tk[ckr]_[A-Za-z0-9_-]{43}/.test(text)) return refuse(`${name} holds an API key or a local refresh token`)
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text) && text.startsWith('eyJ') ? refuse(`${name} is a JWT`) : text
 }

@@ -1,5 +1,7 @@
 /** Identities that a key trusts: kept, found by what a JWT says, and nobody else's. */
 import assert from 'node:assert/strict'
+import { Buffer } from 'node:buffer'
+import { randomInt } from 'node:crypto'
 import { inspect } from 'node:util'
 import { test } from 'node:test'
 import type { TrustedIdentityInput } from '../../src/trusted-identity.ts'
@@ -116,6 +118,7 @@ export function identitiesContract(make: MakeCallersBackend): void {
       [{ subject: 'a\nb' }, /subject must not contain control/],
       [{ subject: key }, /subject holds an API key/],
       [{ subject: 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln' }, /subject is a JWT/],
+      [{ subject: '鍵'.repeat(334) }, /subject must have at most 1000 bytes as UTF-8, this one has 1002/],
       [{ audience: undefined }, /audience must be a string/],
       [{ audience: ['a'] }, /audience must be a string/],
       [{ allowPrivateNetwork: 'yes' }, /allowPrivateNetwork must be true or false/],
@@ -131,6 +134,36 @@ export function identitiesContract(make: MakeCallersBackend): void {
     const old = { ...WORKER, issuer: 'kubernetes/serviceaccount', jwksUri: 'https://issuer.example.org/keys' }
     const { identities } = await world.one.apiKeys.trust(apiKey.id, old)
     assert.equal(identities[0]?.issuer, old.issuer, 'one that is only compared need not be a URL')
+  })
+
+  test('what is as long as it may be is kept, and found', async () => {
+    await using world = await callersWorld(make)
+    const { apiKey } = await world.key()
+    // Nothing that a database could make shorter.
+    const text = (): string =>
+      Array.from({ length: 333 }, () => String.fromCodePoint(randomInt(0x4e00, 0x9f00))).join('')
+    const [issuer, subject, audience] = [text(), text(), text()]
+    const jwksUri = 'https://issuer.example.org/keys'
+    const trusting = await world.one.apiKeys.trust(apiKey.id, { issuer, subject, audience, jwksUri })
+    await usingRows(world, async ({ rows }) =>
+      assert.deepEqual(await rows.apiKeyTrusting({ issuer, subject }), trusting),
+    )
+  })
+
+  test('a JWT that names what no identity can have is of nobody', async () => {
+    await using world = await callersWorld(make)
+    const { apiKey } = await world.key()
+    await world.one.apiKeys.trust(apiKey.id, { ...WORKER, subject: 'a\uFFFD' })
+    for (const odd of ['a\0', 'a\ud800', 'a\u{10ffff}', 'x'.repeat(9000), '', 7, null, [], {}]) {
+      for (const claims of [
+        { iss: odd, sub: 'a\uFFFD' },
+        { iss: WORKER.issuer, sub: odd },
+      ]) {
+        const parts = [{ alg: 'ES256' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+        const shown = await world.one.callers.byJwt(`${parts.join('.')}.c2ln`)
+        assert.deepEqual(shown, { kind: 'nobody' }, inspect(odd))
+      }
+    }
   })
 
   test('a key trusts a hundred identities at most', async () => {
