@@ -15,7 +15,16 @@ const SUBJECT = 'system:serviceaccount:prod:worker'
 
 /** An issuer as Kubernetes has it: its metadata names its keys, and no token endpoint. */
 async function kubernetes(t: TestContext) {
-  const world = { asked: [] as string[], status: 200, metadata: {} as Record<string, unknown>, shiftMs: 0 }
+  const world = {
+    asked: [] as string[],
+    status: 200,
+    headers: {} as Record<string, string>,
+    metadata: {} as Record<string, unknown>,
+    /** Instead of its keys. */
+    keys: null as string | null,
+    silent: false,
+    shiftMs: 0,
+  }
   const pairs = {
     one: await generateKeyPair('ES256', { extractable: true }),
     two: await generateKeyPair('ES256'),
@@ -23,6 +32,11 @@ async function kubernetes(t: TestContext) {
   }
   const origin = await httpServer(t, (request, response) => {
     world.asked.push(request.url ?? '')
+    if (world.silent) return
+    if (world.keys !== null && request.url === '/keys') {
+      response.writeHead(world.status, world.headers).end(world.keys)
+      return
+    }
     const answer = async (): Promise<unknown> =>
       request.url === '/keys'
         ? {
@@ -32,7 +46,7 @@ async function kubernetes(t: TestContext) {
             ],
           }
         : { issuer, jwks_uri: `${issuer}/keys`, ...world.metadata }
-    void answer().then((body) => response.writeHead(world.status).end(JSON.stringify(body)))
+    void answer().then((body) => response.writeHead(world.status, world.headers).end(JSON.stringify(body)))
   })
   const issuer = origin.origin
   const system = createSystemClock()
@@ -157,6 +171,154 @@ test('a flood of invented key ids asks for keys once in 30 s', async (t) => {
   assert.equal(world.asked.filter((url) => url === '/keys').length, 2)
 })
 
+test('headers that name keys, and parts that have to be understood, lead nowhere', async (t) => {
+  const { jwts, standard, pairs, identity, world, issuer } = await kubernetes(t)
+  const trap: string[] = []
+  const { origin } = await httpServer(t, (request, response) => {
+    trap.push(request.url ?? '')
+    response.end('{}')
+  })
+  assert.equal(
+    (
+      await jwts.check(
+        await new SignJWT(standard).setProtectedHeader({ alg: 'ES256', kid: 'one' }).sign(pairs.one.privateKey),
+        identity,
+      )
+    ).kind,
+    'valid',
+  )
+  const asked = world.asked.length
+  const jwk = await exportJWK(pairs.two.publicKey)
+  const headers: readonly Record<string, unknown>[] = [
+    { jku: `${origin}/jku`, kid: 'one' },
+    { x5u: `${origin}/x5u`, kid: 'one' },
+    { jwk: { ...jwk, kid: 'one' }, kid: 'one' },
+    { x5c: ['AAAA'], kid: 'one' },
+    { kid: `${origin}/kid` },
+    { kid: '../../etc/passwd' },
+    { kid: 'one\0' },
+    { kid: ['one'] },
+    { kid: 'one', crit: ['exp'] },
+    { kid: 'one', crit: ['b64'], b64: false },
+    { kid: 'one', zip: 'DEF', enc: 'A256GCM', alg: 'dir' },
+  ]
+  const [first = '', ...rest] = (
+    await new SignJWT(standard).setProtectedHeader({ alg: 'ES256', kid: 'one' }).sign(pairs.two.privateKey)
+  ).split('.')
+  assert.ok(first !== '')
+  for (const header of headers) {
+    const text = Buffer.from(JSON.stringify({ alg: 'ES256', ...header })).toString('base64url')
+    const { kind } = await jwts.check([text, ...rest].join('.'), identity)
+    assert.equal(kind, 'not_valid', JSON.stringify(header))
+  }
+  assert.deepEqual(trap, [])
+  assert.deepEqual(world.asked.slice(asked), [], `${issuer} was asked less than 30 s ago`)
+  const whole = await new SignJWT(standard)
+    .setProtectedHeader({ alg: 'ES256', kid: 'one', crit: ['x'], x: 1 })
+    .sign(pairs.one.privateKey, { crit: { x: true } })
+  assert.equal(
+    (await jwts.check(whole, identity)).kind,
+    'not_valid',
+    'signed by the issuer, with a part that we do not know',
+  )
+})
+
+test('what is published instead of keys shows nobody: another place, too much, keys of another kind, nonsense', async (t) => {
+  const elsewhere: string[] = []
+  const { origin } = await httpServer(t, (request, response) => {
+    elsewhere.push(request.url ?? '')
+    response.end('{}')
+  })
+  const attempt = async (
+    keys: (own: Awaited<ReturnType<typeof kubernetes>>) => Promise<string> | string,
+    more: { status?: number; headers?: Record<string, string> } = {},
+  ) => {
+    const own = await kubernetes(t)
+    Object.assign(own.world, { keys: await keys(own), ...more })
+    return (await own.jwts.check(await own.signed(), own.identity)).kind
+  }
+  const published = async ({ pairs }: Awaited<ReturnType<typeof kubernetes>>) => ({
+    ...(await exportJWK(pairs.one.publicKey)),
+    kid: 'one',
+  })
+  const set = (...keys: unknown[]): string => JSON.stringify({ keys })
+  assert.equal(await attempt(async (own) => set(await published(own))), 'valid', 'the control')
+  const redirected = { status: 302, headers: { location: `${origin}/keys` } }
+  assert.equal(await attempt(() => '', redirected), 'unavailable')
+  assert.deepEqual(elsewhere, [], 'a redirect is not followed')
+  const padding = 'x'.repeat(70_000)
+  assert.equal(await attempt(async (own) => set({ ...(await published(own)), padding })), 'unavailable', 'too much')
+  for (const text of ['', '<html>', '[]', '7', '{"keys":7}', '{"keys":[7]}', '{"keys":null}']) {
+    assert.equal(await attempt(() => text), 'unavailable', text)
+  }
+  assert.equal(await attempt(() => set()), 'not_valid')
+  const many = async (own: Awaited<ReturnType<typeof kubernetes>>) => {
+    const one = await published(own)
+    return set(...Array.from({ length: 300 }, (_, at) => ({ ...one, kid: `k${at}` })), one)
+  }
+  assert.equal(await attempt(many), 'valid', 'one of many keys is found by its name')
+  assert.equal(
+    await attempt(async (own) => set(await published(own), await published(own))),
+    'not_valid',
+    'which of two is not guessed',
+  )
+  const secret = async (own: Awaited<ReturnType<typeof kubernetes>>) =>
+    set({ ...(await exportJWK(own.pairs.one.privateKey)), kid: 'one' })
+  assert.equal(await attempt(secret), 'not_valid', 'a private key is nothing to publish')
+  assert.equal(
+    await attempt(async (own) => set({ ...(await published(own)), use: 'enc' })),
+    'not_valid',
+    'a key that does not sign',
+  )
+  assert.equal(
+    await attempt(() => set({ kty: 'oct', k: 'c2VjcmV0', kid: 'one', alg: 'ES256' })),
+    'not_valid',
+    'a shared secret',
+  )
+})
+
+test('an issuer that does not answer keeps waiting whom it signs for, asked once, and nobody else', async (t) => {
+  const { jwts, signed, identity, world } = await kubernetes(t)
+  const { identity: other, signed: signedByOther, world: itsWorld } = await kubernetes(t)
+  const known = { ...other, jwksUri: `${other.issuer}/keys` }
+  world.silent = true
+  const jwt = await signed()
+  const waiting = Array.from({ length: 20 }, () => jwts.check(jwt, identity))
+  // The other issuer's keys belong to another world of the same process.
+  assert.equal((await jwts.check(await signedByOther(), known)).kind, 'valid')
+  const first = await Promise.race([waiting[0], Promise.resolve('waiting')])
+  assert.equal(first, 'waiting')
+  assert.deepEqual(itsWorld.asked, ['/keys'])
+  assert.deepEqual(world.asked, ['/.well-known/openid-configuration'])
+  world.silent = false
+})
+
+test('a name that leads into a private network is not asked, unless the identity says so', async (t) => {
+  const { signed, identity, pairs } = await kubernetes(t)
+  const asked: string[] = []
+  const keys = { keys: [{ ...(await exportJWK(pairs.one.publicKey)), kid: 'one' }] }
+  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, (request, response) => {
+    asked.push(request.url ?? '')
+    response.end(JSON.stringify(keys))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const issuer = `https://tokenkeep.test:${(server.address() as AddressInfo).port}`
+  const jwts = createShownJwts(
+    createProviderAccess({
+      clock: createSystemClock(),
+      extraCertificates: [CERTIFICATE],
+      lookup: () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]),
+    }),
+  )
+  const named = { ...identity, issuer, jwksUri: `${issuer}/keys` }
+  const jwt = await signed({ iss: issuer })
+  assert.deepEqual(await jwts.check(jwt, named), { kind: 'unavailable' })
+  assert.deepEqual(await jwts.check(jwt, { ...named, jwksUri: null }), { kind: 'unavailable' })
+  assert.deepEqual(asked, [])
+  assert.equal((await jwts.check(jwt, { ...named, allowPrivateNetwork: true })).kind, 'valid')
+})
+
 test('while the keys cannot be had nobody knows; those that are known serve on', async (t) => {
   const { jwts, signed, identity, world, second } = await kubernetes(t)
   world.status = 503
@@ -186,7 +348,7 @@ test("keys are fetched where an identity says, and not where an issuer's metadat
   }
   const { jwts: none, identity: keyless, signed: by, world: its } = await kubernetes(t)
   its.metadata = { jwks_uri: undefined }
-  assert.deepEqual(await none.check(await by(), keyless), { kind: 'not_valid' }, 'it publishes none')
+  assert.deepEqual(await none.check(await by(), keyless), { kind: 'not_valid', because: 'no_keys' })
   const { jwts: strange, identity: other, signed: signs, world: lying } = await kubernetes(t)
   lying.metadata = { issuer: 'https://issuer.example.org' }
   assert.deepEqual(await strange.check(await signs(), other), { kind: 'unavailable' }, "another issuer's metadata")

@@ -46,9 +46,13 @@ export async function eventIssuer(t: TestContext): Promise<EventIssuer> {
 export const newKeys = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 /** A compact JWS (RFC 7515 section 7.1). */
-export function signedBy(key: KeyObject, typ: string, claims: Claims): string {
+export const signedBy = (key: KeyObject, typ: string, claims: Claims): string =>
+  signedWithHeader(key, { alg: 'ES256', kid: 'one', typ }, claims)
+
+/** The same, whatever its header says. */
+export function signedWithHeader(key: KeyObject, header: Claims, claims: Claims): string {
   const encoded = (part: Claims): string => Buffer.from(JSON.stringify(part)).toString('base64url')
-  const body = `${encoded({ alg: 'ES256', kid: 'one', typ })}.${encoded(claims)}`
+  const body = `${encoded(header)}.${encoded(claims)}`
   return `${body}.${sign('sha256', Buffer.from(body), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
