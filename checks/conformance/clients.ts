@@ -61,6 +61,24 @@ export const RFC_7523 = rfc(7523, 'JWT Profile for Client Authentication and Aut
     says: 'Each assertion has a `jti` of its own, where the server wants one (OpenID Connect Core section 9 does).',
     shownBy: ['node/client-proof: each request has an assertion of its own'],
   },
+  {
+    id: '3-validated',
+    level: 'MUST',
+    binds: 'drop-in',
+    says: 'An assertion is refused that is not signed by its issuer, is for others, has ended, has no end, or is not good yet.',
+    shownBy: [
+      'node/shown-jwt: what is forged, of somebody else, for somebody else, of another kind or of another time shows nobody',
+      'server/drop-in-exchange: no JWT that is forged, for somebody else, or of another time gets anything anywhere, and all are refused alike',
+    ],
+  },
+  {
+    id: '3-subject-here',
+    level: 'MUST',
+    binds: 'drop-in',
+    says: 'The `sub` of an assertion by which a client authenticates is its `client_id`.',
+    otherwise:
+      'it is whatever the issuer calls the workload, and the key says whom it trusts; `client_id` may be left out, and is compared where it is sent (ADR 0020)',
+  },
 ])
 
 export const RFC_8705 = rfc(8705, 'Mutual-TLS Client Authentication and Certificate-Bound Access Tokens', [

@@ -1,8 +1,6 @@
 /** Other ways to a token, and tokens that are bound to a key: RFC 8628 (device), RFC 8693 (token exchange), RFC 9449 (DPoP). */
 import { rfc } from './requirement.ts'
 
-const NO_EXCHANGE = 'token exchange is not built yet'
-
 export const RFC_8628 = rfc(8628, 'Device Authorization Grant', [
   {
     id: '3.1-authenticated',
@@ -98,21 +96,38 @@ export const RFC_8693 = rfc(8693, 'Token Exchange', [
     level: 'MUST',
     binds: 'drop-in',
     says: 'The subject token is validated as its type asks for.',
-    open: NO_EXCHANGE,
+    shownBy: [
+      'server/drop-in-exchange: no JWT that is forged, for somebody else, or of another time gets anything anywhere, and all are refused alike',
+      'server/jwt-fuzz: 10,000 generated JWTs sent wherever they are taken: no failure, no token for a wrong one, no secret in an answer or a log',
+    ],
   },
   {
     id: '2.2.1-answer',
     level: 'MUST',
     binds: 'drop-in',
     says: 'The answer has `access_token`, `issued_token_type` and `token_type`.',
-    open: NO_EXCHANGE,
+    shownBy: [
+      "server/drop-in-exchange: a workload's JWT is exchanged for the token of the connection that audience names, and nothing else is needed",
+    ],
   },
   {
     id: '2.2.2-refused',
     level: 'MUST',
     binds: 'drop-in',
     says: 'A request that is not valid, or whose subject token is not acceptable, is `invalid_request`.',
-    open: NO_EXCHANGE,
+    shownBy: [
+      'server/drop-in-exchange: what is not said, or of another kind, is invalid_request',
+      'server/drop-in-exchange: no JWT that is forged, for somebody else, or of another time gets anything anywhere, and all are refused alike',
+    ],
+  },
+  {
+    id: '2.2.2-target',
+    level: 'SHOULD',
+    binds: 'drop-in',
+    says: 'Where no token is given for the target that is meant, it is `invalid_target`.',
+    shownBy: [
+      'server/drop-in-exchange: a connection that is not there, of another realm, being deleted, or hidden from the key is the same invalid_target',
+    ],
   },
 ])
 

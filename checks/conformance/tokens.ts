@@ -3,6 +3,8 @@ import { rfc } from './requirement.ts'
 
 const WRONG_TOKENS =
   'node/signed-token: what is forged, of somebody else, for somebody else, of another kind or of another time is not'
+const WRONG_WORKLOADS =
+  'node/shown-jwt: what is forged, of somebody else, for somebody else, of another kind or of another time shows nobody'
 const WRONG_EVENTS = 'node/security-event: what is no security event for us is refused'
 
 export const RFC_7519 = rfc(7519, 'JSON Web Token', [
@@ -11,14 +13,14 @@ export const RFC_7519 = rfc(7519, 'JSON Web Token', [
     level: 'MUST',
     binds: 'receiver',
     says: 'A token that is for others is rejected.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
   },
   {
     id: '4.1.4-expiry',
     level: 'MUST NOT',
     binds: 'receiver',
     says: 'A token is taken after its `exp`.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
     note: 'Clocks may differ by a minute.',
   },
   {
@@ -26,7 +28,7 @@ export const RFC_7519 = rfc(7519, 'JSON Web Token', [
     level: 'MUST NOT',
     binds: 'receiver',
     says: 'A token is taken before its `nbf`.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
   },
   {
     id: '7.2-rejected',
@@ -36,6 +38,7 @@ export const RFC_7519 = rfc(7519, 'JSON Web Token', [
     shownBy: [
       WRONG_TOKENS,
       'server/receivers-fuzz: ${path} takes 10,000 generated requests without a failure, tells nothing and signs nobody out',
+      'server/jwt-fuzz: of 90,000 generated JWTs none but the right one is known, and no address is asked that none may name',
     ],
   },
 ])
@@ -46,14 +49,14 @@ export const RFC_8725 = rfc(8725, 'JSON Web Token Best Current Practices', [
     level: 'MUST NOT',
     binds: 'receiver',
     says: 'Another algorithm than those that were chosen is used.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
   },
   {
     id: '3.3-operations',
     level: 'MUST',
     binds: 'receiver',
     says: 'All cryptographic operations are validated.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
   },
   {
     id: '3.8-issuer',
@@ -70,7 +73,7 @@ export const RFC_8725 = rfc(8725, 'JSON Web Token Best Current Practices', [
     level: 'MUST',
     binds: 'receiver',
     says: 'The audience is validated.',
-    shownBy: [WRONG_TOKENS],
+    shownBy: [WRONG_TOKENS, WRONG_WORKLOADS],
   },
   {
     id: '3.10-claims',
@@ -79,6 +82,7 @@ export const RFC_8725 = rfc(8725, 'JSON Web Token Best Current Practices', [
     says: 'Headers of a token do not lead anywhere: `kid` to a query, `jku` and `x5u` to an address.',
     shownBy: [
       'node/signed-token: a key that was published since is asked for, once in 30 s, however many tokens name keys that are not there',
+      'node/shown-jwt: headers that name keys, and parts that have to be understood, lead nowhere',
     ],
     note: '`kid` is compared with the keys that the provider published; `jku`, `x5u` and `jwk` are not read.',
   },
@@ -89,6 +93,7 @@ export const RFC_8725 = rfc(8725, 'JSON Web Token Best Current Practices', [
     says: 'Tokens are told apart by `typ`.',
     shownBy: [
       WRONG_EVENTS,
+      WRONG_WORKLOADS,
       'node/logout-token: the typ that servers in use send is taken: the standard one, JWT, and none',
     ],
   },
@@ -99,6 +104,7 @@ export const RFC_8725 = rfc(8725, 'JSON Web Token Best Current Practices', [
     says: 'The rules for different kinds of tokens exclude each other.',
     shownBy: [
       WRONG_EVENTS,
+      WRONG_WORKLOADS,
       'node/logout-token: what is not of the provider, not for us, not of now or no logout token is refused, and ends nothing',
     ],
   },
