@@ -12,9 +12,22 @@ export interface KeycloakEvent {
   readonly details?: Readonly<Record<string, string>>
 }
 
+export interface AssertionIssuer {
+  readonly issuer: string
+  readonly jwksUrl: string
+}
+
 export interface KeycloakAdmin {
   readonly createRealm: (representation: unknown) => Promise<void>
   readonly createClient: (realm: string, representation: unknown) => Promise<void>
+  /** Takes assertions about people from an issuer whose keys are at `jwksUrl` (RFC 7523). */
+  readonly trustIssuer: (realm: string, alias: string, who: AssertionIssuer) => Promise<void>
+  /**
+   * Says which user it is that such an issuer calls `sub`.
+   *
+   * @returns the user's id, which is `sub` at Keycloak
+   */
+  readonly linkUser: (realm: string, username: string, alias: string, sub: string) => Promise<string>
   /** All that were recorded in a realm, oldest first. */
   readonly events: (realm: string) => Promise<readonly KeycloakEvent[]>
   /** Signs a session out, as an administrator does in the console. */
@@ -44,6 +57,18 @@ export function keycloakAdmin(url: string): KeycloakAdmin {
     },
     async createClient(realm, representation) {
       await ask('POST', `/${realm}/clients`, representation)
+    },
+    async trustIssuer(realm, alias, { issuer, jwksUrl }) {
+      const config = { issuer, jwksUrl, useJwksUrl: 'true', jwtAuthorizationGrantEnabled: 'true' }
+      const provider = { alias, providerId: 'jwt-authorization-grant', enabled: true, config }
+      await ask('POST', `/${realm}/identity-provider/instances`, provider)
+    },
+    async linkUser(realm, username, alias, sub) {
+      const users = (await ask('GET', `/${realm}/users?exact=true&username=${username}`)) as { readonly id: string }[]
+      const id = users[0]?.id ?? ''
+      const link = { identityProvider: alias, userId: sub, userName: sub }
+      await ask('POST', `/${realm}/users/${id}/federated-identity/${alias}`, link)
+      return id
     },
     async events(realm) {
       await pause(SETTLED_AFTER_MS)

@@ -1,6 +1,7 @@
 /** Every row of Tokenkeep at Keycloak, in the order of the table. */
 import { deviceFlow } from './rows/devices.ts'
 import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
+import { jwtBearer, tokenExchange } from './rows/machines.ts'
 import { backchannelLogout, browserSignIn } from './rows/people.ts'
 import { proxy } from './rows/proxying.ts'
 import { clientAssertions, clientCredentials, refresh, scope } from './rows/refreshing.ts'
@@ -13,6 +14,8 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   scope,
   clientCredentials,
   clientAssertions,
+  tokenExchange,
+  jwtBearer,
   browserSignIn,
   deviceFlow,
   proxy,

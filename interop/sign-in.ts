@@ -47,3 +47,15 @@ export async function signIn(issuer: string, clientId = 'app', scope = 'openid e
     response,
   }
 }
+
+/** What Keycloak gives a machine that has proved itself by its secret. */
+export async function machineJwt(issuer: string, clientId: string): Promise<string> {
+  const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: SECRET }
+  const answer = await fetch(`${issuer}/protocol/openid-connect/token`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+  })
+  const { access_token: jwt } = (await answer.json()) as { readonly access_token?: string }
+  if (jwt === undefined) throw new Error(`Keycloak gave ${clientId} no token: status ${answer.status}`)
+  return jwt
+}

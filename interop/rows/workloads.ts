@@ -6,10 +6,10 @@ import { tokenkeep } from '../command.ts'
 import { presentedIn } from '../counting.ts'
 import { importSignIn, install, issuerOf, PROVIDER, serve } from '../installation.ts'
 import { startProtectedApi } from '../protected-api.ts'
-import { client, inAudience, SECRET } from '../realm.ts'
+import { client, inAudience } from '../realm.ts'
 import { EXTERNAL } from '../realms.ts'
 import type { KeycloakRow } from '../row.ts'
-import { signIn } from '../sign-in.ts'
+import { machineJwt, signIn } from '../sign-in.ts'
 
 const EXPIRIES = 3
 const AUDIENCE = 'https://keep.example.org'
@@ -119,14 +119,6 @@ interface Answer {
 async function post(url: string, form: Readonly<Record<string, string>>): Promise<Answer> {
   const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(form) })
   return (await answer.json()) as Answer
-}
-
-/** What Keycloak gives a machine that has proved itself. */
-async function machineJwt(issuer: string, clientId: string): Promise<string> {
-  const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: SECRET }
-  const { access_token: jwt, error } = await post(`${issuer}/protocol/openid-connect/token`, form)
-  if (jwt === undefined) throw new Error(`Keycloak gave ${clientId} no token: ${error}`)
-  return jwt
 }
 
 /** The same claims under the same `kid`, signed by somebody else. */
