@@ -5,6 +5,7 @@ const LEASE = 'packages/core/src/lease.ts'
 const TAKEOVER = 'packages/core/src/takeover.ts'
 const REFRESH = 'packages/core/src/refresh.ts'
 const LEASE_TEST = 'packages/core/test/lease.test.ts'
+const REPETITION_TEST = 'packages/core/test/dpop-repetition.test.ts'
 const MANAGER_TEST = 'packages/core/test/manager.test.ts'
 
 export const PRESENTING: readonly Guard[] = [
@@ -17,6 +18,41 @@ export const PRESENTING: readonly Guard[] = [
         what: 'a ticket lends its refresh token as often as it is asked',
         changes: [{ file: LEASE, find: '      taken = true\n', replace: '' }],
         caughtBy: { file: LEASE_TEST, test: 'a ticket is taken once, also by one who was told that it is over' },
+      },
+      {
+        what: 'for each nonce that is asked for there is one more ticket',
+        changes: [{ file: LEASE, find: '      left = false\n', replace: '' }],
+        caughtBy: {
+          file: LEASE_TEST,
+          test: 'a second ticket is had once, for a first one that was taken, and is taken once itself',
+        },
+      },
+      {
+        what: 'an answer that brings tokens and asks for a nonce is taken for a question',
+        changes: [
+          {
+            file: 'packages/core/src/grant.ts',
+            find: 'if (body === null || readTokens(body, provider.answer, answeredAt(answer)) !== null) return null',
+            replace: 'if (body === null) return null',
+          },
+        ],
+        caughtBy: { file: REPETITION_TEST, test: 'an answer that brings a refresh token asks for no second request' },
+      },
+      {
+        what: 'an attempt that was given up sends its second request',
+        changes: [{ file: REFRESH, find: 'dpopKey === null || first.left ? null', replace: 'dpopKey === null ? null' }],
+        caughtBy: {
+          file: REPETITION_TEST,
+          test: 'an attempt that was given up is not gone on with, though its answer came while nobody could be told',
+        },
+      },
+      {
+        what: 'the second request asks nobody whether the attempt still stands',
+        changes: [{ file: REFRESH, find: 'if (inTime && !again) return lease', replace: 'if (inTime) return lease' }],
+        caughtBy: {
+          file: REPETITION_TEST,
+          test: 'a sign-in that was replaced meanwhile is not presented again, and whoever waits gets a token of the new one',
+        },
       },
     ],
   },

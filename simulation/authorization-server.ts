@@ -7,6 +7,8 @@ import type { Behaviour } from './policies.ts'
 /** One sign-in at the server, with every refresh token that came of it. */
 export interface SignIn {
   readonly name: string
+  /** What its tokens are bound to; null: nothing. */
+  readonly key: string | null
   readonly tokens: Issued[]
   /** How it ended; null: it lives. */
   end: { readonly at: number; readonly because: 'reuse' | 'revoked' } | null
@@ -26,16 +28,25 @@ export interface Issued {
 }
 
 export interface ServerAnswer {
-  readonly verdict: 'granted' | 'refused' | 'killed'
+  /** `asked`: for a nonce; what was presented was not looked at. */
+  readonly verdict: 'granted' | 'refused' | 'killed' | 'asked'
   readonly status: number
   readonly body: object
   /** The refresh token in it, new or not. */
   readonly carries: Issued | null
 }
 
+/** A key that comes with a request, and the nonce that its proof names. */
+export interface Proof {
+  readonly key: string | null
+  readonly nonce: string | null
+}
+
 export interface AuthorizationServer {
   signIn(at: number): Issued
-  present(value: string, scope: string | null, at: number): ServerAnswer
+  present(value: string, scope: string | null, at: number, proof: Proof): ServerAnswer
+  /** What proofs have to name now; null: nothing. */
+  nonceAt(at: number): string | null
   revoke(value: string, at: number): void
   find(value: string): Issued | undefined
   /** Whether presenting it now would be granted. */
@@ -55,6 +66,7 @@ export interface IssuedAccessToken {
 }
 
 const REFUSED = { status: 400, body: { error: 'invalid_grant' }, carries: null } as const
+const ASKED = { status: 400, body: { error: 'use_dpop_nonce' }, carries: null } as const
 
 export interface ServerOptions {
   /** Makes its names differ from those of another server. */
@@ -63,12 +75,14 @@ export interface ServerOptions {
   readonly kills?: boolean
   /** How long a refresh token lives that nobody uses, as its answer says; null: for ever. */
   readonly refreshSeconds?: number | null
+  /** Each sign-in has a key, and each proof needs a nonce, which lasts so long; null: nothing is bound to a key. */
+  readonly nonceSeconds?: number | null
 }
 
 export function createAuthorizationServer(
   behaviour: Behaviour,
   lifetimeSeconds: number,
-  { prefix = '', kills = false, refreshSeconds = null }: ServerOptions = {},
+  { prefix = '', kills = false, refreshSeconds = null, nonceSeconds = null }: ServerOptions = {},
 ): AuthorizationServer {
   const tokens = new Map<string, Issued>()
   const accessTokens = new Map<string, IssuedAccessToken>()
@@ -76,6 +90,14 @@ export function createAuthorizationServer(
   let signIns = 0
 
   const endOf = (at: number): number | null => (refreshSeconds === null ? null : at + refreshSeconds * 1000)
+
+  const nonceAt = (at: number): string | null =>
+    nonceSeconds === null ? null : `nonce-${Math.floor(at / 1000 / nonceSeconds)}`
+
+  const newSignIn = (): SignIn => {
+    const name = `${prefix}${(signIns += 1)}`
+    return { name, key: nonceSeconds === null ? null : `key-${name}`, tokens: [], end: null }
+  }
 
   const issue = (of: SignIn, parent: Issued | null, at: number): Issued => {
     const value = `rt-${of.name}-${of.tokens.length}`
@@ -134,13 +156,19 @@ export function createAuthorizationServer(
   return {
     accessTokens,
     log,
-    signIn: (at) => issue({ name: `${prefix}${(signIns += 1)}`, tokens: [], end: null }, null, at),
+    signIn: (at) => issue(newSignIn(), null, at),
+    nonceAt,
     find: (value) => tokens.get(value),
     lives: (token, at) => token.of.end === null && !token.replaced && !isOver(token, at) && isAnsweredAgain(token, at),
-    present(value, scope, at) {
+    present(value, scope, at, proof) {
+      if (proof.nonce !== nonceAt(at)) {
+        log.push(`${at} asked for a nonce`)
+        return { verdict: 'asked', ...ASKED }
+      }
       log.push(`${at} presented ${value} ${scope ?? ''}`)
       const token = tokens.get(value)
       if (token === undefined || token.of.end !== null || isOver(token, at)) return { verdict: 'refused', ...REFUSED }
+      if (token.of.key !== proof.key) return { verdict: 'refused', ...REFUSED }
       if (token.replaced || !isAnsweredAgain(token, at)) {
         token.of.end = { at, because: 'reuse' }
         return { verdict: 'killed', ...REFUSED }
@@ -158,7 +186,7 @@ export function createAuthorizationServer(
         ...(successor.endsAt === null
           ? {}
           : { refresh_expires_in: Math.max(1, Math.floor((successor.endsAt - at) / 1000)) }),
-        token_type: 'Bearer',
+        token_type: token.of.key === null ? 'Bearer' : 'DPoP',
         scope: scope ?? 'a b',
       }
       return { verdict: 'granted', status: 200, body, carries: successor }

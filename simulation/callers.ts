@@ -2,7 +2,7 @@
 import { TokenError, type ConnectionRow, type HandOut, type Uid } from '@tokenkeep/core'
 import type { IssuedAccessToken } from './authorization-server.ts'
 import type { Presented } from './presentations.ts'
-import { fingerprintOf, START, worldMs } from './process-ports.ts'
+import { fingerprintOf, START, thumbprintOf, worldMs } from './process-ports.ts'
 import type { Process } from './processes.ts'
 import type { Life, World } from './world.ts'
 
@@ -39,11 +39,13 @@ export function createCallers(world: World): Callers {
   const { timeline, numbers, rules, storeClock, storeState, endedSignIns, broken, tell } = world
   const asked: Asked[] = []
 
-  const handedOut = (one: Asked, { accessToken }: HandOut): void => {
+  const handedOut = (one: Asked, { accessToken, dpopJkt }: HandOut): void => {
     const known = world.issuedAccessToken(accessToken)
     if (known === undefined) return void broken.push(`a caller got ${accessToken}, which no server made`)
     const { scope, of, issuedAt } = known
     if (world.idOf(of) !== one.id) broken.push(`a caller of ${one.id} got ${accessToken}, which is not of it`)
+    if (dpopJkt !== (of.key === null ? undefined : thumbprintOf(of.key)))
+      broken.push(`${accessToken} was handed out as bound to ${dpopJkt ?? 'nothing'}, and it is of ${of.key}`)
     const now = timeline.now()
     if (now >= issuedAt + world.setting.lifetimeSeconds * 1000 + storeState.clockSlackMs + HAND_OUT_LATE_MS)
       broken.push(`${accessToken} was handed out after its end`)

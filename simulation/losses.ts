@@ -246,14 +246,19 @@ export function createLosses(options: LossesOptions): Losses {
     if (options.graceMs === null || firstUsedAt === null || options.clockSlackMs() > 0) return false
     const same = presented.filter(({ refreshToken }) => refreshToken === token.value)
     // What was answered without being judged spent nothing.
-    const first = same.find(({ did }) => did !== 'lied' && did !== 'not_spent')
+    const first = same.find(({ did }) => did !== 'lied' && did !== 'not_spent' && did !== 'asked')
     // Counted from the first unanswered acquire, whose request may never have left, or have come late.
     const closes = Math.min(firstUsedAt, doubtedSince(first) ?? first?.at ?? firstUsedAt) + options.graceMs * 0.75
     if (first === undefined || first.at > closes) return false
     if (closes - options.lastIntentBefore(first.uid, closes) < FOLLOWED_LEAST_MS) return false
     const asked = same.filter(({ at }) => at >= first.at && at <= closes)
     const spent = Math.min(first.at, firstUsedAt)
-    if (asked.length > 1 || options.storeAwaySince(spent) || isPacedUntil(closes, asked[0])) return false
+    if (
+      new Set(asked.map(({ attempt }) => attempt)).size > 1 ||
+      options.storeAwaySince(spent) ||
+      isPacedUntil(closes, asked[0])
+    )
+      return false
     // Who stands still may have claimed the try, and nobody else makes it meanwhile.
     const holdsUp = (each: Process): boolean =>
       each.slowedFrom !== null || (each !== first.by && each.awayFrom !== null && each.awayFrom >= spent)

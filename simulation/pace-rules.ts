@@ -41,8 +41,12 @@ export function createPaceRules(options: PaceRulesOptions): { left(one: Presente
 
   return {
     left(one) {
+      // A second request has the turn of the first.
+      if (one.after !== null) return
       const { by, provider } = one
-      const same = presented.filter((each) => each !== one && each.by === by && each.provider === provider)
+      const same = presented.filter(
+        (each) => each !== one && each.after === null && each.by === by && each.provider === provider,
+      )
       const connections = options.connectionsAt(provider)
       const { requestsPerMinute, concurrency } = options.limitsAt(provider)
       if (requestsPerMinute !== null) {

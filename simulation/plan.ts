@@ -61,6 +61,7 @@ export const SERVER_FAULTS = [
   'down',
   'broken',
   'spurious_refusal',
+  'asks_nonce',
 ] as const
 export type ServerFault = (typeof SERVER_FAULTS)[number]
 export interface PlannedServerFault {
@@ -108,7 +109,8 @@ export type Happening =
 export type HappeningKind = Happening['kind']
 
 /** What came about: planned, or because of what was. */
-export type Unplanned = 'circuit_opened' | 'rate_limited' | 'waited_for_killing_refresh' | 'presented_near_its_end'
+export type Unplanned =
+  'circuit_opened' | 'rate_limited' | 'waited_for_killing_refresh' | 'presented_near_its_end' | 'presented_with_nonce'
 export type CameAbout = HappeningKind | Unplanned
 
 /** Each of these comes about in a long run, or the run shows less than it says. */
@@ -141,6 +143,7 @@ export const HAPPENING_KINDS: readonly CameAbout[] = [
   'rate_limited',
   'waited_for_killing_refresh',
   'presented_near_its_end',
+  'presented_with_nonce',
 ]
 
 export interface Planned {
@@ -164,6 +167,8 @@ export interface Plan {
   readonly kills: boolean
   /** How long a refresh token lives unused, as answers say; null: for ever. */
   readonly refreshSeconds: number | null
+  /** How long a nonce lasts, where sign-ins are bound to a key; null: they are not. */
+  readonly nonceSeconds: number | null
   readonly beside: Beside | null
   readonly planned: readonly Planned[]
   /** When it is over and peace begins. */
@@ -174,7 +179,7 @@ const S = 1000
 
 /** What can be drawn, and how often. */
 const FAULTS: readonly (readonly [number, (draw: Draw) => Happening])[] = [
-  ...SERVER_FAULTS.map(
+  ...SERVER_FAULTS.filter((kind) => kind !== 'asks_nonce').map(
     (kind) =>
       [1.2, (draw: Draw): Happening => ({ kind, forMs: draw.pick(LATE), times: draw.pick([1, 1, 1, 2, 3]) })] as const,
   ),
@@ -261,6 +266,16 @@ function shared(draw: Draw, alone: readonly Planned[], beside: Beside, moment: (
   }
   return planned
 }
+/** A server that asks although the nonce is right, so often that an attempt may hear it twice. */
+function asksAgain(draw: Draw, endsAt: number): readonly Planned[] {
+  return Array.from({ length: draw.below(3) }, () => ({
+    at: Math.floor(draw.fraction() * endsAt),
+    happening: { kind: 'asks_nonce', forMs: 0, times: draw.pick([1, 1, 2, 3]) },
+  }))
+}
+/** So short that one changes while a request is on its way, or so long that only who starts does not know it. */
+const NONCE_SECONDS = [2, 15, 60, 10_000]
+
 const OF_ONE: readonly HappeningKind[] = ['ask', 'report_401', 'reconnect', 'delete', 'import', 'logout', 'resolve']
 
 /** @param policy the name of one, or null: drawn as well */
@@ -301,13 +316,17 @@ export function drawPlan(seed: number, policy: string | null): Plan {
   const ending = createDraw(seed ^ 0x3c6ef372)
   const more = createDraw(seed ^ 0x2545f491)
   const beside = drawBeside(more, numbers)
-  const happenings = beside === null ? planned : shared(more, planned, beside, moment)
+  const proving = createDraw(seed ^ 0x41c64e6d)
+  const nonceSeconds = proving.chance(0.2) ? proving.pick(NONCE_SECONDS) : null
+  const asked = nonceSeconds === null ? [] : asksAgain(proving, endsAt)
+  const happenings = [...(beside === null ? planned : shared(more, planned, beside, moment)), ...asked]
   return {
     seed,
     policy: modelled,
     behaviour,
     // A quarter of its life has to hold two leases and patience: whoever stands still with it is waited for so long.
     refreshSeconds: numbers === 'short' && ending.chance(0.2) ? ending.pick([100, 120]) : null,
+    nonceSeconds,
     kills: createDraw(seed ^ 0x6c078965).chance(0.1),
     beside,
     lifetimeSeconds,

@@ -13,7 +13,7 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import type { ArmedFaults } from './armed-faults.ts'
-import type { AuthorizationServer, Issued, ServerAnswer } from './authorization-server.ts'
+import type { AuthorizationServer, Issued, Proof, ServerAnswer } from './authorization-server.ts'
 import type { Draw } from './draw.ts'
 import type { ServerFault } from './plan.ts'
 import type { Process, ProcessControl } from './processes.ts'
@@ -30,6 +30,9 @@ export interface Presented {
   readonly attempt: AttemptId
   readonly fence: Fence
   readonly refreshToken: string
+  readonly proof: Proof
+  /** The second request of its attempt; null: the first one. */
+  readonly after: Presented | null
   readonly fault: ServerFault | null
   /** How much later than usual its answer comes. */
   readonly lateMs: number
@@ -70,6 +73,8 @@ interface Wire {
   readonly status: number
   readonly text: string
   readonly retryAfter: string | null
+  /** What proofs are to name from now on; null: it says nothing of that. */
+  readonly nonce: string | null
   readonly complete: boolean
   /** Tokens that were in it can surely be read. */
   readonly readable: boolean
@@ -88,7 +93,7 @@ export function createPresentations(options: PresentationsOptions) {
         resolve({ kind: 'not_sent', because: 'send_limit' })
         return { ever, abandon: () => undefined }
       }
-      const { provider } = line as unknown as ModelledLine
+      const { provider, proof } = line as unknown as ModelledLine
       const isOut = options.isOut(provider)
       const fault = isOut ? OUT : faults.strikePresentation()
       const presented: Presented = {
@@ -100,6 +105,8 @@ export function createPresentations(options: PresentationsOptions) {
         attempt: lease.attempt,
         fence: lease.fence,
         refreshToken: lent.refreshToken.reveal(),
+        proof,
+        after: all.findLast(({ attempt }) => attempt === lease.attempt) ?? null,
         fault: fault?.kind ?? null,
         lateMs: fault?.kind === 'late' ? fault.forMs : 0,
         row: options.rowOf(lease.uid),
@@ -149,10 +156,11 @@ export function createPresentations(options: PresentationsOptions) {
               if (!open) return lost()
               presented.answer = wire.readable ? 'arrived' : 'lost'
               presented.arrivedAt = timeline.now()
-              const { status, retryAfter, complete } = wire
+              const { status, retryAfter, complete, nonce } = wire
               if (status === 429 && retryAfter !== null) presented.toldToWaitMs = Number(retryAfter) * 1000
               const body = new Secret('answer_body', wire.text)
-              ends({ kind: 'response', status, retryAfter, date: null, body, complete, sentAt })
+              const dpopNonce = nonce === null ? {} : { dpopNonce: nonce }
+              ends({ kind: 'response', status, retryAfter, date: null, body, complete, ...dpopNonce, sentAt })
             },
             lost,
           )
@@ -170,19 +178,25 @@ export function createPresentations(options: PresentationsOptions) {
 
   const serve = (presented: Presented, scope: string | null): Wire => {
     presented.reachedAt = timeline.now()
+    const server = options.serverAt(presented.provider)
+    const nonce = server.nonceAt(timeline.now())
     const instead = presented.fault === null ? undefined : INSTEAD[presented.fault]
     if (instead !== undefined) {
-      presented.did = presented.fault === 'spurious_refusal' ? 'lied' : 'not_spent'
-      return { ...instead, complete: true, readable: true }
+      presented.did = INSTEAD_DID[presented.fault ?? 'down'] ?? 'not_spent'
+      return { ...instead, nonce: presented.did === 'asked' ? nonce : null, complete: true, readable: true }
     }
-    options.reaches(presented)
-    const { verdict, status, body, carries } = options
-      .serverAt(presented.provider)
-      .present(presented.refreshToken, scope, timeline.now())
+    // Without the right nonce nobody looks at what is presented.
+    if (presented.proof.nonce === nonce) options.reaches(presented)
+    const { verdict, status, body, carries } = server.present(
+      presented.refreshToken,
+      scope,
+      timeline.now(),
+      presented.proof,
+    )
     presented.did = verdict
     presented.carries = carries
     const text = JSON.stringify(body)
-    const whole = { status, text, retryAfter: null, complete: true, readable: true }
+    const whole = { status, text, retryAfter: null, nonce, complete: true, readable: true }
     // Somewhere: what is before it may hold the whole refresh token.
     const cut = { text: text.slice(0, Math.floor(text.length * draw.fraction())), complete: false, readable: false }
     if (presented.fault === 'cut') return { ...whole, ...cut }
@@ -195,6 +209,7 @@ export function createPresentations(options: PresentationsOptions) {
 /** What `connect` of the ports gives. */
 export interface ModelledLine {
   readonly provider: ProviderId
+  readonly proof: Proof
   close(): void
 }
 const OUT = { kind: 'down', forMs: 0 } as const
@@ -210,4 +225,9 @@ const INSTEAD: Partial<Record<ServerFault, Pick<Wire, 'status' | 'text' | 'retry
   too_many_requests: { status: 429, text: '{"error":"slow_down"}', retryAfter: '3' },
   down: { status: 503, text: '{}', retryAfter: '2' },
   spurious_refusal: { status: 400, text: '{"error":"invalid_grant"}', retryAfter: null },
+  asks_nonce: { status: 400, text: '{"error":"use_dpop_nonce"}', retryAfter: null },
+}
+const INSTEAD_DID: Partial<Record<ServerFault, NonNullable<Presented['did']>>> = {
+  spurious_refusal: 'lied',
+  asks_nonce: 'asked',
 }

@@ -76,6 +76,7 @@ const sealer: Sealer = {
   fingerprint: (secret) => fingerprintOf(secret.reveal()) as ReturnType<Sealer['fingerprint']>,
 }
 export const fingerprintOf = (value: string): string => `fp-${value}`
+export const thumbprintOf = (key: string): string => `jkt-${key}`
 
 export function storeNow({ timeline, storeClock }: Pick<Surroundings, 'timeline' | 'storeClock'>): Moment {
   const at = timeline.now() + storeClock.step
@@ -163,6 +164,9 @@ export function portsOf(process: Process, around: Surroundings): Ports {
   const isHere = (other: Process): boolean => other.host === process.host && !buried.has(other)
 
   let roomsTaken = 0
+  const present = around.presentations.present(process, clock.now)
+  /** The newest of each provider, kept in memory alone. */
+  const nonces = new Map<ProviderId, string>()
   return {
     store: {
       read: (...given) => call('read', () => store.read(...given)),
@@ -192,12 +196,18 @@ export function portsOf(process: Process, around: Surroundings): Ports {
       client: (...given) => call('client', () => registry.client(...given)),
       clients: () => call('client', () => registry.clients()),
     },
-    // No client here proves a key.
-    dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
+    dpopKeys: {
+      make: () => Promise.reject(new Error('each sign-in here brings its key')),
+      read: async (text) => ({ key: new Secret('dpop_key', String(text)), jkt: thumbprintOf(String(text)) }),
+    },
     endpoint: {
       awaitSource: async () => undefined,
-      async connect({ id }, _client, _grantType, withinMs) {
-        const modelled: ModelledLine = { provider: id, close: () => undefined }
+      async connect({ id }, _client, _grant, withinMs, dpopKey = null) {
+        const proof = {
+          key: dpopKey?.reveal() ?? null,
+          nonce: dpopKey === null ? null : (nonces.get(id) ?? 'none is known'),
+        }
+        const modelled: ModelledLine = { provider: id, proof, close: () => undefined }
         const line = call('connect', async () => modelled as unknown as Line)
         const alarm = clock.alarm(withinMs)
         const late = alarm.rung.then(() => ({ kind: 'not_sent', because: 'timeout' }) as const)
@@ -205,7 +215,15 @@ export function portsOf(process: Process, around: Surroundings): Ports {
         alarm.cancel()
         return connected
       },
-      present: around.presentations.present(process, clock.now),
+      present(line, ...of) {
+        const { ever, abandon } = present(line, ...of)
+        const { provider } = line as unknown as ModelledLine
+        const heard = ever.then((answer) => {
+          if (answer.kind === 'response' && answer.dpopNonce !== undefined) nonces.set(provider, answer.dpopNonce)
+          return answer
+        })
+        return { ever: heard, abandon }
+      },
       revoke: ({ id }, _client, token) =>
         call('revoke', async () => {
           around.serverAt(id).revoke(token.reveal(), timeline.now())

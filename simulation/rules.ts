@@ -213,10 +213,7 @@ export function createRules(options: RulesOptions): Rules {
       if (intent === undefined) return void must(false, `${one.refreshToken} left without a durable intent`)
       must(intent.row.state.status === 'presenting', `${one.refreshToken} left from ${intent.row.state.status}`)
       const same = all.filter((each) => each !== one && each.refreshToken === one.refreshToken)
-      must(
-        same.every(({ attempt }) => attempt !== one.attempt),
-        `${one.refreshToken} left twice for one attempt`,
-      )
+      must(isFirst(one) || isAskedFor(one), `${one.refreshToken} left twice for one attempt`)
       if (same.length === 0) return
       must(
         excuse(intent, same) !== null,
@@ -225,6 +222,15 @@ export function createRules(options: RulesOptions): Rules {
     },
   }
 }
+
+const isFirst = ({ after }: Presented): boolean => after === null
+/** Once, and only in answer to a server that asked for a nonce, was heard, and was not given up. */
+const isAskedFor = ({ after }: Presented): boolean =>
+  after !== null &&
+  after.after === null &&
+  after.did === 'asked' &&
+  after.answer === 'arrived' &&
+  after.abandonedAt === null
 
 const isAnsweredUnspent = ({ did, answer }: Presented): boolean =>
   answer === 'arrived' && did !== null && did !== 'granted'

@@ -33,7 +33,7 @@ import { createLosses, isAvoidable, type Loss, type Losses } from './losses.ts'
 import { clientAt, NAMELESS } from './modelled-provider.ts'
 import type { Unplanned } from './plan.ts'
 import type { Behaviour, ModelledPolicy } from './policies.ts'
-import { createPresentations, type Presentations } from './presentations.ts'
+import { createPresentations, type Presentations, type Presented } from './presentations.ts'
 import {
   backgroundClockOf,
   fingerprintOf,
@@ -86,6 +86,8 @@ export interface Setting {
   readonly kills?: boolean
   /** How long its refresh tokens live unused, as its answers say; null, or absent: for ever. */
   readonly refreshSeconds?: number | null
+  /** How long a nonce of the first provider lasts, which binds each sign-in to a key; null, or absent: it binds none. */
+  readonly nonceSeconds?: number | null
   /** Null, or absent: one connection is alone. */
   readonly beside?: Beside | null
 }
@@ -179,7 +181,14 @@ export interface StoreState {
 
 type SignInInput = Pick<
   Parameters<Custody['import']>[0],
-  'refreshToken' | 'refreshTokenExpiresAt' | 'accessToken' | 'expiresAt' | 'scope' | 'sessionId'
+  | 'refreshToken'
+  | 'refreshTokenExpiresAt'
+  | 'accessToken'
+  | 'tokenType'
+  | 'expiresAt'
+  | 'scope'
+  | 'sessionId'
+  | 'dpopKey'
 >
 
 const UNLIMITED: Beside['limits'] = { requestsPerMinute: null, concurrency: null }
@@ -290,7 +299,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
   })
   const siteOf = (
     id: string,
-    at: Pick<Setting, 'policy' | 'behaviour' | 'kills' | 'refreshSeconds'>,
+    at: Pick<Setting, 'policy' | 'behaviour' | 'kills' | 'refreshSeconds' | 'nonceSeconds'>,
     prefix: string,
     limits: Beside['limits'],
   ) => ({
@@ -300,7 +309,9 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       prefix,
       kills: at.kills ?? false,
       refreshSeconds: at.refreshSeconds ?? null,
+      nonceSeconds: at.nonceSeconds ?? null,
     }),
+    binds: at.nonceSeconds != null,
     kills: at.kills ?? false,
     limits,
   })
@@ -328,6 +339,8 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       const endsAt = one.row?.refreshToken?.endsAt
       if (endsAt != null && worldMs(endsAt) - timeline.now() <= NEAR_ITS_END_MS)
         options.cameAbout?.('presented_near_its_end')
+      if (one.after !== null) options.cameAbout?.('presented_with_nonce')
+      provesAndStands(one)
       rules.left(one)
       paceRules.left(one)
       lossesAt(one.provider).leaves(one)
@@ -400,7 +413,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     }
     return set(uid, row)
   }
-  for (const { id, policy, limits, kills } of sites) {
+  for (const { id, policy, limits, kills, binds } of sites) {
     memory.providers.set(id, {
       ...NAMELESS,
       ...limits,
@@ -409,7 +422,7 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       refreshKillsAccessToken: kills,
       accessTokenLifetimeMs: fromSeconds(setting.lifetimeSeconds),
     })
-    const client = clientAt(id === first.id ? 'c' : 'd', id)
+    const client = clientAt(id === first.id ? 'c' : 'd', id, binds)
     memory.clients.set(client.id, { client, secret: null, keys: [] })
   }
   const around: Surroundings = {
@@ -492,13 +505,16 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
     const server = serverAt(providerOf(id))
     const token = server.signIn(timeline.now())
     madeFor.set(token.of, id)
-    const first = server.present(token.value, null, timeline.now())
-    const body = first.body as { access_token: string; refresh_token?: string }
+    const { key } = token.of
+    const first = server.present(token.value, null, timeline.now(), { key, nonce: server.nonceAt(timeline.now()) })
+    const body = first.body as { access_token: string; refresh_token?: string; token_type: string }
     return {
       signIn: token.of,
       input: {
         refreshToken: body.refresh_token ?? token.value,
         accessToken: body.access_token,
+        tokenType: body.token_type,
+        dpopKey: key ?? undefined,
         expiresAt: START + timeline.now() + setting.lifetimeSeconds * 1000,
         refreshTokenExpiresAt: first.carries?.endsAt == null ? undefined : START + first.carries.endsAt,
         scope: 'a b',
@@ -608,6 +624,17 @@ export function createWorld({ setting, draw, faults, tells, ...options }: WorldO
       for (const process of processes) process.diedAt ??= timeline.now()
       return { loss: losses[0] ?? null, losses: losses.filter((loss) => loss !== null) }
     },
+  }
+
+  /** With the key of its sign-in; and a second request leaves only where that sign-in stood when the nonce was heard. */
+  function provesAndStands({ refreshToken, provider, proof, after }: Presented): void {
+    const of = serverAt(provider).find(refreshToken)?.of
+    if (of === undefined) return
+    if (of.key !== proof.key)
+      rules.violations.push(`${refreshToken} was presented with ${proof.key}, and is bound to ${of.key}`)
+    const endedAt = endedSignIns.get(of.name) ?? Number.POSITIVE_INFINITY
+    if (after !== null && !isClosing(siteAt(provider).policy) && endedAt < (after.arrivedAt ?? 0))
+      rules.violations.push(`${refreshToken} left once more although its sign-in had ended here`)
   }
 
   /** Why the sign-in of the connection is lost; null: it is not. */

@@ -99,12 +99,15 @@ export async function refresh(ports: Ports, of: Refreshing): Promise<Refreshed> 
     return acquired
   }
   const sending = { of, client, room, key: dpopKey?.key ?? null }
-  const first = await exchanged(ports, sending, acquired)
+  const first = await exchanged(ports, sending, { ...acquired, again: false })
   const asked = dpopKey === null || first.left ? null : nonceAsked(first.answer, of.view.terms.provider)
   if (asked === null) return end(ports, of, client, first, room)
   // A new line and the same attempt: what was refused is the proof, for want of this nonce (RFC 9449 section 8).
-  const again = { lease: first.lease, ticket: acquired.ticket.again(asked) }
-  const second = await exchanged(ports, sending, again)
+  const second = await exchanged(ports, sending, {
+    lease: first.lease,
+    ticket: acquired.ticket.again(asked),
+    again: true,
+  })
   const { answer } = second
   if (answer.kind !== 'not_sent') return end(ports, of, client, second, room)
   // The first request has left all the same, so this attempt counts.
@@ -119,11 +122,17 @@ interface Sending {
   readonly key: DpopKey | null
 }
 
+/** What one request of an attempt is sent with. */
+interface OneRequest extends Pick<Acquired, 'lease' | 'ticket'> {
+  /** It is the second one. */
+  readonly again: boolean
+}
+
 /** One request on a line of its own, and what came of it. */
 async function exchanged(
   ports: Ports,
   { of, client, room, key }: Sending,
-  { lease: acquired, ticket }: Pick<Acquired, 'lease' | 'ticket'>,
+  { lease: acquired, ticket, again }: OneRequest,
 ): Promise<Heard> {
   const { row, terms } = of.view
   const { provider, policy } = terms
@@ -133,7 +142,7 @@ async function exchanged(
     .catch((): NotSent => ({ kind: 'not_sent', because: 'client' }))
   if ('kind' in line) return { answer: line, lease: acquired, left: false }
 
-  const lease = await readyToSend(ports, acquired, policy)
+  const lease = await readyToSend(ports, { lease: acquired, again }, policy)
   if ('kind' in lease) {
     line.close()
     return { answer: lease, lease: acquired, left: false }
@@ -207,11 +216,21 @@ function presented(present: () => Presentation, room: Room): Presentation {
   }
 }
 
-/** Past half of the lease it is renewed; the ticket checks once more, in the tick in which the first byte leaves. */
-async function readyToSend({ store, clock }: Ports, lease: Lease, policy: Policy): Promise<Lease | NotSent> {
-  if (maySend(lease, clock.now())) return lease
+/**
+ * Past half of the lease it is renewed; the ticket checks once more, in the tick in which the first byte leaves.
+ *
+ * Before a second request it is renewed anyway: while the first one was on its way the sign-in may have been replaced.
+ */
+async function readyToSend(
+  { store, clock }: Ports,
+  { lease, again }: Omit<OneRequest, 'ticket'>,
+  policy: Policy,
+): Promise<Lease | NotSent> {
+  const inTime = maySend(lease, clock.now())
+  if (inTime && !again) return lease
   const over: NotSent = { kind: 'not_sent', because: 'send_limit' }
-  if (!mayRenew(lease, policy, clock.now())) return over
+  // Where a renewal would close the window to everybody else, time alone decides.
+  if (!mayRenew(lease, policy, clock.now())) return inTime ? lease : over
   try {
     const renewed = await store.renew(lease)
     return renewed !== 'lost' && maySend(renewed, clock.now()) ? renewed : over

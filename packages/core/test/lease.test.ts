@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { born } from '../src/acts.ts'
 import { commit } from '../src/commit.ts'
 import type { At, ConnectionRow, InDoubt, SealedGrant, Why } from '../src/connection.ts'
-import type { LeftInDoubt, NotSent, Unavailable } from '../src/grant.ts'
+import type { LeftInDoubt, NonceAsked, NotSent, Unavailable } from '../src/grant.ts'
 import type { AttemptId, ClientId, ConnectionId, Fence, Fingerprint, OwnerId, Revision, Uid } from '../src/ids.ts'
 import { acquire, lend, mayRenew, maySend, openAttempt, renew, type AcquireDecision, type Lease } from '../src/lease.ts'
 import { policyOf, type Terms } from '../src/policy.ts'
@@ -208,6 +208,30 @@ test('a ticket is taken once, also by one who was told that it is over', () => {
     const ticket = lend({ kind: 'client_credentials' }, () => 's1')
     ticket.take(lease, now)
     assert.throws(() => ticket.take(lease, local(0)), /taken once/)
+  }
+})
+
+const ASKED = { status: 400 } as NonceAsked
+
+test('a second ticket is had once, for a first one that was taken, and is taken once itself', () => {
+  const { lease } = acquired(rowOf(STRICT), STRICT)
+  const first = lend({ kind: 'client_credentials' }, () => 's1')
+  assert.throws(() => first.again(ASKED), /repeats once/)
+  first.take(lease, local(0))
+  const second = first.again(ASKED)
+  assert.throws(() => first.again(ASKED), /repeats once/)
+  assert.deepEqual(second.take(lease, local(1)), { kind: 'client_credentials' })
+  assert.throws(() => second.take(lease, local(2)), /taken once/)
+  assert.throws(() => second.again(ASKED), /repeats once/)
+})
+
+test('a second ticket has the last check, too', () => {
+  const { lease } = acquired(rowOf(STRICT), STRICT)
+  let session = 's1'
+  for (const over of [() => local(15 * S), () => ((session = 's2'), local(0))]) {
+    const first = lend({ kind: 'client_credentials' }, () => session)
+    first.take(lease, local(0))
+    assert.equal(first.again(ASKED).take(lease, over()), 'over')
   }
 })
 

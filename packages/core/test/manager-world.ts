@@ -83,7 +83,15 @@ export interface Script {
   /** The server comes to it so much later, whatever became of the connection. */
   readonly queuedMs?: number
   /** An answer instead of new tokens; the refresh token is not spent. */
-  readonly answer?: { readonly status: number; readonly body: object; readonly retryAfter?: string }
+  readonly answer?: {
+    readonly status: number
+    readonly body: object
+    readonly retryAfter?: string
+    /** The nonce that proofs are to name. */
+    readonly dpopNonce?: string
+    /** Its end did not come. */
+    readonly cut?: true
+  }
   /** Members that the good answer has besides, or, if undefined, has not. */
   readonly with?: object
   /** `before` or `after` the rotation the connection ends. */
@@ -106,7 +114,7 @@ export interface Process {
   readonly custody: ReturnType<typeof createConnections>
 }
 
-export function createWorld(provider: Partial<Provider> = {}) {
+export function createWorld(provider: Partial<Provider> = {}, registered: Partial<Client> = {}) {
   let at = 0
   let ids = 0
   let alarms: { readonly at: number; ring: () => void }[] = []
@@ -263,6 +271,7 @@ export function createWorld(provider: Partial<Provider> = {}) {
     provider: 'p',
     clientId: 'c',
     tokenEndpointAuthMethod: 'none',
+    ...registered,
   } as Client
   let terms: Terms = { provider: theProvider, client, policy: policyOf(theProvider, 'refresh_token') }
 
@@ -452,8 +461,9 @@ export function createWorld(provider: Partial<Provider> = {}) {
     void clock.alarm(ms(script.afterMs ?? 10)).rung.then(() => {
       if (reset !== undefined || answer === null) return resolve({ kind: 'no_answer', because: 'reset', sentAt })
       const body = new Secret('answer_body', JSON.stringify(answer.body))
-      const retryAfter = script.answer?.retryAfter ?? null
-      resolve({ kind: 'response', status: answer.status, retryAfter, date: null, body, complete: true, sentAt })
+      const { retryAfter = null, dpopNonce, cut } = script.answer ?? {}
+      const said = { status: answer.status, retryAfter, date: null, body, complete: cut !== true, sentAt }
+      resolve({ kind: 'response', ...said, ...(dpopNonce === undefined ? {} : { dpopNonce }) })
     })
     void promise.then(() => (open -= 1))
     return { ever: promise, abandon: () => resolve({ kind: 'no_answer', because: 'abandoned', sentAt }) }
@@ -486,8 +496,10 @@ export function createWorld(provider: Partial<Provider> = {}) {
         clientKeys: async () => [],
         changeClientKeys: async () => [],
       },
-      // No client here proves a key.
-      dpopKeys: { make: () => Promise.reject(new Error('no key')), read: () => Promise.reject(new Error('no key')) },
+      dpopKeys: {
+        make: async () => ({ key: new Secret('dpop_key', 'a private key'), jkt: 'its thumbprint' }),
+        read: async () => ({ wrong: 'is read nowhere here' }),
+      },
       endpoint: {
         awaitSource: async () => undefined,
         async connect({ tokenEndpoint }): Promise<Line | NotSent> {

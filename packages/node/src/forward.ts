@@ -147,13 +147,16 @@ async function forwarded(
   }
   const use = { connectionId, provider: provider.id, method: asked.method, url: new URL(target.path, target.url) }
   const sendOnce = async (token: TokenWritten): Promise<IncomingMessage | Failed> => {
-    const headers = headersOf(target, asked, await tokenHeaders(token, use, setup.proofs))
-    const sending = { target, method: asked.method, headers, idleMs: asked.idleMs, signal }
-    const agent = agents[REPEATABLE.includes(asked.method) ? 'kept' : 'single']
-    const first = await exchange({ ...sending, agent, body: body?.open() ?? null })
+    const way = { target, method: asked.method, idleMs: asked.idleMs, signal }
+    const over = async (agent: ApiAgents['kept' | 'single']): Promise<IncomingMessage | Failed> => {
+      // A proof serves once, also where nobody knows whether it was read (RFC 9449 section 11.1).
+      const headers = headersOf(target, asked, await tokenHeaders(token, use, setup.proofs))
+      return exchange({ ...way, headers, agent, body: body?.open() ?? null })
+    }
+    const first = await over(agents[REPEATABLE.includes(asked.method) ? 'kept' : 'single'])
     // A connection that was kept, and had ended before it was used.
     if (!('because' in first) || !first.onKept || (body !== null && !body.isKept())) return first
-    return exchange({ ...sending, agent: agents.single, body: body?.open() ?? null })
+    return over(agents.single)
   }
   /** Where only the nonce of its proof was wanting, once more with it. */
   const send = async (token: TokenWritten): Promise<IncomingMessage | Failed> => {

@@ -11,7 +11,8 @@ import { inspect } from 'node:util'
 import { calculateJwkThumbprint, decodeJwt, EmbeddedJWK, exportJWK, generateKeyPair, jwtVerify } from 'jose'
 import { TokenError } from '@tokenkeep/core'
 import { Browser, type RealmOptions, type SessionSeed } from '@tokenkeep/devserver'
-import type { Tokenkeep } from '../src/tokenkeep.ts'
+import type { OpenOptions, Tokenkeep } from '../src/tokenkeep.ts'
+import { freshUrl, lacksPostgres } from './contract/postgres-backend.ts'
 import { bodyOf, httpServer } from './fixtures/servers.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -21,13 +22,17 @@ const CONFIDENTIAL = { clientId: 'bound', clientSecret: SECRET, tokenEndpointAut
 const PUBLIC = { clientId: 'spa', tokenEndpointAuthMethod: 'none' } as const
 
 /** A realm where each proof needs a nonce, and two clients that prove keys: `bound` has a secret, `spa` has none. */
-async function bound(t: TestContext, realm: Partial<RealmOptions> = {}): Promise<World> {
+async function bound(
+  t: TestContext,
+  realm: Partial<RealmOptions> = {},
+  open: Partial<OpenOptions> = {},
+): Promise<World> {
   const redirectUris = [BACK]
   const clients = [
     { ...CONFIDENTIAL, redirectUris },
     { ...PUBLIC, redirectUris },
   ]
-  const world = await openWorld({ realm: { dpop: 'required', dpopNonce: true, ...realm, clients } })
+  const world = await openWorld({ realm: { dpop: 'required', dpopNonce: true, ...realm, clients }, open })
   t.after(() => world[Symbol.asyncDispose]())
   const { keep } = world
   await keep.clients.put({ id: 'bound', provider: 'external', ...CONFIDENTIAL, dpopBoundAccessTokens: true })
@@ -366,6 +371,31 @@ test('a client that proves keys from now on leaves sign-ins of before as they ar
   assert.equal((await world.keep.token('new')).tokenType, 'DPoP')
 })
 
+for (const where of ['SQLite', 'Postgres'] as const) {
+  test(`a new master key seals the keys of connections anew, and the old one is not needed any more, in ${where}`, async (t) => {
+    if (where === 'Postgres' && lacksPostgres(t)) return
+    const open = where === 'Postgres' ? { path: undefined, postgres: await freshUrl() } : {}
+    const world = await bound(t, {}, open)
+    await imported(world, 'dealer', { accessTokenSeconds: 60 })
+    const { dpopJkt } = await world.keep.token('dealer')
+    const { name } = await world.keep.masterKeys.add()
+    await world.keep.masterKeys.rotate(name)
+    const sealed = (await world.keep.masterKeys.list()).map((key) => [key.name, key.sealed])
+    // Its refresh token, its access token, its key, and the secrets of two clients.
+    assert.deepEqual(sealed, [
+      [name, 5],
+      ['first', 0],
+    ])
+    await world.keep.masterKeys.remove('first')
+    await world.keep.close()
+    const again = await world.reopen()
+    world.clocks.forward(61_000)
+    const after = await again.token('dealer')
+    assert.deepEqual([after.dpopJkt, jktIn(after.accessToken)], [dpopJkt, dpopJkt])
+    assert.equal((await again.fetchFor('dealer')(world.server.demoApi)).status, 200)
+  })
+}
+
 const bytesBelow = async (folder: string): Promise<Buffer> => {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
@@ -548,6 +578,21 @@ for (const [way, go] of Object.entries(WAYS)) {
     )
   })
 }
+
+test('what goes once more over a new connection, because a kept one had ended, has another proof', async (t) => {
+  const world = await bound(t)
+  await imported(world)
+  const proofs: string[] = []
+  const url = await httpServer(t, (request, response) => {
+    proofs.push(String(request.headers['dpop']))
+    if (proofs.length === 2) request.socket.destroy()
+    else response.end()
+  })
+  await WAYS['forward']?.(world.keep, url.origin)
+  assert.equal(await WAYS['forward']?.(world.keep, url.origin), 200)
+  assert.equal(proofs.length, 3)
+  assert.equal(new Set(proofs.map((proof) => decodeJwt(proof).jti)).size, 3)
+})
 
 test('a body that is a stream is sent once, and the caller gets the 401', async (t) => {
   const world = await bound(t)

@@ -3,6 +3,7 @@ import { describe } from 'node:test'
 import { actsContract } from './acts-contract.ts'
 import { answersContract } from './answers-contract.ts'
 import { attemptsContract } from './attempts-contract.ts'
+import { dpopKeysContract } from './dpop-keys-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
 import { readingContract } from './reading-contract.ts'
@@ -18,6 +19,7 @@ export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: siblings`, () => siblingsContract(make))
   describe(`${name}: sessions`, () => sessionsContract(make))
   describe(`${name}: acts`, () => actsContract(make))
+  describe(`${name}: keys that tokens are bound to`, () => dpopKeysContract(make))
   describe(`${name}: hold and adoption`, () => holdContract(make))
   describe(`${name}: notices`, () => noticesContract(make))
   describe(`${name}: providers and clients`, () => registryContract(make))

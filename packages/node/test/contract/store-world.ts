@@ -121,6 +121,8 @@ export interface TokensGiven {
   readonly endsAt?: number
   readonly variant?: string
   readonly scope?: string
+  /** What its tokens are bound to, of a sign-in. */
+  readonly dpopKey?: string
 }
 export interface DraftGiven extends TokensGiven {
   readonly client?: string
@@ -214,7 +216,7 @@ export async function createWorld(make: MakeBackend): Promise<World> {
   const sealed = (uid: Uid, given: TokensGiven): SealedGrant => {
     const { wall } = time.moment()
     const variant = (given.variant ?? FULL.key) as VariantKey
-    const seal = (kind: 'refresh_token' | 'access_token', value: string, purpose: string) => {
+    const seal = (kind: 'refresh_token' | 'access_token' | 'dpop_key', value: string, purpose: string) => {
       const secret = new Secret(kind, value)
       const serial = randomUUID() as Serial
       return {
@@ -222,6 +224,10 @@ export async function createWorld(make: MakeBackend): Promise<World> {
         serial,
         fingerprint: sealer.fingerprint(secret),
       }
+    }
+    const dpopKey = (value: string) => {
+      const { fingerprint: _none, ...kept } = seal('dpop_key', value, 'dpop-key')
+      return { ...kept, jkt: `thumbprint of ${value}` }
     }
     const lifetimeMs = ms(given.lifetimeMs ?? HOUR_MS)
     return {
@@ -249,6 +255,7 @@ export async function createWorld(make: MakeBackend): Promise<World> {
               expiresAt: (wall + lifetimeMs) as UnixMs,
             },
       scope: given.scope ?? null,
+      ...(given.dpopKey === undefined ? {} : { dpopKey: dpopKey(given.dpopKey) }),
     }
   }
 
