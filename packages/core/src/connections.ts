@@ -38,6 +38,8 @@ export interface ConnectionInfo {
   readonly provider: string
   readonly client: string
   readonly grantType: GrantType
+  /** What a grant that is run again brings beside its client; null: nothing. */
+  readonly grantRequest: GrantRequest | null
   readonly status: Status
   /** With `needs_user`. */
   readonly reason: NeedsUserReason | null
@@ -434,6 +436,7 @@ export function infoOf(view: View): ConnectionInfo {
     provider: row.provider,
     client: row.client,
     grantType: row.grantType,
+    grantRequest: row.grantRequest,
     status: row.state.status,
     reason: row.state.status === 'needs_user' ? row.state.reason : null,
     blocked: row.state.status === 'blocked' ? row.state.reason : null,

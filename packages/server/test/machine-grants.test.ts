@@ -85,6 +85,41 @@ suite('by command', () => {
       assert.equal(decodeJwt(exchanged.out.trim()).aud, 'api')
     })
 
+    test(`what a connection asks with is shown to people and to programs (${way})`, async () => {
+      const of = ['--client', 'signer', '--issuer', 'hr', '--audience', 'token_endpoint', '--claim', 'department=sales']
+      answer(await world.command(way, ['connection', 'import', `s-${way}`, '--grant', 'jwt-bearer', ...of, '--json']))
+      const from = ['--client', 'app', '--from-connection', 'person', '--audience', 'api', '--audience', 'other']
+      answer(
+        await world.command(way, ['connection', 'import', `e-${way}`, '--grant', 'token-exchange', ...from, '--json']),
+      )
+      const shown = async (id: string) => {
+        const { out } = await world.command(way, ['connection', 'show', id])
+        const kept = answer<ConnectionInfo>(await world.command(way, ['connection', 'show', id, '--json']))
+        return { lines: out, kept: kept.grantRequest }
+      }
+      const signed = await shown(`s-${way}`)
+      assert.match(
+        signed.lines,
+        /assertion +signed by the key of signer\n *iss +hr\n *aud +token_endpoint\n *claims +\{"department":"sales"\}/,
+      )
+      assert.deepEqual(signed.kept, {
+        kind: 'jwt_bearer',
+        assertion: { from: 'client_key', issuer: 'hr', audience: 'token_endpoint', claims: { department: 'sales' } },
+        clientAuthentication: false,
+      })
+      const exchanged = await shown(`e-${way}`)
+      assert.match(exchanged.lines, /token to exchange +the access token of person\n(?:.*\n)*? *audience +api other\n/)
+      assert.deepEqual(exchanged.kept, {
+        kind: 'token_exchange',
+        subjectToken: { from: 'connection', id: 'person' },
+        subjectTokenType: 'urn:ietf:params:oauth:token-type:access_token',
+        requestedTokenType: null,
+        audiences: ['api', 'other'],
+        resources: [],
+        clientAuthentication: true,
+      })
+    })
+
     test(`options that belong to another grant are not passed over (${way})`, async () => {
       const importing = ['connection', 'import', `x-${way}`, '--client', 'signer']
       for (const [options, message] of [
@@ -120,7 +155,14 @@ suite('by command', () => {
       const [grant = ''] = options
       const [connection, verb, , ...rest] = importing
       const kept = [connection ?? '', verb ?? '', `f-${grant}`, ...rest, ...options, '--json']
-      assert.equal(answer<ConnectionInfo>(await world.command('folder', kept)).hasRefreshToken, false)
+      const { grantRequest } = answer<ConnectionInfo>(await world.command('folder', kept))
+      assert.ok(grantRequest !== null && JSON.stringify(grantRequest).includes('"from":"file"'))
+      for (const way of WAYS) {
+        const { out } = await world.command(way, ['connection', 'show', `f-${grant}`])
+        assert.match(out, / in \/.*\/token\n/)
+        const shown = answer<ConnectionInfo>(await world.command(way, ['connection', 'show', `f-${grant}`, '--json']))
+        assert.deepEqual(shown.grantRequest, grantRequest)
+      }
     }
   })
 })

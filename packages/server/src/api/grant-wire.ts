@@ -5,6 +5,39 @@ export const GRANT_TYPES = ['refresh_token', 'client_credentials', 'jwt_bearer',
 
 const text = z.string().min(1).max(2000)
 
+const file = z.object({ from: z.literal('file'), path: z.string() })
+
+const JwtBearer = z.object({
+  kind: z.literal('jwt_bearer'),
+  assertion: z.union([
+    z.object({
+      from: z.literal('client_key'),
+      issuer: z.string().nullable(),
+      audience: z.string().nullable(),
+      claims: z.record(z.string(), z.unknown()),
+    }),
+    file,
+  ]),
+  client_authentication: z.boolean(),
+})
+
+const TokenExchange = z.object({
+  kind: z.literal('token_exchange'),
+  subject_token: z.union([z.object({ from: z.literal('connection'), id: z.string() }), file]),
+  subject_token_type: z.string(),
+  requested_token_type: z.string().nullable(),
+  audience: z.array(z.string()),
+  resource: z.array(z.string()),
+  client_authentication: z.boolean(),
+})
+
+/** As it is kept: what was left out at the import is there, and so are files, which were chosen on the machine. */
+export const GrantRequestAnswer = z.union([JwtBearer, TokenExchange])
+
+export type JwtBearerWire = z.infer<typeof JwtBearer>
+export type TokenExchangeWire = z.infer<typeof TokenExchange>
+export type GrantRequestWire = z.infer<typeof GrantRequestAnswer>
+
 export const grants = <Id extends z.ZodType>(connectionId: Id) => ({
   grant_type: z.enum(GRANT_TYPES).optional(),
   assertion: z

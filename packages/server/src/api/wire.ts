@@ -5,7 +5,7 @@
  * request, and in the answers that hand out, and nowhere else.
  */
 import { z } from 'zod'
-import { GRANT_TYPES, grants } from './grant-wire.ts'
+import { GRANT_TYPES, GrantRequestAnswer, grants } from './grant-wire.ts'
 import { moment, TrustedIdentity } from './identity-wire.ts'
 
 // Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
@@ -127,6 +127,9 @@ export const Connection = z
     provider: name,
     client: name,
     grant_type: z.enum(GRANT_TYPES),
+    grant_request: GrantRequestAnswer.nullable().meta({
+      description: 'What a grant that is run again brings beside its client',
+    }),
     status: z.enum([...STATUSES, 'erased']),
     reason: z.enum(REASONS).nullable().meta({ description: 'With needs_user: why' }),
     blocked: z.enum(BLOCKED).nullable().meta({ description: 'With blocked: what the operator has to mend' }),

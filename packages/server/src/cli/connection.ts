@@ -4,6 +4,7 @@ import { tellOfHold } from './adopt.ts'
 import { accessTokenShort, moment, refreshTokenShort, remedyFor, statusCell } from './connection-words.ts'
 import { withTokenkeep, type Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { grantRequestEntries } from './grant-request-entries.ts'
 import { fromNow, localIso } from './moments.ts'
 import { printable } from './printable.ts'
 import { readSecrets, type SecretSource } from './secret-source.ts'
@@ -80,6 +81,7 @@ export function connectionLines(info: ConnectionInfo, { output, around }: Contex
     ['provider', info.provider],
     ['client', info.client],
     ['grant', info.grantType],
+    ...grantRequestEntries(info),
     ['subject', info.subject ?? '-'],
     ['labels', labels.join(' ') || '-'],
     ['scope', info.scope ?? 'as granted'],

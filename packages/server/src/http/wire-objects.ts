@@ -1,14 +1,17 @@
 /** The library's objects as they travel: names as the RFCs spell them, moments as RFC 3339, durations in seconds. */
-import type {
-  Client,
-  ConnectionInfo,
-  GrantInput,
-  ConnectSession,
-  HistoryEntry,
-  Incarnation,
-  Provider,
-  Rejection,
+import {
+  assertNever,
+  type Client,
+  type ConnectionInfo,
+  type ConnectSession,
+  type GrantInput,
+  type GrantRequest,
+  type HistoryEntry,
+  type Incarnation,
+  type Provider,
+  type Rejection,
 } from '@tokenkeep/core'
+import type { GrantRequestWire } from '../api/grant-wire.ts'
 import type {
   Adopted,
   ApiKey,
@@ -77,6 +80,7 @@ export const connectionWire = (info: ConnectionInfo): ConnectionWire => ({
   provider: info.provider,
   client: info.client,
   grant_type: info.grantType,
+  grant_request: info.grantRequest && grantRequestWire(info.grantRequest),
   status: info.status,
   reason: info.reason,
   blocked: info.blocked,
@@ -92,6 +96,26 @@ export const connectionWire = (info: ConnectionInfo): ConnectionWire => ({
   next_action_at: momentOrNull(info.nextActionAt),
   created_at: moment(info.createdAt),
 })
+
+function grantRequestWire(request: GrantRequest): GrantRequestWire {
+  const client_authentication = request.clientAuthentication
+  switch (request.kind) {
+    case 'jwt_bearer':
+      return { kind: request.kind, assertion: request.assertion, client_authentication }
+    case 'token_exchange':
+      return {
+        kind: request.kind,
+        subject_token: request.subjectToken,
+        subject_token_type: request.subjectTokenType,
+        requested_token_type: request.requestedTokenType,
+        audience: [...request.audiences],
+        resource: [...request.resources],
+        client_authentication,
+      }
+    default:
+      return assertNever(request)
+  }
+}
 
 export const incarnationWire = ({ installation, epoch, hold }: Incarnation): IncarnationWire => ({
   installation,

@@ -36,6 +36,7 @@ import type {
   TokenWire,
 } from '../api/wire.ts'
 import type { TrustedIdentityWire } from '../api/identity-wire.ts'
+import { readGrantRequest, type EitherGrantRequest } from './grant-request.ts'
 import {
   API_KEY_SCOPES,
   BLOCKED,
@@ -80,12 +81,14 @@ export function readRejection(answer: unknown): Rejection {
 
 export function readConnection(answer: unknown): ConnectionInfo {
   const connection = membersOf<ConnectionWire>(answer, 'a connection')
+  const grantRequest = connection.nestedOrNull<EitherGrantRequest>('grant_request')
   return {
     id: connection.text('id'),
     uid: connection.text('uid'),
     provider: connection.text('provider'),
     client: connection.text('client'),
     grantType: connection.oneOf('grant_type', GRANT_TYPES),
+    grantRequest: grantRequest && readGrantRequest(grantRequest),
     status: connection.oneOf('status', STATUSES),
     reason: connection.oneOfOrNull('reason', REASONS),
     blocked: connection.oneOfOrNull('blocked', BLOCKED),

@@ -27,6 +27,8 @@ export interface Members<Wire> {
   listOrAbsent<Item>(name: Holding<Wire, readonly unknown[]>, read: (item: unknown) => Item): Item[] | null
   /** Names and texts, as labels are. */
   texts(name: Holding<Wire, Readonly<Record<string, string>>>): Record<string, string>
+  /** What its author chose, as claims are. */
+  record(name: Holding<Wire, Readonly<Record<string, unknown>>>): Readonly<Record<string, unknown>>
   nested<Inner>(name: Holding<Wire, object>): Members<Inner>
   nestedOrNull<Inner>(name: Holding<Wire, object | null>): Members<Inner> | null
 }
@@ -97,6 +99,10 @@ export function membersOf<Wire>(value: unknown, where: string): Members<Wire> {
       return Object.fromEntries(
         Object.entries(found).map(([key, text]) => [key, typeof text === 'string' ? text : wrong(name, 'texts in')]),
       )
+    },
+    record(name) {
+      const found = value[name]
+      return isRecord(found) ? found : wrong(name, 'object')
     },
     nested: <Inner>(name: string) => membersOf<Inner>(value[name], `"${name}"`),
     nestedOrNull: <Inner>(name: string) => (value[name] === null ? null : membersOf<Inner>(value[name], `"${name}"`)),
