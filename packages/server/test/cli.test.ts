@@ -233,7 +233,7 @@ suite('the command on a data folder', { concurrency: 2 }, () => {
       const importing = ['connection', 'import', 'nobody-there', '--client', 'gone', '--refresh-token-stdin']
       assert.equal((await desk.run(importing, { input: 'canary-nobody-there' })).code, 0)
       secrets.push('canary-nobody-there')
-      const ended = await desk.run(['token', 'nobody-there', '--wait', '1'])
+      const ended = await desk.run(['token', 'nobody-there', '--wait', '3'])
       assert.equal(ended.code, 5)
       assert.match(ended.err, /At the last try its host refused the connection or was not reached\./)
     })
