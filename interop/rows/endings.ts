@@ -13,6 +13,8 @@ import { signIn } from '../sign-in.ts'
 const ASKED = 4
 /** Forced refreshes are so far apart. */
 const APART_MS = 10_500
+/** After so many a sign-in counts as over. */
+const REFUSALS_MOST = 3
 
 export const introspection: KeycloakRow = {
   name: 'introspection',
@@ -151,7 +153,10 @@ export const sessionEnd: KeycloakRow = {
     assert.ok(early < 2, `the person was asked to sign in ${early.toFixed(1)} s before the end`)
     assert.ok(early > -5, `the person was asked to sign in ${(-early).toFixed(1)} s after the end`)
     const presented = presentedIn(await stage.admin.events(EXTERNAL_BRIEF.name), [person.sessionId])
-    assert.equal(presented.mostOfOne, 1, `a refresh token was presented ${presented.mostOfOne} times`)
+    const { granted, refused, tokens } = presented
+    // Keycloak can refuse within the last second already, and one refusal is not the end: the same token is tried again.
+    assert.ok(refused <= REFUSALS_MOST, `Keycloak refused ${refused} presentations`)
+    assert.equal(tokens, granted + (refused > 0 ? 1 : 0), 'a refresh token that had been granted was presented again')
     const seen = `the last token worked ${((end - lastGood) / 1000).toFixed(1)} s before the end; \`needs_user: expired\` ${Math.abs(early).toFixed(1)} s ${early > 0 ? 'before' : 'after'} it`
     return { logins: 1, lost: 0, presented, seen }
   },
