@@ -22,6 +22,7 @@ async function kubernetes(t: TestContext) {
     metadata: {} as Record<string, unknown>,
     /** Instead of its keys. */
     keys: null as string | null,
+    keysStatus: 200,
     silent: false,
     shiftMs: 0,
   }
@@ -34,7 +35,7 @@ async function kubernetes(t: TestContext) {
     world.asked.push(request.url ?? '')
     if (world.silent) return
     if (world.keys !== null && request.url === '/keys') {
-      response.writeHead(world.status, world.headers).end(world.keys)
+      response.writeHead(world.keysStatus, world.headers).end(world.keys)
       return
     }
     const answer = async (): Promise<unknown> =>
@@ -141,6 +142,7 @@ test('what is forged, of somebody else, for somebody else, of another kind or of
     'no JWT': 'a.b.c',
     nothing: '',
     long: `${header}.${'A'.repeat(20_000)}.${signature}`,
+    'long, and signed': await signed({ more: 'x'.repeat(13_000) }),
   }
   const passed: string[] = []
   for (const [name, jwt] of Object.entries(table)) {
@@ -159,6 +161,21 @@ test('what is believed of a JWT is believed of this identity alone', async (t) =
   assert.equal((await jwts.check(jwt, { ...identity, audience: 'another' })).kind, 'not_valid')
   assert.equal((await jwts.check(jwt, { ...identity, subject: 'another' })).kind, 'not_valid')
   assert.equal((await jwts.check(jwt, identity)).kind, 'valid')
+})
+
+test('what was checked ends with the JWT, and with a key that the issuer took back', async (t) => {
+  const { jwts, signed, identity, world, second, pairs } = await kubernetes(t)
+  const short = await signed({ exp: second + 30 })
+  const long = await signed({ exp: second + 3 * 3600 })
+  for (const jwt of [short, long]) assert.equal((await jwts.check(jwt, identity)).kind, 'valid')
+  world.shiftMs = 80_000
+  assert.equal((await jwts.check(short, identity)).kind, 'valid', 'clocks may be a minute apart')
+  world.shiftMs = 95_000
+  assert.equal((await jwts.check(short, identity)).kind, 'not_valid')
+  world.keys = JSON.stringify({ keys: [{ ...(await exportJWK(pairs.two.publicKey)), kid: 'two' }] })
+  assert.equal((await jwts.check(long, identity)).kind, 'valid', 'nobody has asked again')
+  world.shiftMs = 3_910_000
+  assert.deepEqual(await jwts.check(long, identity), { kind: 'not_valid', because: 'key' })
 })
 
 test('a flood of invented key ids asks for keys once in 30 s', async (t) => {
@@ -231,7 +248,7 @@ test('what is published instead of keys shows nobody: another place, too much, k
   })
   const attempt = async (
     keys: (own: Awaited<ReturnType<typeof kubernetes>>) => Promise<string> | string,
-    more: { status?: number; headers?: Record<string, string> } = {},
+    more: { status?: number; keysStatus?: number; headers?: Record<string, string> } = {},
   ) => {
     const own = await kubernetes(t)
     Object.assign(own.world, { keys: await keys(own), ...more })
@@ -243,13 +260,21 @@ test('what is published instead of keys shows nobody: another place, too much, k
   })
   const set = (...keys: unknown[]): string => JSON.stringify({ keys })
   assert.equal(await attempt(async (own) => set(await published(own))), 'valid', 'the control')
-  const redirected = { status: 302, headers: { location: `${origin}/keys` } }
-  assert.equal(await attempt(() => '', redirected), 'unavailable')
+  const headers = { location: `${origin}/keys` }
+  for (const redirected of [
+    { keysStatus: 302, headers },
+    { status: 302, headers },
+  ]) {
+    assert.equal(await attempt(async (own) => set(await published(own)), redirected), 'unavailable')
+  }
   assert.deepEqual(elsewhere, [], 'a redirect is not followed')
   const padding = 'x'.repeat(70_000)
   assert.equal(await attempt(async (own) => set({ ...(await published(own)), padding })), 'unavailable', 'too much')
   for (const text of ['', '<html>', '[]', '7', '{"keys":7}', '{"keys":[7]}', '{"keys":null}']) {
     assert.equal(await attempt(() => text), 'unavailable', text)
+  }
+  for (const keysStatus of [404, 503]) {
+    assert.equal(await attempt(async (own) => set(await published(own)), { keysStatus }), 'unavailable', 'an error')
   }
   assert.equal(await attempt(() => set()), 'not_valid')
   const many = async (own: Awaited<ReturnType<typeof kubernetes>>) => {
