@@ -53,6 +53,8 @@ export function readTrustedIdentity(input: TrustedIdentityInput): Omit<TrustedId
   }
   const issuer = plain('issuer', given['issuer'], refuse)
   const jwksUri = given['jwksUri'] == null ? null : url('jwksUri', plain('jwksUri', given['jwksUri'], refuse))
+  if (jwksUri === null && !URL.canParse(issuer))
+    refuse('issuer must be an absolute URL such as https://issuer.example.org, unless jwksUri says where its keys are')
   if (jwksUri === null && issuer.includes('?')) refuse('issuer must not have a query (RFC 8414 section 2)')
   return {
     issuer: jwksUri === null ? url('issuer', issuer) : issuer,

@@ -6,7 +6,15 @@ import type { JwtOrder } from '@tokenkeep/devserver'
 import type { ApiKeyInput } from '@tokenkeep/node'
 import * as openid from 'openid-client'
 import { HTTP_SETTINGS } from '../src/http/settings.ts'
-import { asClient, openServedWorld, REALM, type FormAnswer, type ServedKey, type ServedWorld } from './served-world.ts'
+import {
+  asBasic,
+  asClient,
+  openServedWorld,
+  REALM,
+  type FormAnswer,
+  type ServedKey,
+  type ServedWorld,
+} from './served-world.ts'
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const JWT = 'urn:ietf:params:oauth:token-type:jwt'
@@ -236,6 +244,7 @@ test('what is not said, or of another kind, is invalid_request', async () => {
   assert.equal((await world.postForm('token', right)).status, 200)
   const wrong: readonly (readonly [Fields, RegExp])[] = [
     [{ subject_token: '' }, /subject_token is missing/],
+    [{ subject_token: `${right.subject_token}\n` }, /subject_token has white space .*: was a line feed copied/],
     [{ subject_token_type: '' }, /subject_token_type is missing/],
     [{ subject_token_type: 'urn:ietf:params:oauth:token-type:saml2' }, /subject_token_type is one of/],
     [{ subject_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }, /subject_token_type is one of/],
@@ -345,8 +354,14 @@ test('a client of the drop-in proves itself by a JWT for a refresh, its own cred
     const answer = await world.postForm('token', { grant_type: 'client_credentials', ...proof })
     assert.equal(errorOf(answer), '401 invalid_client', JSON.stringify(Object.keys(proof)))
   }
+  const fromFile = asJwt(`${String(assertion['client_assertion'])}\n`)
+  const spaced = await world.postForm('token', { grant_type: 'client_credentials', ...fromFile })
+  assert.equal(errorOf(spaced), '401 invalid_client')
+  assert.match(String(spaced.body['error_description']), /client_assertion has white space .*: was a line feed copied/)
   const twice = { ...assertion, ...asClient(worker), grant_type: 'client_credentials' }
   assert.equal(errorOf(await world.postForm('token', twice)), '400 invalid_request')
+  const inBoth = { grant_type: 'client_credentials', ...assertion }
+  assert.equal(errorOf(await world.postForm('token', inBoth, { headers: asBasic(worker) })), '400 invalid_request')
   assert.equal((await world.postForm('revoke', { token: refreshToken, ...assertion })).status, 200)
   world.forward(1_000)
   assert.equal((await world.postForm('token/introspect', { token: refreshToken, ...assertion })).body['active'], false)

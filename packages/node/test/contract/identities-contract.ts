@@ -105,7 +105,7 @@ export function identitiesContract(make: MakeCallersBackend): void {
     const { apiKey, key } = await world.key()
     const wrong: readonly (readonly [Partial<Record<keyof TrustedIdentityInput | 'more', unknown>>, RegExp])[] = [
       [{ issuer: undefined }, /issuer must be a string/],
-      [{ issuer: 'issuer.example.org' }, /issuer must be an absolute URL/],
+      [{ issuer: 'issuer.example.org' }, /issuer must be an absolute URL such as .*, unless jwksUri says/],
       [{ issuer: 'http://issuer.example.org' }, /issuer must begin with https/],
       [{ issuer: 'https://10.0.0.1' }, /issuer points into a private/],
       [{ issuer: 'https://user:secret@issuer.example.org' }, /issuer must not contain a user name/],

@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer'
 import { decode, type Form } from './form.ts'
 import { isKey } from '../caller.ts'
 import { OAuthRefusal } from './refusal.ts'
-import { subjectTokenOf, TOKEN_EXCHANGE } from './token-exchange.ts'
+import { HAS_WHITE_SPACE, hasWhiteSpace, subjectTokenOf, TOKEN_EXCHANGE } from './token-exchange.ts'
 
 export interface ClientProof {
   /** As the client names itself; null: only what it shows says who it is. */
@@ -126,6 +126,7 @@ function fromAssertion(credential: string, form: Form): ClientProof {
   if (form.get('client_assertion_type') !== JWT_BEARER) {
     throw invalidClient(`client_assertion_type has to be ${JWT_BEARER}`, by)
   }
+  if (hasWhiteSpace(credential)) throw invalidClient(`client_assertion ${HAS_WHITE_SPACE}`, by)
   return { id: form.get('client_id') ?? null, credential, by }
 }
 

@@ -23,6 +23,7 @@ const SUBJECT_TOKEN_TYPES = [
 export function subjectTokenOf(form: Form): string {
   const token = form.get('subject_token')
   if (token === undefined) throw invalid('subject_token is missing')
+  if (hasWhiteSpace(token)) throw invalid(`subject_token ${HAS_WHITE_SPACE}`)
   const type = form.get('subject_token_type')
   if (type === undefined) throw invalid('subject_token_type is missing')
   if (!SUBJECT_TOKEN_TYPES.includes(type))
@@ -32,5 +33,9 @@ export function subjectTokenOf(form: Form): string {
     throw invalid(`requested_token_type can only be ${ACCESS_TOKEN_TYPE}`)
   return token
 }
+
+/** What was read from a file and sent with its line feed: no JWT has any. */
+export const hasWhiteSpace = (jwt: string): boolean => /\s/.test(jwt)
+export const HAS_WHITE_SPACE = 'has white space in it or around it: was a line feed copied with it?'
 
 const invalid = (description: string): OAuthRefusal => new OAuthRefusal('invalid_request', description)
