@@ -118,5 +118,40 @@ test('what a key has used up stays used up, also where ten thousand keys are in 
   for (let at = 0; at < 10_000; at += 1) await desk.identify(`tkk_${at}`, '127.0.0.1')
   await desk.identify('tkk_9999', '127.0.0.1')
   await desk.identify('tkk_9998', '127.0.0.1')
+  await desk.identify('tkk_one more', '127.0.0.1')
   await assert.rejects(() => desk.identify('tkk_9999', '127.0.0.1'), { code: 'rate_limited' })
+})
+
+test('a JWT is believed until it ends, or its key does, also without the database', async (t) => {
+  const { keep, key } = await deskWithKey(t)
+  const real = await keep.callers.byKey(key)
+  assert.ok(real !== null)
+  const ends: readonly (readonly [until: number, expiresAt: number | null])[] = [
+    [300, null],
+    [90_000, 300],
+  ]
+  for (const [until, expiresAt] of ends) {
+    let at = 0
+    let failing = false
+    const desk = createCallerDesk({
+      callers: {
+        ...keep.callers,
+        byJwt: () =>
+          failing
+            ? Promise.reject(new TokenError('store_unavailable', 'the database cannot be used now'))
+            : Promise.resolve({ kind: 'known', apiKey: { ...real, expiresAt }, until }),
+      },
+      clock: { now: () => ({ wall: at as UnixMs, mono: at as MonoMs }) },
+      settings: HTTP_SETTINGS,
+      log: SILENT,
+    })
+    assert.equal((await desk.identify('a.b.c', '127.0.0.1'))?.apiKey.id, real.id)
+    failing = true
+    at = 299
+    assert.equal(desk.remembered('a.b.c')?.apiKey.id, real.id)
+    assert.equal((await desk.identify('a.b.c', '127.0.0.1'))?.apiKey.id, real.id)
+    at = 300
+    assert.equal(desk.remembered('a.b.c'), undefined)
+    await assert.rejects(() => desk.identify('a.b.c', '127.0.0.1'), { code: 'store_unavailable' })
+  }
 })
