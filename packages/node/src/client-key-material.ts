@@ -9,7 +9,8 @@ import {
   type NewClientKey,
   type UnixMs,
 } from '@tokenkeep/core'
-import { isRecord, type Refuse } from './input-members.ts'
+import { type Refuse } from './input-members.ts'
+import { jwkIn } from './jwk-text.ts'
 
 /** NIST SP 800-131A: less is not to be used for signatures. */
 const RSA_BITS_LEAST = 2048
@@ -64,15 +65,6 @@ async function signingKeyOf(
 
 const defined = (members: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(members).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
-
-function jwkIn(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isRecord(value) ? value : null
-  } catch {
-    return null
-  }
-}
 
 function keyOfJwk(jwk: Readonly<Record<string, unknown>>, refuse: Refuse): KeyObject {
   if ('keys' in jwk) refuse('clientKey is a whole set of keys (JWKS): give one private key of it')

@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { Secret, type BoundKey, type DpopKeys } from '@tokenkeep/core'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose'
-import { isRecord } from './input-members.ts'
+import { jwkIn } from './jwk-text.ts'
 
 /** What new keys sign with: every server that takes proofs knows it. */
 const ALG = 'ES256'
@@ -30,15 +30,6 @@ export const dpopKeys: DpopKeys = {
 
 const WRONG = {
   wrong: 'is no private key: give a JWK (RFC 7517) as text, such as {"kty":"EC","crv":"P-256",...,"d":"..."}',
-}
-
-function jwkIn(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isRecord(value) ? value : null
-  } catch {
-    return null
-  }
 }
 
 function keyOf(jwk: Readonly<Record<string, unknown>>): KeyObject | null {

@@ -1,7 +1,6 @@
 /** Identities that an API key trusts, as they travel. */
 import { z } from 'zod'
-
-export const moment = z.iso.datetime().meta({ description: 'RFC 3339, in UTC' })
+import { moment } from './moment.ts'
 
 const identityText = z.string().min(1).max(500)
 export const TrustedIdentity = z

@@ -6,7 +6,8 @@
  */
 import { z } from 'zod'
 import { GRANT_TYPES, GrantRequestAnswer, grants } from './grant-wire.ts'
-import { moment, TrustedIdentity } from './identity-wire.ts'
+import { TrustedIdentity } from './identity-wire.ts'
+import { moment } from './moment.ts'
 
 // Written out rather than imported, because this file is the contract; the compiler compares (`routes`).
 export const SCOPES = [
