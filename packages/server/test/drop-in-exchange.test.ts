@@ -386,17 +386,22 @@ test('while the keys of an issuer cannot be had, nobody is called wrong', async 
   const token = await jwt()
   const elsewhere = await world.makeKey()
   const lost = { issuer: 'http://127.0.0.1:9/lost', subject: SUBJECT, audience: AUDIENCE }
-  await world.keep.apiKeys.trust(elsewhere.id, lost)
+  const { identities } = await world.keep.apiKeys.trust(elsewhere.id, lost)
   const unknown = await jwt({ iss: lost.issuer })
   for (let at = 0; at < 3; at += 1) {
     const answer = await exchange(world, unknown, { audience: 'dealer-42' })
     assert.equal(errorOf(answer), '503 temporarily_unavailable')
     assert.equal((await api(world, unknown)).body['code'], 'server_unreachable')
   }
-  assert.deepEqual(
-    new Set(world.logged.map(([level, , message]) => [level, message].join(': '))),
-    new Set(["warn: the keys of a JWT's issuer cannot be had"]),
-  )
+  const told = [
+    'warn',
+    { apiKeyId: elsewhere.id, identity: identities[0]?.id },
+    "the keys of a JWT's issuer cannot be had",
+  ]
+  assert.deepEqual(world.logged, [told], 'once, however many ask')
+  world.forward(60_000)
+  await api(world, unknown)
+  assert.deepEqual(world.logged, [told, told])
   assert.equal((await exchange(world, token, { audience: 'dealer-42' })).status, 200)
 })
 

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
-import { later, ms, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
+import { later, ms, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
 import type { ApiKey, ApiKeyScope, ByJwt, Callers } from '@tokenkeep/node'
 import { BELIEVED_MS, createBelieved, forgetOldest, isBelievedWithout } from './bounded.ts'
 import { HttpProblem } from './problem.ts'
@@ -49,6 +49,7 @@ const REMEMBERED_MAX = 10_000
 const ADDRESSES_MAX = 10_000
 const CALLER_WINDOW_MS = 10_000
 const ADDRESS_WINDOW_MS = 60_000
+const TOLD_APART_MS = 60_000
 
 interface Known {
   readonly caller: Caller
@@ -79,6 +80,8 @@ export function createCallerDesk(of: {
   const known = new Map<string, Known>()
   /** What each limited key may see, for while the database does not answer. */
   const seen = createBelieved<boolean>(REMEMBERED_MAX)
+  /** By the id of an identity: when its issuer's keys could not be had, and that was told. */
+  const toldAt = new Map<string, MonoMs>()
   /** By the id of the key: what was counted outlives what is believed. */
   const windows = new Map<string, RateWindow>()
   const wrongKeys = createRateWindows({
@@ -119,6 +122,15 @@ export function createCallerDesk(of: {
   }
   const endOf = ({ expiresAt }: ApiKey): number => expiresAt ?? Infinity
 
+  /** Seldom, for nobody knows who sends these JWTs. */
+  const tellOfIssuer = (about: { readonly apiKeyId: string; readonly identity: string }, now: MonoMs): void => {
+    const before = toldAt.get(about.identity)
+    if (before !== undefined && since(before, now) < TOLD_APART_MS) return
+    forgetOldest(toldAt, REMEMBERED_MAX)
+    toldAt.set(about.identity, now)
+    log.warn(about, "the keys of a JWT's issuer cannot be had")
+  }
+
   const byJwt = async (jwt: string): Promise<Omit<Read, 'readAt'> | Nobody> => {
     const shown = await callers.byJwt(jwt)
     if (shown.kind === 'nobody') return NOBODY
@@ -126,7 +138,7 @@ export function createCallerDesk(of: {
     if (shown.kind === 'known') return { apiKey, endsAt: Math.min(shown.until, endOf(apiKey)) }
     const about = { apiKeyId: apiKey.id, identity: shown.identity.id }
     if (shown.kind === 'unavailable') {
-      log.warn(about, "the keys of a JWT's issuer cannot be had")
+      tellOfIssuer(about, clock.now().mono)
       throw keysUnreachable()
     }
     // The answer tells nobody why. Whoever has no JWT that the issuer signed writes nothing into the log.
