@@ -97,6 +97,8 @@ export interface AnswerShape {
   readonly scope: readonly string[]
   /** Where else words stand, tried after the standard places. */
   readonly words: readonly string[]
+  /** Where it says whose account it is, for sign-ins that bring no ID token; the first that is there counts. */
+  readonly subject: readonly string[]
   /** What its access tokens are, whatever the answer calls them; null: what the answer says. */
   readonly tokenType: string | null
   readonly scopeSeparator: string
@@ -110,6 +112,7 @@ export const STANDARD_ANSWER: AnswerShape = {
   refreshTokenExpiresIn: [],
   scope: [],
   words: [],
+  subject: [],
   tokenType: null,
   scopeSeparator: ' ',
 }

@@ -1,15 +1,17 @@
 /** Single members of answers that hold no tokens, and the error word of any. */
 import type { ResponseSeen } from '@tokenkeep/core'
 
-/** One member of a JSON object; undefined where there is none, or no object. */
-export function memberOf(answer: ResponseSeen, name: string): unknown {
+/** One member of a JSON object, or of one within, `outer.inner`; undefined where there is none, or no object. */
+export function memberOf(answer: ResponseSeen, path: string): unknown {
   try {
-    const body: unknown = JSON.parse(answer.body.reveal())
-    return typeof body === 'object' && body !== null && Object.hasOwn(body, name) ? Reflect.get(body, name) : undefined
+    return path.split('.').reduce<unknown>(memberNamed, JSON.parse(answer.body.reveal()))
   } catch {
     return undefined
   }
 }
+
+const memberNamed = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
 
 /** RFC 6749 section 5.2 `error`, where it is a plain word: whatever else stands there could be a secret. */
 export function wordOf(answer: ResponseSeen): string | null {

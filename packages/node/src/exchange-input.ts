@@ -155,6 +155,7 @@ export function answerOf(value: unknown, fallback: AnswerShape, refuse: Refuse):
     refreshTokenExpiresIn: names('refreshTokenExpiresIn'),
     scope: names('scope'),
     words: names('words'),
+    subject: subjectsOf(names('subject'), refuse),
     tokenType:
       tokenType === undefined
         ? fallback.tokenType
@@ -163,6 +164,12 @@ export function answerOf(value: unknown, fallback: AnswerShape, refuse: Refuse):
           : oneOf('answer.tokenType', tokenType, ['Bearer'] as const, refuse),
     scopeSeparator: separatorOf('answer', given, fallback.scopeSeparator, refuse),
   }
+}
+
+/** Whose account it is, is shown in the clear. */
+function subjectsOf(paths: readonly string[], refuse: Refuse): readonly string[] {
+  const secret = paths.some((path) => path.split('.').some((name) => /token|secret/i.test(name)))
+  return secret ? refuse('answer.subject must not name a token or secret: what it finds is shown to people') : paths
 }
 
 /** Parameters that make a sign-in the one that was begun, or that say whose it is. */

@@ -1,9 +1,10 @@
 /**
- * Whose sign-in it is, by the ID token that came with the tokens.
+ * Whose sign-in it is, by the ID token that came with the tokens, or by what stands beside them.
  *
  * It came over TLS from the token endpoint itself, so a provider that publishes no keys is believed by its claims alone
  * (OpenID Connect Core section 3.1.3.7, step 6), and so is one whose keys cannot be had now: the code is spent, and the
- * person would sign in for nothing. Where its keys are there, the signature has to be right.
+ * person would sign in for nothing. Where its keys are there, the signature has to be right. A provider that speaks no
+ * OpenID Connect can name the account beside the tokens (`AnswerShape.subject`).
  */
 import type { OpenedClient, Provider, ResponseSeen } from '@tokenkeep/core'
 import { memberOf } from './answer-member.ts'
@@ -41,7 +42,9 @@ export async function readIdToken(
   if (token === undefined || token === null || token === '') {
     // It was asked for, and has to come (OpenID Connect Core section 3.1.3.3). A code that was slipped in, or a request from
     // which the person took it, would pass without one, as whoever it is.
-    return nonce === null ? { subject: null, sessionId: session, account: null } : 'not_authentic'
+    if (nonce !== null) return 'not_authentic'
+    const subject = namedBeside(answer, provider)
+    return { subject, sessionId: session, account: subject }
   }
   if (typeof token !== 'string') return 'not_authentic'
   const claims = await verifiedClaims(access, { provider, client, token })
@@ -53,6 +56,15 @@ export async function readIdToken(
     .map((name) => textOf(claims[name]))
     .find((name) => name !== null)
   return { subject: sub, sessionId: textOf(claims['sid']) ?? session, account: account ?? null }
+}
+
+/** What stands beside the tokens came from the token endpoint itself, over TLS. */
+function namedBeside(answer: ResponseSeen, provider: Provider): string | null {
+  const named = provider.answer.subject.map((path) => {
+    const value = memberOf(answer, path)
+    return textOf(Number.isSafeInteger(value) ? String(value) : value)
+  })
+  return named.find((subject) => subject !== null) ?? null
 }
 
 const TEXT_LENGTH_MAX = 200

@@ -312,6 +312,18 @@ test('where nobody can tell whose account it is, a connection whose account is k
   assert.equal((await finish(opened, meant.left)).kind, 'connected')
 })
 
+test('an account that a provider names beside the tokens is told apart from another one', async (t) => {
+  // This server names none there, so what was granted stands for whose it is.
+  const opened = await world(t, { provider: { answer: { subject: ['account.id', 'scope'] } } })
+  const as = async (account: string) => finish(opened, (await signedInAs(opened, 'ada', { scope: account })).left)
+  const first = await as('dealer-api')
+  assert.ok(first.kind === 'connected')
+  assert.equal(first.account, 'dealer-api')
+  assert.equal((await as('dealer-api')).kind, 'connected')
+  assert.equal(failure(await as('dealer-api profile')), 'other_account')
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'dealer-api')
+})
+
 test('a provider that takes pushed requests alone and does not say where gets none in the address', async (t) => {
   const opened = await world(t)
   const origin = await httpServer(t, (_request, response) =>

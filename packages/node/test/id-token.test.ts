@@ -81,6 +81,28 @@ test('without one nothing is known but a session that is named beside the tokens
   })
 })
 
+test('a provider without ID tokens is asked whose account it is by the member that names it', async (t) => {
+  const { provider, signed } = await signing(t)
+  const unasked = { nonce: null }
+  const naming = { ...provider, answer: { ...provider.answer, subject: ['authed_user.id', 'user_id'] } }
+  const named = (subject: string | null) => ({ subject, sessionId: null, account: subject })
+  for (const [members, subject] of [
+    [{ authed_user: { id: 'U1234' }, user_id: 7 }, 'U1234'],
+    [{ authed_user: { id: '' }, user_id: 7 }, '7'],
+    [{ authed_user: 'U1234' }, null],
+    [{ user_id: 1.5 }, null],
+    [{ user_id: 'a\u0000b' }, null],
+    [{ user_id: 'x'.repeat(201) }, null],
+    [{}, null],
+  ] as const)
+    assert.deepEqual(await read(naming, members, unasked), named(subject))
+  // An ID token says it better, and one that was asked for has to come.
+  const both = await read(naming, { user_id: 7, id_token: await signed({}) })
+  assert.ok(both !== 'not_authentic')
+  assert.equal(both.subject, 'ada')
+  assert.equal(await read(naming, { user_id: 7 }), 'not_authentic')
+})
+
 test('one that was asked for and is missing is not authentic', async (t) => {
   const { provider } = await signing(t)
   for (const members of [{}, { id_token: null }, { id_token: '' }, { session_state: 's' }])

@@ -202,6 +202,7 @@ const WRONG_PROVIDERS: readonly (readonly [Record<string, unknown>, RegExp, Fail
   [{ authorization: { scopes: [] } }, /authorization/],
   [{ answer: { token: ['a'] } }, /answer has no member "token"; known are tokensIn, accessToken/],
   [{ answer: { tokensIn: 'a' } }, /answer\.tokensIn must be a list/],
+  [{ answer: { subject: ['data.access_token'] } }, /answer\.subject must not name a token/],
   [{ answer: { tokenType: 'DPoP' } }, /answer\.tokenType must be one of Bearer/],
   [{ tokenEndpointAuthMethod: 'basic' }, /tokenEndpointAuthMethod must be one of client_secret_basic/],
   [{ refreshEndpoint: 'http://id.example.org/refresh' }, /refreshEndpoint .*https/, 'provider_refused'],

@@ -97,5 +97,9 @@ export const square: Preset = preset('Square', {
   ),
   accessTokenLifetimeMs: official(days(30), SQUARE_RESPONSE, 'expires_at says it, as ISO 8601.'),
   request: official(request({ encoding: 'json' }), SQUARE_OBTAIN),
-  answer: official(answer({}), SQUARE_RESPONSE, 'Ends are said as moments: expires_at, refresh_token_expires_at.'),
+  answer: official(
+    answer({ subject: ['merchant_id'] }),
+    SQUARE_RESPONSE,
+    'Ends are said as moments: expires_at, refresh_token_expires_at.',
+  ),
 })

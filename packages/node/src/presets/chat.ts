@@ -54,7 +54,7 @@ export const slack: Preset = preset('Slack (token rotation)', {
     'Errors come with status 200 and ok: false. Of fatal_error and internal_error Slack says that part may have succeeded.',
   ),
   answer: sourceCode(
-    answer({ tokensIn: ['authed_user'], tokenType: 'Bearer', scopeSeparator: ',' }),
+    answer({ tokensIn: ['authed_user'], subject: ['authed_user.id'], tokenType: 'Bearer', scopeSeparator: ',' }),
     ['https://github.com/slackapi/node-slack-sdk (packages/oauth, InstallProvider)', SLACK_ACCESS],
     'A refresh answers at the top and calls the type bot or user. A sign-in may have the tokens of a user in authed_user.',
   ),

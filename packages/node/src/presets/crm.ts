@@ -72,6 +72,11 @@ export const salesforce: Preset = preset('Salesforce', {
     SALESFORCE_INTRO,
     'The session timeout of the organization, which answers do not say: set it here.',
   ),
+  answer: secondary(
+    answer({ subject: ['id'] }),
+    'https://anthonyreilly.github.io/NetCoreForce/api/NetCoreForce.Client.Models.AccessTokenResponse.html',
+    'A URL that names organization and user; with openid the sub of the ID token is the same.',
+  ),
   words: thirdPartyCode(words({ rejected: ['inactive_user'] }), [
     STRING_SEARCH,
     'https://docs.oracle.com/en/cloud/paas/integration-cloud/sforce-adapter/error-when-connected-app-attempts-access-your-salesforce-data.html',

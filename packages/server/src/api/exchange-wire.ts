@@ -33,6 +33,7 @@ const ANSWER = {
   refreshTokenExpiresIn: 'refresh_token_expires_in',
   scope: 'scope',
   words: 'words',
+  subject: 'subject',
   tokenType: 'token_type',
   scopeSeparator: 'scope_separator',
 } as const satisfies Record<keyof AnswerShape, keyof AnswerWire>

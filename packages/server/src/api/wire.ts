@@ -386,6 +386,7 @@ const settings = {
     refresh_token_expires_in: members,
     scope: members,
     words: members,
+    subject: members.describe('Where it says whose account it is, for sign-ins that bring no ID token'),
     token_type: z.literal('Bearer').nullable(),
     scope_separator: separator,
   }),

@@ -99,6 +99,7 @@ const MEMBERS = {
   refreshTokenExpiresIn: "refresh token's life",
   scope: 'scope',
   words: 'words',
+  subject: 'account',
 } as const satisfies Record<Exclude<keyof AnswerShape, 'tokenType' | 'scopeSeparator'>, string>
 
 export const NARROWING = {

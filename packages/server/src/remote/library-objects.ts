@@ -183,6 +183,7 @@ export function readProvider(answer: unknown): Provider {
       refreshTokenExpiresIn: shape.list('refresh_token_expires_in', textItem),
       scope: shape.list('scope', textItem),
       words: shape.list('words', textItem),
+      subject: shape.list('subject', textItem),
       tokenType: shape.textOrNull('token_type'),
       scopeSeparator: shape.text('scope_separator'),
     },
