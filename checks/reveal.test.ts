@@ -14,6 +14,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/connect-sessions.ts': 'takes the verifier of a sign-in from its seal',
   'packages/node/src/sign-in-answer.ts': 'hands the tokens of a sign-in to the import',
   'packages/node/src/device-authorization.ts': 'sends the code of a device',
+  'packages/node/src/device-sign-ins.ts': 'hands the key that tokens are bound to to the import',
   'packages/node/src/signed-token.ts': 'checks an ID token that is signed with the secret of the client',
   'packages/node/src/issuer-metadata.ts': 'reads the body of a discovery document',
   'packages/node/src/published-keys.ts': 'reads the body of a key set',

@@ -471,7 +471,7 @@ function whyNotBound(
   }
   // RFC 9449 section 5: those of a client that proves itself otherwise are bound to no key.
   return refreshToken != null && tokenEndpointAuthMethod === 'none'
-    ? `refresh tokens of client "${id}", which has no secret, are bound to the key that they were made with: bring it as dpopKey, or sign in anew`
+    ? `refresh tokens of client "${id}", which has no secret, are bound to the key that they were made with: bring it as dpopKey (CLI: \`--dpop-key-file\`), or sign in anew`
     : null
 }
 

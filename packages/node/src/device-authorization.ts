@@ -11,11 +11,13 @@ import {
   TokenError,
   type DeviceHeard,
   type DevicePoll,
+  type DpopKey,
   type OpenedClient,
   type Provider,
 } from '@tokenkeep/core'
 import { memberOf, wordOf } from './answer-member.ts'
 import { askAsClient } from './client-request.ts'
+import { askProving } from './proving-request.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { away, unusable } from './sign-in.ts'
 import { failed, failedBecause, signedInWith, SIGN_IN_ASSUMES, type Failed, type SignedIn } from './sign-in-answer.ts'
@@ -107,20 +109,24 @@ export type DeviceAnswered =
 /**
  * Asks once whether the person has signed in.
  *
- * @param of `asked`: the scope that was asked for, or null
+ * @param of `asked`: the scope that was asked for, or null; `dpopKey`: what the tokens will be bound to, or null
  */
 export async function askDevice(
   access: ProviderAccess,
-  of: Parties & { readonly deviceCode: Secret<'device_code'>; readonly asked: string | null },
+  of: Parties & {
+    readonly deviceCode: Secret<'device_code'>
+    readonly asked: string | null
+    readonly dpopKey: DpopKey | null
+  },
 ): Promise<DeviceAnswered> {
-  const { provider, client, deviceCode, asked } = of
+  const { provider, client, deviceCode, asked, dpopKey } = of
   const parameters = new URLSearchParams({
     ...provider.request.parameters,
     grant_type: GRANT,
     device_code: deviceCode.reveal(),
   })
-  const request = { provider, client, endpoint: 'tokenEndpoint', parameters } as const
-  const answer = await askAsClient(access, request, POLL_DEADLINE_MS)
+  const request = { provider, client, endpoint: 'tokenEndpoint', parameters, dpopKey } as const
+  const answer = await askProving(access, request, POLL_DEADLINE_MS)
   if (answer === 'none' || answer === 'unusable') return failed('misconfigured')
   if (answer === 'failed') return { kind: 'unanswered', retryAfterMs: null }
   const heard = judgeDevicePoll(answer, provider, SIGN_IN_ASSUMES)

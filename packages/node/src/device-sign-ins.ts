@@ -12,6 +12,8 @@ import {
   type Clock,
   type ConnectFailure,
   type ConnectionId,
+  type DpopKey,
+  type DpopKeys,
   type OpenedClient,
   type Provider,
   type Registry,
@@ -85,6 +87,7 @@ export interface DeviceSignInsSetup {
   readonly registry: Registry
   readonly keeper: SignInKeeper
   readonly cipher: Cipher
+  readonly dpopKeys: DpopKeys
   readonly clock: Clock
   /** Reads an id that a person wrote. @throws TokenError `invalid_input` */
   readonly connectionId: (given: unknown) => ConnectionId
@@ -92,7 +95,7 @@ export interface DeviceSignInsSetup {
 
 /** @returns with `close`: the waiting ends, and what is on its way is heard out and kept */
 export function createDeviceSignIns(setup: DeviceSignInsSetup): DeviceSignIns & { close(): Promise<void> } {
-  const { access, registry, keeper, cipher, clock, connectionId } = setup
+  const { access, registry, keeper, cipher, dpopKeys, clock, connectionId } = setup
   const closing = new AbortController()
   const waiting = new Set<Promise<unknown>>()
 
@@ -114,7 +117,12 @@ export function createDeviceSignIns(setup: DeviceSignInsSetup): DeviceSignIns & 
       await cipher.sealer()
       const parties = await partiesOf(of)
       if (parties === null) return { kind: 'failed', because: 'misconfigured', word: null }
-      return await askDevice(access, { ...parties, deviceCode: of.codes.deviceCode, asked: of.asked })
+      return await askDevice(access, {
+        ...parties,
+        deviceCode: of.codes.deviceCode,
+        asked: of.asked,
+        dpopKey: of.dpopKey,
+      })
     } catch (error) {
       // The database is away: nothing was asked, and a yes can wait for it.
       if (error instanceof TokenError && error.retryable) return { kind: 'unanswered', retryAfterMs: null }
@@ -136,7 +144,8 @@ export function createDeviceSignIns(setup: DeviceSignInsSetup): DeviceSignIns & 
       switch (heard.kind) {
         case 'signed_in': {
           const { account } = heard.signIn
-          const kept = await keeper.keep(of.destination, heard.signIn)
+          const bound = of.dpopKey === null ? {} : { dpopKey: of.dpopKey.reveal() }
+          const kept = await keeper.keep(of.destination, { ...heard.signIn, ...bound })
           return kept.kind === 'failed' ? { ...kept, word: null } : { ...kept, kind: 'connected', account }
         }
         case 'failed':
@@ -156,12 +165,12 @@ export function createDeviceSignIns(setup: DeviceSignInsSetup): DeviceSignIns & 
       const { client: named, connection } = await keeper.destinationOf(read)
       const parties = await partiesOf({ provider: named.provider, client: named.id })
       if (parties === null) throw unknownClient(named.id)
-      if (parties.client.dpopBoundAccessTokens) throw provesKeys(named.id)
+      const dpopKey = parties.client.dpopBoundAccessTokens ? (await dpopKeys.make()).key : null
       const asked = read.scope ?? parties.provider.authorization.scope
       const codes = await askForCodes(access, { ...parties, scope: asked, resources: read.resources })
       const { labels, otherAccount } = read
       const destination = { connection, client: named.id, labels, within: {}, otherAccount }
-      const waited: Waited = { provider: named.provider, client: named.id, codes, asked, destination }
+      const waited: Waited = { provider: named.provider, client: named.id, codes, asked, dpopKey, destination }
       const { wall, mono } = clock.now()
       const stopping = new AbortController()
       let run: Promise<DeviceFinished> | null = null
@@ -200,6 +209,8 @@ interface Waited {
   readonly codes: DeviceCodes
   /** The scope that was asked for; null: none. */
   readonly asked: string | null
+  /** What its tokens will be bound to, in memory only; null: nothing. */
+  readonly dpopKey: DpopKey | null
   readonly destination: SignInDestination
 }
 
@@ -208,10 +219,3 @@ const aborted = (signal: AbortSignal): Promise<false> =>
     if (signal.aborted) resolve(false)
     signal.addEventListener('abort', () => resolve(false), { once: true })
   })
-
-const provesKeys = (id: string): TokenError =>
-  new TokenError(
-    'invalid_input',
-    `client "${id}" binds its tokens to a key (DPoP), and a sign-in on a device proves none: let the person sign in in a browser`,
-    { subject: id },
-  )

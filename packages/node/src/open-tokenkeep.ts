@@ -342,7 +342,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
   const devices = onDemand(async () => {
     const { createDeviceSignIns } = await import('./device-sign-ins.ts')
     const access = await assembly.access()
-    return createDeviceSignIns({ access, registry, keeper, cipher: ports.cipher, clock, connectionId })
+    const { cipher, dpopKeys } = ports
+    return createDeviceSignIns({ access, registry, keeper, cipher, dpopKeys, clock, connectionId })
   })
   const keep: Tokenkeep = {
     providers: {

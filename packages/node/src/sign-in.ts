@@ -6,16 +6,9 @@
  *   RFC 9449 (DPoP)
  */
 import { createHash } from 'node:crypto'
-import {
-  fromSeconds,
-  judge,
-  nonceAsked,
-  TokenError,
-  type DpopKey,
-  type OpenedClient,
-  type Provider,
-} from '@tokenkeep/core'
+import { fromSeconds, judge, TokenError, type DpopKey, type OpenedClient, type Provider } from '@tokenkeep/core'
 import { askAsClient } from './client-request.ts'
+import { askProving } from './proving-request.ts'
 import type { ProviderAccess } from './provider-access.ts'
 import { failed, failedBecause, SIGN_IN_ASSUMES, signedInWith, type Failed, type SignedIn } from './sign-in-answer.ts'
 import { memberOf, wordOf } from './answer-member.ts'
@@ -144,10 +137,7 @@ export function createSignIns(access: ProviderAccess): SignIns {
       })
       for (const resource of resources) parameters.append('resource', resource)
       const request = { provider, client, endpoint: 'tokenEndpoint', parameters, dpopKey } as const
-      const first = await askAsClient(access, request, EXCHANGE_DEADLINE_MS)
-      // The proof was refused for want of a nonce, before the code was looked at (RFC 9449 section 8).
-      const repeats = dpopKey !== null && typeof first === 'object' && nonceAsked(first, provider) !== null
-      const answer = repeats ? await askAsClient(access, request, EXCHANGE_DEADLINE_MS) : first
+      const answer = await askProving(access, request, EXCHANGE_DEADLINE_MS)
       if (answer === 'none') return failed('misconfigured')
       if (answer === 'failed') return failed('unavailable')
       if (answer === 'unusable') return failed('misconfigured')

@@ -350,11 +350,19 @@ test('a code that was asked for with a key is worth nothing with another one', a
   assert.equal(await finished((await newKey()).jkt), 'code_refused')
 })
 
-test('a sign-in on a device, which proves no key, is refused before anybody is asked', async (t) => {
-  const { keep, server } = await bound(t)
-  const begun = keep.deviceSignIns.begin({ client: 'spa', connection: 'tv' })
-  await assert.rejects(begun, { code: 'invalid_input', message: /proves none/ })
-  assert.ok(!(await server.control.requests()).some(({ endpoint }) => endpoint === 'device'))
+test('a sign-in on another device has a key of its own, which each question proves', async (t) => {
+  const world = await bound(t, { devicePollSeconds: 1 })
+  const { keep, server } = world
+  const signIn = await keep.deviceSignIns.begin({ client: 'spa', connection: 'tv', scope: 'openid dealer-api' })
+  await server.control.approveDevice('external', signIn.userCode, { subject: 'ada' })
+  const finished = await signIn.finished()
+  assert.equal(finished.kind, 'connected', JSON.stringify(finished))
+  const { accessToken, dpopJkt } = await keep.token('tv')
+  assert.ok(dpopJkt !== undefined)
+  assert.equal(jktIn(accessToken), dpopJkt)
+  await keep.rejected('tv', accessToken)
+  assert.equal((await keep.token('tv')).dpopJkt, dpopJkt)
+  assert.equal(await subjectSeen(await keep.fetchFor('tv')(server.demoApi)), 'ada')
 })
 
 test('a client that proves keys from now on leaves sign-ins of before as they are', async (t) => {

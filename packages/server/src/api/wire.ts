@@ -95,7 +95,9 @@ export const TokenQuery = z.strictObject({
 export const TokenAnswer = z
   .object({
     access_token: z.string(),
-    token_type: z.string().meta({ examples: ['Bearer'] }),
+    token_type: z
+      .string()
+      .meta({ examples: ['Bearer', 'DPoP'], description: 'DPoP: bound to a key, for the proxy alone' }),
     expires_in: z.int().min(0).meta({ description: 'Seconds left, rounded down' }),
     scope: z.string().optional(),
   })
