@@ -1,4 +1,5 @@
 /** Every row of Tokenkeep at Keycloak, in the order of the table. */
+import { dpop } from './rows/binding.ts'
 import { deviceFlow } from './rows/devices.ts'
 import { introspection, introspectionSilent, offline, revocation, sessionEnd } from './rows/endings.ts'
 import { jwtBearer, tokenExchange } from './rows/machines.ts'
@@ -18,6 +19,7 @@ export const KEYCLOAK_ROWS: readonly KeycloakRow[] = [
   jwtBearer,
   browserSignIn,
   deviceFlow,
+  dpop,
   proxy,
   workloadJwt,
   backchannelLogout,

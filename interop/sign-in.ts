@@ -11,26 +11,50 @@ export interface SignIn {
   readonly response: Readonly<Record<string, unknown>>
 }
 
+/**
+ * Fills in the login form that an authorization request leads to.
+ *
+ * @returns where the browser is sent with the code
+ */
+export async function logIn(authorizationUrl: string): Promise<URL> {
+  const cookies = new Map<string, string>()
+  const ask = async (url: string, form?: URLSearchParams): Promise<Response> => {
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const answer = await fetch(url, {
+      redirect: 'manual',
+      headers: cookie === '' ? {} : { cookie },
+      ...(form === undefined ? {} : { method: 'POST', body: form }),
+    })
+    for (const set of answer.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(set) ?? []
+      cookies.set(name, value)
+    }
+    return answer
+  }
+  let page = await ask(authorizationUrl)
+  // After a pushed request Keycloak sends the browser on to itself.
+  const onward = page.headers.get('location')
+  if (onward !== null) page = await ask(new URL(onward, authorizationUrl).href)
+  const html = await page.text()
+  const action = /action="([^"]+)"/.exec(html)?.[1]?.replaceAll('&amp;', '&')
+  if (action === undefined) {
+    const [, said = 'nothing'] = /class="instruction"[^>]*>([^<]*)</.exec(html) ?? []
+    throw new Error(`Keycloak shows no login form: status ${page.status}, and says: ${said.trim()}`)
+  }
+  const entered = await ask(action, new URLSearchParams(USER))
+  await entered.arrayBuffer()
+  const left = URL.parse(entered.headers.get('location') ?? '')
+  if (left?.searchParams.has('code') !== true)
+    throw new Error(`Keycloak sent no code after the login form: status ${entered.status}`)
+  return left
+}
+
 /** @param issuer `{keycloak}/realms/{realm}` */
 export async function signIn(issuer: string, clientId = 'app', scope = 'openid email profile'): Promise<SignIn> {
   const endpoints = `${issuer}/protocol/openid-connect`
   const asked = { response_type: 'code', client_id: clientId, redirect_uri: REDIRECT_URI, scope, state: 'state' }
-  const page = await fetch(`${endpoints}/auth?${new URLSearchParams(asked).toString()}`)
-  const cookie = page.headers
-    .getSetCookie()
-    .map((each) => each.split(';')[0] ?? '')
-    .join('; ')
-  const action = /action="([^"]+)"/.exec(await page.text())?.[1]?.replaceAll('&amp;', '&')
-  if (action === undefined) throw new Error(`Keycloak shows no login form: status ${page.status}`)
-  const entered = await fetch(action, {
-    method: 'POST',
-    redirect: 'manual',
-    headers: { cookie },
-    body: new URLSearchParams(USER),
-  })
-  await entered.arrayBuffer()
-  const code = new URL(entered.headers.get('location') ?? REDIRECT_URI).searchParams.get('code')
-  if (code === null) throw new Error(`Keycloak sent no code after the login form: status ${entered.status}`)
+  const left = await logIn(`${endpoints}/auth?${new URLSearchParams(asked).toString()}`)
+  const code = left.searchParams.get('code') ?? ''
   const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, client_id: clientId }
   const answer = await fetch(`${endpoints}/token`, {
     method: 'POST',
