@@ -30,6 +30,8 @@ export interface PublishedKeys<Of extends Signer> {
 
 export const KEYS_DEADLINE_MS = fromSeconds(10)
 const KEPT_MS = fromSeconds(3600)
+/** From here on keys that are used are asked for ahead, so that nobody waits for an issuer that is slow. */
+const AHEAD_MS = fromSeconds(1800)
 /** Whoever sends tokens with invented key ids must not make us ask for keys with each of them. */
 const APART_MS = fromSeconds(30)
 const SIGNERS_MAX = 10_000
@@ -82,9 +84,12 @@ export function createPublishedKeys<Of extends Signer>(setup: {
   return {
     async of(signer, wanted) {
       const known = kept.get(signer.id)
-      const keptMs = wanted === 'newer' || known?.keys === 'failed' ? APART_MS : KEPT_MS
-      if (known?.revision === signer.revision && agedBy(known.at, clock.now()) < keptMs) return known.keys
-      return (await ask(signer)).keys
+      if (known?.revision !== signer.revision) return (await ask(signer)).keys
+      const age = agedBy(known.at, clock.now())
+      const keptMs = wanted === 'newer' || typeof known.keys === 'string' ? APART_MS : KEPT_MS
+      if (age >= keptMs) return (await ask(signer)).keys
+      if (age >= AHEAD_MS) void ask(signer)
+      return known.keys
     },
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import test, { type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, MonoMs, UnixMs } from '@tokenkeep/core'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
 import { createSystemClock } from '../src/clock-system.ts'
@@ -316,6 +317,36 @@ test('an issuer that does not answer keeps waiting whom it signs for, asked once
   assert.deepEqual(itsWorld.asked, ['/keys'])
   assert.deepEqual(world.asked, ['/.well-known/openid-configuration'])
   world.silent = false
+})
+
+test('keys in use are asked for ahead of their end, so that an issuer that is silent then keeps nobody waiting', async (t) => {
+  const { jwts, signed, identity, world, second } = await kubernetes(t)
+  const claims = { exp: second + 7200 }
+  assert.equal((await jwts.check(await signed(claims), identity)).kind, 'valid')
+  const asked = world.asked.length
+  world.shiftMs = 1_700_000
+  assert.equal((await jwts.check(await signed({ ...claims, a: 1 }), identity)).kind, 'valid')
+  assert.equal(world.asked.length, asked, 'not before half of their time')
+  world.shiftMs = 1_900_000
+  world.silent = true
+  const checked = jwts.check(await signed({ ...claims, a: 2 }), identity).then(({ kind }) => kind)
+  // What waits for the issuer waits for 10 s at least.
+  assert.equal(await Promise.race([checked, sleep(5000, 'waits', { ref: false })]), 'valid')
+  for (let tries = 0; tries < 1000 && world.asked.length === asked; tries += 1) await sleep(5)
+  assert.ok(world.asked.length > asked)
+})
+
+test('an issuer that published no keys is asked again soon: it may have been mended', async (t) => {
+  const { jwts, signed, identity, world } = await kubernetes(t)
+  world.metadata = { jwks_uri: undefined }
+  const without = { kind: 'not_valid', because: 'no_keys' }
+  assert.deepEqual(await jwts.check(await signed(), identity), without)
+  const asked = world.asked.length
+  assert.deepEqual(await jwts.check(await signed({ a: 1 }), identity), without)
+  assert.equal(world.asked.length, asked, 'not at once')
+  world.metadata = {}
+  world.shiftMs = 31_000
+  assert.equal((await jwts.check(await signed(), identity)).kind, 'valid')
 })
 
 test('a name that leads into a private network is not asked, unless the identity says so', async (t) => {
