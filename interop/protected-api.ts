@@ -21,10 +21,10 @@ export async function startProtectedApi(issuer: string): Promise<ProtectedApi> {
   const isGood = async (token: string): Promise<boolean> => {
     try {
       await jwtVerify(token, keys, { issuer })
+      return await accepts(issuer, token)
     } catch {
       return false
     }
-    return await accepts(issuer, token)
   }
   const calls: Call[] = []
   const server = createServer((request, response) => {

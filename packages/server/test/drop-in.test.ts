@@ -42,6 +42,16 @@ test("the origin page's request is answered with its five members, in its order"
   assert.ok(Number.isInteger(expiresIn) && Number(expiresIn) > 200 && Number(expiresIn) < 300, String(expiresIn))
 })
 
+test('a token that ends within the second is never said to have 0 seconds left, which clients read as no end at all', async () => {
+  await using world = await openServedWorld()
+  await world.connect('dealer-42', { accessTokenSeconds: 1 })
+  const key = await world.makeKey()
+  const refreshToken = await world.share('dealer-42', key)
+  const { status, body } = await world.refresh(key, refreshToken)
+  assert.equal(status, 200)
+  assert.equal(body['expires_in'], 1)
+})
+
 test('a client waits for a slow provider as long as the operator says; the refresh goes on, and the next one has its token', async () => {
   await using world = await openServedWorld({ settings: { dropInWaitMs: 300 } })
   const { sessionId } = await world.connectExpired('dealer-42')

@@ -46,7 +46,9 @@ export function createTokenAnswers(): TokenAnswers {
       const { before, after, bytes } = of(given)
       // A local refresh token that was found is of letters, digits, - and _: nothing in it needs an escape.
       const renewal = refreshToken === null ? '' : `,"refresh_token":"${refreshToken}"`
-      const varying = `${secondsLeft(given.expiresAt, nowMs)}${renewal}${exchanged ? ISSUED : ''}`
+      // 0 would be read as no end at all, by Go's library and by Authlib for two: the token would be used for ever.
+      const left = Math.max(1, secondsLeft(given.expiresAt, nowMs))
+      const varying = `${left}${renewal}${exchanged ? ISSUED : ''}`
       // Past Fastify, whose way through serialisation and hooks costs a tenth of the whole request.
       reply.hijack()
       reply.raw.writeHead(200, [...HEADERS, 'content-length', String(bytes + varying.length)])
