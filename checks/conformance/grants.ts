@@ -202,6 +202,7 @@ export const RFC_9449 = rfc(9449, 'Demonstrating Proof of Possession (DPoP)', [
     shownBy: [
       'node/dpop: a bound token is got and used where both servers want nonces, in one attempt each',
       'node/dpop: client credentials are bound, too',
+      'node/dpop: a sign-in on another device has a key of its own, which each question proves',
     ],
   },
   {
@@ -243,8 +244,16 @@ export const RFC_9449 = rfc(9449, 'Demonstrating Proof of Possession (DPoP)', [
     level: 'SHOULD',
     binds: 'client',
     says: 'A request that is made again has a proof of its own.',
+    shownBy: ['node/dpop: what goes once more over a new connection, because a kept one had ended, has another proof'],
+  },
+  {
+    id: '8-once-more',
+    level: 'text',
+    binds: 'client',
+    says: 'A token request that is refused with `use_dpop_nonce` is made once more, with the nonce.',
     shownBy: [
-      'node/dpop: each request has a proof of its own, for this method, this URL, this token, with the newest nonce',
+      'core/dpop-repetition: a server that asks for a nonce gets the same refresh token once more, inside the same attempt',
+      'core/dpop-repetition: a server that asks twice is not asked a third time',
     ],
   },
   {
