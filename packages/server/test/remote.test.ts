@@ -23,6 +23,7 @@ const CONNECTION = {
   provider: 'ext',
   client: 'app',
   grant_type: 'refresh_token',
+  grant_request: null,
   status: 'ready',
   reason: null,
   blocked: null,
@@ -290,11 +291,42 @@ suite('what a server answers', () => {
       ['generation', '1'],
       ['has_refresh_token', 'true'],
       ['scope', undefined],
+      ['grant_request', undefined],
     ] as const) {
       const ended = await asked(json({ ...CONNECTION, [member]: value }), ['connection', 'show', 'x', '--json'])
       assert.equal(errorOf(ended), 'server_unreachable')
       assert.match(errorAnswer(ended).message, new RegExp(`"${member}"`))
     }
+  })
+
+  test('what a grant asks with is read member by member, too', async () => {
+    const signed = { from: 'client_key', issuer: null, audience: null, claims: {} }
+    const bearer = { kind: 'jwt_bearer', assertion: signed, client_authentication: false }
+    const exchange = {
+      kind: 'token_exchange',
+      subject_token: { from: 'connection', id: 'person' },
+      subject_token_type: 'urn:x',
+      requested_token_type: null,
+      audience: ['a'],
+      resource: [],
+      client_authentication: true,
+    }
+    for (const [request, member] of [
+      [{ ...bearer, kind: 'password' }, 'kind'],
+      [{ ...bearer, client_authentication: 'yes' }, 'client_authentication'],
+      [{ ...bearer, assertion: { ...signed, from: 'elsewhere' } }, 'from'],
+      [{ ...bearer, assertion: { ...signed, claims: 'none' } }, 'claims'],
+      [{ ...bearer, assertion: { from: 'file' } }, 'path'],
+      [{ ...exchange, subject_token: null }, 'subject_token'],
+      [{ ...exchange, subject_token: { from: 'connection' } }, 'id'],
+      [{ ...exchange, audience: 'a' }, 'audience'],
+    ] as const) {
+      const ended = await asked(json({ ...CONNECTION, grant_request: request }), ['connection', 'show', 'x', '--json'])
+      assert.equal(errorOf(ended), 'server_unreachable')
+      assert.match(errorAnswer(ended).message, new RegExp(`"${member}"`))
+    }
+    for (const request of [bearer, exchange])
+      assert.equal((await asked(json({ ...CONNECTION, grant_request: request }), ['connection', 'show', 'x'])).code, 0)
   })
 
   test('a list that is none, or does not say whether it goes on, is no answer of Tokenkeep', async () => {
