@@ -95,6 +95,7 @@ function section(id: string, preset: Preset): string {
     ...fact('Pushed authorization requests', preset.pushedAuthorizationRequestEndpoint, code),
     ...fact('Device authorization endpoint', preset.deviceAuthorizationEndpoint, code),
     ...fact('Keys', preset.jwksUri, code),
+    ...fact('Userinfo endpoint', preset.userinfoEndpoint, code),
     ...fact('Client authentication', preset.tokenEndpointAuthMethods, (methods) =>
       methods.map((method) => `\`${method}\``).join(', '),
     ),

@@ -16,6 +16,7 @@ const MAY_REVEAL: Readonly<Record<string, string>> = {
   'packages/node/src/device-authorization.ts': 'sends the code of a device',
   'packages/node/src/device-sign-ins.ts': 'hands the key that tokens are bound to to the import',
   'packages/node/src/signed-token.ts': 'checks an ID token that is signed with the secret of the client',
+  'packages/node/src/userinfo.ts': 'asks whose account it is',
   'packages/node/src/issuer-metadata.ts': 'reads the body of a discovery document',
   'packages/node/src/published-keys.ts': 'reads the body of a key set',
   'packages/node/src/dpop-proof.ts': 'signs proofs with the key that tokens are bound to',

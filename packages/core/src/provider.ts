@@ -97,7 +97,7 @@ export interface AnswerShape {
   readonly scope: readonly string[]
   /** Where else words stand, tried after the standard places. */
   readonly words: readonly string[]
-  /** Where it says whose account it is, for sign-ins that bring no ID token; the first that is there counts. */
+  /** Where it, or its userinfo endpoint, says whose account it is, for sign-ins that bring no ID token; the first that is there counts. */
   readonly subject: readonly string[]
   /** What its access tokens are, whatever the answer calls them; null: what the answer says. */
   readonly tokenType: string | null
@@ -153,6 +153,8 @@ export interface Provider {
   readonly deviceAuthorizationEndpoint: string | null
   /** The keys that its ID tokens, logout tokens and events are signed with (RFC 8414 section 2). */
   readonly jwksUri: string | null
+  /** Where a new access token is shown to learn whose account it is, if its token response did not say; null: nowhere. */
+  readonly userinfoEndpoint: string | null
   /** How a client with a secret proves itself unless it says otherwise. */
   readonly tokenEndpointAuthMethod: MethodOfSecrets
   readonly reuse: ReusePolicy

@@ -245,6 +245,7 @@ export function createWorld(provider: Partial<Provider> = {}, registered: Partia
     pushedAuthorizationRequestEndpoint: null,
     deviceAuthorizationEndpoint: null,
     jwksUri: null,
+    userinfoEndpoint: null,
     reuse: { kind: 'strict' },
     narrowing: 'token_only',
     refreshKillsAccessToken: false,

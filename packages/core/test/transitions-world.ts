@@ -50,6 +50,7 @@ export function termsOf(reuse: ReusePolicy, revision = 1): Terms {
     pushedAuthorizationRequestEndpoint: null,
     deviceAuthorizationEndpoint: null,
     jwksUri: null,
+    userinfoEndpoint: null,
     reuse,
     narrowing: 'token_only',
     refreshKillsAccessToken: false,

@@ -7,7 +7,7 @@
  * OpenID Connect can name the account beside the tokens (`AnswerShape.subject`).
  */
 import type { OpenedClient, Provider, ResponseSeen } from '@tokenkeep/core'
-import { memberOf } from './answer-member.ts'
+import { accountIn, memberOf, shownText } from './answer-member.ts'
 import type { ProviderAccess } from './provider-access.ts'
 
 export interface Identity {
@@ -38,12 +38,13 @@ export async function readIdToken(
   const { provider, client, answer, nonce } = of
   const token = memberOf(answer, 'id_token')
   // Keycloak names the session beside the tokens, too.
-  const session = textOf(memberOf(answer, 'session_state'))
+  const session = shownText(memberOf(answer, 'session_state'))
   if (token === undefined || token === null || token === '') {
     // It was asked for, and has to come (OpenID Connect Core section 3.1.3.3). A code that was slipped in, or a request from
     // which the person took it, would pass without one, as whoever it is.
     if (nonce !== null) return 'not_authentic'
-    const subject = namedBeside(answer, provider)
+    // What stands beside the tokens came from the token endpoint itself, over TLS.
+    const subject = accountIn(answer, provider.answer.subject)
     return { subject, sessionId: session, account: subject }
   }
   if (typeof token !== 'string') return 'not_authentic'
@@ -53,24 +54,10 @@ export async function readIdToken(
   if (typeof sub !== 'string' || sub === '') return 'not_authentic'
   if ((azp !== undefined || (Array.isArray(aud) && aud.length > 1)) && azp !== client.clientId) return 'not_authentic'
   const account = ['email', 'preferred_username', 'name', 'sub']
-    .map((name) => textOf(claims[name]))
+    .map((name) => shownText(claims[name]))
     .find((name) => name !== null)
-  return { subject: sub, sessionId: textOf(claims['sid']) ?? session, account: account ?? null }
+  return { subject: sub, sessionId: shownText(claims['sid']) ?? session, account: account ?? null }
 }
-
-/** What stands beside the tokens came from the token endpoint itself, over TLS. */
-function namedBeside(answer: ResponseSeen, provider: Provider): string | null {
-  const named = provider.answer.subject.map((path) => {
-    const value = memberOf(answer, path)
-    return textOf(Number.isSafeInteger(value) ? String(value) : value)
-  })
-  return named.find((subject) => subject !== null) ?? null
-}
-
-const TEXT_LENGTH_MAX = 200
-
-const textOf = (value: unknown): string | null =>
-  typeof value === 'string' && value !== '' && value.length <= TEXT_LENGTH_MAX && !/\p{C}/u.test(value) ? value : null
 
 async function verifiedClaims(
   access: ProviderAccess,

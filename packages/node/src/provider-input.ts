@@ -61,6 +61,8 @@ export interface ProviderInput {
   readonly deviceAuthorizationEndpoint?: string | null | undefined
   /** RFC 8414 section 2: the keys that its ID tokens, logout tokens and events are signed with. */
   readonly jwksUri?: string | null | undefined
+  /** Where a new access token is shown, as Bearer, to learn whose account it is: at `sub`, or where `answer.subject` says. Never discovered. */
+  readonly userinfoEndpoint?: string | null | undefined
   /** How its clients with a secret prove themselves unless they say otherwise; `client_secret_basic` where absent. */
   readonly tokenEndpointAuthMethod?: MethodOfSecrets | undefined
   /** What a second presentation of one refresh token does; `unknown` where absent. */
@@ -156,6 +158,7 @@ export function readProviderInput(
     pushedAuthorizationRequestEndpoint: endpoint('pushedAuthorizationRequestEndpoint'),
     deviceAuthorizationEndpoint: endpoint('deviceAuthorizationEndpoint'),
     jwksUri: endpoint('jwksUri'),
+    userinfoEndpoint: endpoint('userinfoEndpoint'),
     tokenEndpointAuthMethod:
       given['tokenEndpointAuthMethod'] === undefined
         ? defaultAuthMethod(preset)
@@ -212,6 +215,7 @@ const PROVIDER_MEMBERS = Object.keys({
   pushedAuthorizationRequestEndpoint: true,
   deviceAuthorizationEndpoint: true,
   jwksUri: true,
+  userinfoEndpoint: true,
   tokenEndpointAuthMethod: true,
   reuse: true,
   narrowing: true,
@@ -250,6 +254,7 @@ type EndpointMember =
   | 'pushedAuthorizationRequestEndpoint'
   | 'deviceAuthorizationEndpoint'
   | 'jwksUri'
+  | 'userinfoEndpoint'
 
 function presetOf(name: unknown, presets: Readonly<Record<string, Preset>>, refuse: Refuse): Preset | null {
   if (name === undefined || name === null) return null

@@ -13,6 +13,7 @@ import {
 } from '@tokenkeep/core'
 import { readIdToken, type Identity } from './id-token.ts'
 import type { ProviderAccess } from './provider-access.ts'
+import { subjectByUserinfo } from './userinfo.ts'
 
 export interface Failed {
   readonly kind: 'failed'
@@ -59,7 +60,9 @@ export async function signedInWith(
   if (outcome.accessToken === null && outcome.refreshToken === null) return failed('unavailable')
   const identity = await readIdToken(access, of)
   if (identity === 'not_authentic') return failed('not_authentic')
-  return { kind: 'signed_in', signIn: signInOf(outcome, answer.sentAt.wall, asked, identity) }
+  const subject = identity.subject ?? (await subjectByUserinfo(access, of.provider, outcome))
+  const whose = { ...identity, subject, account: identity.account ?? subject }
+  return { kind: 'signed_in', signIn: signInOf(outcome, answer.sentAt.wall, asked, whose) }
 }
 
 export function failedBecause(outcome: Exclude<Outcome, GrantedTokens>, word: string | null): Failed {

@@ -16,6 +16,7 @@ const BEFORE: Pick<
   | 'pushedAuthorizationRequestEndpoint'
   | 'deviceAuthorizationEndpoint'
   | 'jwksUri'
+  | 'userinfoEndpoint'
   | 'tokenEndpointAuthMethod'
   | 'refreshTokenAbsoluteMs'
   | 'introspectEveryMs'
@@ -31,6 +32,7 @@ const BEFORE: Pick<
   pushedAuthorizationRequestEndpoint: null,
   deviceAuthorizationEndpoint: null,
   jwksUri: null,
+  userinfoEndpoint: null,
   tokenEndpointAuthMethod: 'client_secret_basic',
   refreshTokenAbsoluteMs: null,
   introspectEveryMs: null,

@@ -324,6 +324,44 @@ test('an account that a provider names beside the tokens is told apart from anot
   assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'dealer-api')
 })
 
+test('where the tokens do not say whose account it is, the new access token is shown to the userinfo endpoint', async (t) => {
+  const asked: (string | undefined)[] = []
+  let says: { readonly status: number; readonly body: unknown } = { status: 200, body: { id: 583231 } }
+  const api = await httpServer(t, (request, response) => {
+    asked.push(request.headers.authorization)
+    response.writeHead(says.status, { location: '/elsewhere' }).end(JSON.stringify(says.body))
+  })
+  const userinfoEndpoint = new URL('/user', api).href
+  const opened = await world(t, { provider: { userinfoEndpoint, answer: { subject: ['id'] } } })
+  const again = async (input: Partial<ConnectSessionInput> = {}) =>
+    finish(opened, (await signedInAs(opened, 'ada', { scope: 'dealer-api', ...input })).left)
+  assert.equal((await again()).kind, 'connected')
+  assert.deepEqual(asked, [`Bearer ${(await opened.keep.token('dealer-42')).accessToken}`])
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, '583231')
+  assert.equal((await again()).kind, 'connected')
+
+  says = { status: 200, body: { id: 1 } }
+  assert.equal(failure(await again()), 'other_account')
+  // Where it does not say, nobody can tell.
+  for (const untold of [
+    { status: 500, body: { id: 583231 } },
+    { status: 302, body: { id: 583231 } },
+    { status: 200, body: [583231] },
+    { status: 200, body: { name: 'ada' } },
+  ]) {
+    says = untold
+    assert.equal(failure(await again()), 'other_account')
+  }
+  says = { status: 200, body: { sub: 'ada-there' } }
+  assert.equal((await again({ otherAccount: true })).kind, 'connected')
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'ada-there')
+  // An ID token says it without a question.
+  const before = asked.length
+  await again({ scope: 'openid dealer-api', otherAccount: true })
+  assert.equal((await opened.keep.connections.get('dealer-42')).subject, 'ada')
+  assert.equal(asked.length, before)
+})
+
 test('a provider that takes pushed requests alone and does not say where gets none in the address', async (t) => {
   const opened = await world(t)
   const origin = await httpServer(t, (_request, response) =>

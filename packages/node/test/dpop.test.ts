@@ -350,6 +350,26 @@ test('a code that was asked for with a key is worth nothing with another one', a
   assert.equal(await finished((await newKey()).jkt), 'code_refused')
 })
 
+test('a bound token is shown to no userinfo endpoint, for there it would be a Bearer token', async (t) => {
+  const world = await bound(t)
+  const { keep, server } = world
+  let asked = 0
+  const api = await httpServer(t, (_request, response) => {
+    asked += 1
+    response.end('{"sub":"ada"}')
+  })
+  const endpoints = { tokenEndpoint: server.tokenEndpoint('external'), userinfoEndpoint: new URL('/me', api).href }
+  const authorizationEndpoint = `${server.issuer('external')}/protocol/openid-connect/auth`
+  await keep.providers.put({ id: 'plain', ...endpoints, authorizationEndpoint })
+  await keep.clients.put({ id: 'plain', provider: 'plain', ...PUBLIC, dpopBoundAccessTokens: true })
+  const { link } = await keep.connectSessions.create({ client: 'plain', scope: 'dealer-api' })
+  const { url } = await keep.connectSessions.begin(link, { redirectUri: BACK, boundTo: 'cookie' })
+  const page = await new Browser().signIn(url, 'ada', BACK)
+  assert.ok('left' in page, JSON.stringify(page))
+  assert.equal((await keep.connectSessions.finish(page.left.href, { boundTo: 'cookie' })).kind, 'connected')
+  assert.equal(asked, 0)
+})
+
 test('a sign-in on another device has a key of its own, which each question proves', async (t) => {
   const world = await bound(t, { devicePollSeconds: 1 })
   const { keep, server } = world

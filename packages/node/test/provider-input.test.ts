@@ -31,6 +31,7 @@ test('a provider with a token endpoint alone gets the cautious defaults', () => 
     pushedAuthorizationRequestEndpoint: null,
     deviceAuthorizationEndpoint: null,
     jwksUri: null,
+    userinfoEndpoint: null,
     tokenEndpointAuthMethod: 'client_secret_basic',
     reuse: { kind: 'unknown' },
     narrowing: 'unknown',

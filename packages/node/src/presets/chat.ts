@@ -73,6 +73,8 @@ export const discord: Preset = preset('Discord', {
   ),
   revocationEndpoint: official('https://discord.com/api/oauth2/token/revoke', DISCORD),
   tokenEndpointAuthMethods: official(['client_secret_basic', 'client_secret_post'], DISCORD),
+  userinfoEndpoint: official('https://discord.com/api/users/@me', DISCORD, 'For sign-ins with the scope identify.'),
+  answer: official(answer({ subject: ['id'] }), DISCORD, 'What the userinfo endpoint says.'),
   accessTokenLifetimeMs: official(fromSeconds(604_800), DISCORD),
 })
 

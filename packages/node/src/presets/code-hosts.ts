@@ -65,7 +65,16 @@ export const githubApp: Preset = preset('GitHub Apps (user access tokens)', {
     [GITHUB_ERRORS, 'https://github.com/orgs/community/discussions/24745'],
     'Errors come with status 200. All but bad_refresh_token are documented.',
   ),
-  answer: official(answer({ scopeSeparator: ',' }), GITHUB_PARAMETERS, 'The scope of such a token is an empty string.'),
+  userinfoEndpoint: recalled(
+    'https://api.github.com/user',
+    'https://docs.github.com/en/rest/users/users#get-the-authenticated-user',
+    'Its id is a number that stays when the login changes.',
+  ),
+  answer: official(
+    answer({ scopeSeparator: ',', subject: ['id'] }),
+    GITHUB_PARAMETERS,
+    'The scope of such a token is an empty string. id is what the userinfo endpoint says (recalled).',
+  ),
 })
 
 const GITLAB = 'https://github.com/gitlabhq/gitlabhq/blob/04b8ef1303253eb7059349dfa73dfe25df4ac1fb/doc/api/oauth2.md'

@@ -25,6 +25,15 @@ export const spotify: Preset = preset('Spotify', {
     'PKCE is asked of clients that cannot keep a secret. Without a scope only public information is seen.',
   ),
   tokenEndpointAuthMethods: official(['client_secret_basic', 'none'], SPOTIFY),
+  userinfoEndpoint: recalled(
+    'https://api.spotify.com/v1/me',
+    'https://developer.spotify.com/documentation/web-api/reference/get-current-users-profile',
+  ),
+  answer: recalled(
+    answer({ subject: ['id'] }),
+    'https://developer.spotify.com/documentation/web-api/reference/get-current-users-profile',
+    'What the userinfo endpoint says.',
+  ),
   accessTokenLifetimeMs: official(fromSeconds(3600), SPOTIFY),
   refreshTokenAbsoluteMs: official(
     days(180),

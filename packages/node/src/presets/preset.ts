@@ -59,6 +59,8 @@ export interface Preset {
   readonly pushedAuthorizationRequestEndpoint: Fact<string | null>
   readonly deviceAuthorizationEndpoint: Fact<string | null>
   readonly jwksUri: Fact<string | null>
+  /** Null: not asked. */
+  readonly userinfoEndpoint: Fact<string | null>
   /** Of those that we speak; the first is what a client with a secret uses unless it says otherwise. */
   readonly tokenEndpointAuthMethods: Fact<readonly TokenEndpointAuthMethod[]>
   readonly reuse: Fact<ReusePolicy>
@@ -101,6 +103,7 @@ const NOTHING_KNOWN: Omit<Preset, 'name'> = {
   pushedAuthorizationRequestEndpoint: unknown(null),
   deviceAuthorizationEndpoint: unknown(null),
   jwksUri: unknown(null),
+  userinfoEndpoint: unknown(null),
   tokenEndpointAuthMethods: unknown([]),
   reuse: unknown({ kind: 'unknown' }),
   narrowing: unknown('unknown'),

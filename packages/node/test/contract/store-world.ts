@@ -148,6 +148,7 @@ export function provider(id: string, reuse: ReusePolicy): Omit<Provider, 'revisi
     pushedAuthorizationRequestEndpoint: null,
     deviceAuthorizationEndpoint: null,
     jwksUri: null,
+    userinfoEndpoint: null,
     reuse,
     narrowing: 'token_only',
     refreshKillsAccessToken: false,

@@ -328,6 +328,7 @@ const settings = {
   jwks_uri: url
     .nullable()
     .meta({ description: 'The keys that its ID tokens, logout tokens and events are signed with' }),
+  userinfo_endpoint: url.nullable().describe('Where a new access token is shown to learn whose account it is'),
   token_endpoint_auth_method: z
     .enum(METHODS_OF_SECRETS)
     .meta({ description: 'Of clients with a secret that do not say' }),

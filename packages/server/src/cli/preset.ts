@@ -76,6 +76,7 @@ function factsOf(preset: Preset): readonly Row[] {
     row('pushed authorization requests', 'pushedAuthorizationRequestEndpoint', text),
     row('device authorization endpoint', 'deviceAuthorizationEndpoint', text),
     row('keys', 'jwksUri', text),
+    row('userinfo endpoint', 'userinfoEndpoint', text),
     row('client authentication', 'tokenEndpointAuthMethods', (methods) => text(methods.join(', ') || null)),
     row('second presentation', 'reuse', reuseInWords),
     row('narrower scope', 'narrowing', (narrowing) => NARROWING[narrowing]),

@@ -130,6 +130,7 @@ function addProviders(provider: Command, context: MakeContext): void {
     .option('--par-endpoint <url>', 'where a sign-in is announced beforehand (RFC 9126)')
     .option('--device-endpoint <url>', 'where a sign-in on another device begins (RFC 8628)')
     .option('--jwks-uri <url>', 'the keys that its ID tokens, logout tokens and events are signed with')
+    .option('--userinfo-endpoint <url>', 'where a new access token is shown to learn whose account it is')
     .option('--sign-in-scope <scope>', 'asked for where a sign-in names none')
     .option('--sign-in-parameter <name=value>', 'one more parameter of sign-ins; may be repeated', parameter)
     .option('--no-pkce', 'sign-ins go without PKCE, for a server that refuses its parameters')
@@ -164,6 +165,11 @@ function addProviders(provider: Command, context: MakeContext): void {
     .option('--header <name=value>', 'one more header of token requests, no secret; may be repeated', header)
     .option('--tokens-in <member>', 'the object of an answer that holds the tokens; may be repeated', collected)
     .option('--words-in <member>', 'where else an answer has its words; may be repeated', collected)
+    .option(
+      '--subject-in <member>',
+      'where it, or the userinfo endpoint, names the account; may be repeated',
+      collected,
+    )
     .option('--introspect-every <seconds>', 'ask so often whether a token in use is still active (RFC 7662)', seconds)
     .option('--event-audience <text>', 'what its security events say in aud, if not the client ids')
     .option('--requests-per-minute <count>', 'so many refreshes a minute from one process at most', limit)

@@ -25,6 +25,7 @@ export interface ProviderArguments {
   readonly parEndpoint?: string
   readonly deviceEndpoint?: string
   readonly jwksUri?: string
+  readonly userinfoEndpoint?: string
   /** Of authorization requests. */
   readonly signInParameter?: Readonly<Record<string, string>>
   readonly signInScope?: string
@@ -50,6 +51,7 @@ export interface ProviderArguments {
   readonly header?: Readonly<Record<string, string>>
   readonly tokensIn?: readonly string[]
   readonly wordsIn?: readonly string[]
+  readonly subjectIn?: readonly string[]
   /** Null: not limited. */
   readonly requestsPerMinute?: number | null
   /** Null: not limited. */
@@ -64,7 +66,7 @@ export type OutcomeSigns = { readonly [Outcome in keyof ProviderWords]?: readonl
 export async function addProvider(context: Context, id: string, given: ProviderArguments): Promise<void> {
   const { accessTokenLifetime, refreshTokenIdle, refreshTokenAbsolute, apiBaseUrl, ...same } = given
   const { variable, authMethod, sign, jsonRequests, rawBasicCredentials, assertionAudience, ...shaped } = same
-  const { parameter, header, tokensIn, wordsIn, ...more } = shaped
+  const { parameter, header, tokensIn, wordsIn, subjectIn, ...more } = shaped
   const { parEndpoint, deviceEndpoint, signInParameter, signInScope, pkce, introspectEvery, ...named } = more
   const authorization = {
     ...(signInParameter === undefined ? {} : { parameters: signInParameter }),
@@ -81,6 +83,7 @@ export async function addProvider(context: Context, id: string, given: ProviderA
   const answer = {
     ...(tokensIn === undefined ? {} : { tokensIn }),
     ...(wordsIn === undefined ? {} : { words: wordsIn }),
+    ...(subjectIn === undefined ? {} : { subject: subjectIn }),
   }
   const known = given.preset ?? (await presetNamed(id))
   const input: ProviderInput = {
@@ -163,6 +166,7 @@ function described(provider: Provider, { colours }: Output): string[] {
     ['pushed authorization requests', provider.pushedAuthorizationRequestEndpoint ?? discovered(provider)],
     ['device authorization endpoint', provider.deviceAuthorizationEndpoint ?? discovered(provider)],
     ['keys', provider.jwksUri ?? discovered(provider)],
+    ...(provider.userinfoEndpoint === null ? [] : [['userinfo endpoint', provider.userinfoEndpoint] as const]),
     ['clients with a secret use', provider.tokenEndpointAuthMethod],
     ['second presentation', reuseInWords(provider.reuse)],
     ['narrower scope', NARROWING[provider.narrowing]],

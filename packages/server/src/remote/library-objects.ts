@@ -143,6 +143,7 @@ export function readProvider(answer: unknown): Provider {
     pushedAuthorizationRequestEndpoint: provider.textOrNull('pushed_authorization_request_endpoint'),
     deviceAuthorizationEndpoint: provider.textOrNull('device_authorization_endpoint'),
     jwksUri: provider.textOrNull('jwks_uri'),
+    userinfoEndpoint: provider.textOrNull('userinfo_endpoint'),
     tokenEndpointAuthMethod: provider.oneOf('token_endpoint_auth_method', METHODS_OF_SECRETS),
     reuse: readReuse(provider.nested<ReuseWire>('reuse')),
     narrowing: provider.oneOf('narrowing', NARROWINGS),

@@ -107,6 +107,7 @@ export function providerBody(input: ProviderInput): Record<string, unknown> {
     pushed_authorization_request_endpoint: input.pushedAuthorizationRequestEndpoint,
     device_authorization_endpoint: input.deviceAuthorizationEndpoint,
     jwks_uri: input.jwksUri,
+    userinfo_endpoint: input.userinfoEndpoint,
     token_endpoint_auth_method: input.tokenEndpointAuthMethod,
     reuse: input.reuse,
     narrowing: input.narrowing,
