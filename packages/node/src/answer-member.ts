@@ -1,4 +1,4 @@
-/** Single members of answers that hold no tokens, and the error word of any. */
+/** Members of answers that are no tokens: whose account it is, and the error word of any. */
 import type { ResponseSeen } from '@tokenkeep/core'
 
 /** One member of a JSON object, or of one within, `outer.inner`; undefined where there is none, or no object. */

@@ -3,7 +3,7 @@ import type { ClientUnusable, DpopKey, DurationMs, OpenedClient, Provider, Respo
 import { proofOf, type ClientProof } from './client-proof.ts'
 import type { EndpointName } from './endpoint-discovery.ts'
 import { outgoing } from './outgoing.ts'
-import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
+import { ASKING_HEADERS, type ProviderAccess } from './provider-access.ts'
 
 export interface ClientRequest {
   readonly provider: Provider
@@ -34,8 +34,7 @@ export async function askAsClient(
   const body = new URLSearchParams(parameters)
   for (const [name, value] of Object.entries(proof.parameters)) body.set(name, value)
   const headers = {
-    accept: 'application/json',
-    'user-agent': USER_AGENT,
+    ...ASKING_HEADERS,
     'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
     ...lowerCased(provider.request.headers),
     ...proof.headers,

@@ -1,7 +1,7 @@
 /** What people write about a sign-in that is to come, read and refused with a sentence that says what is wrong. */
 import { TokenError, type ConnectionId, type DurationMs } from '@tokenkeep/core'
 import { onlyMembers, recordOf, type Refuse } from './input-members.ts'
-import { readSignInAsked, type SignInAsked } from './sign-in-asked.ts'
+import { readSignInAsked, SIGN_IN_MEMBERS, type SignInAsked } from './sign-in-asked.ts'
 import { readWebUrl } from './web-url.ts'
 
 /** A sign-in that is to come, and the connection that it becomes. */
@@ -58,14 +58,4 @@ function readExpiresIn(value: unknown, refuse: Refuse): DurationMs {
   return refuse('expiresInMs must be milliseconds, from 1000 (one second) to 604800000 (seven days)')
 }
 
-const MEMBERS = Object.keys({
-  client: true,
-  provider: true,
-  connection: true,
-  labels: true,
-  scope: true,
-  resource: true,
-  otherAccount: true,
-  returnTo: true,
-  expiresInMs: true,
-} satisfies Record<keyof ConnectSessionInput, true>)
+const MEMBERS = [...SIGN_IN_MEMBERS, 'returnTo', 'expiresInMs']

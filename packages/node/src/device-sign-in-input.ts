@@ -2,7 +2,7 @@
 import { TokenError, type ConnectionId } from '@tokenkeep/core'
 import type { ConnectSessionInput } from './connect-session-input.ts'
 import { onlyMembers, recordOf, type Refuse } from './input-members.ts'
-import { readSignInAsked, type SignInAsked } from './sign-in-asked.ts'
+import { readSignInAsked, SIGN_IN_MEMBERS, type SignInAsked } from './sign-in-asked.ts'
 
 /** A sign-in on another device, and the connection that it becomes. */
 export type DeviceSignInInput = Omit<ConnectSessionInput, 'returnTo' | 'expiresInMs'>
@@ -16,16 +16,6 @@ export function readDeviceSignInInput(
   const refuse: Refuse = (sentence) => {
     throw new TokenError('invalid_input', `a device sign-in: ${sentence}`)
   }
-  onlyMembers(given, MEMBERS, refuse)
+  onlyMembers(given, SIGN_IN_MEMBERS, refuse)
   return readSignInAsked(given, input, connectionId, refuse)
 }
-
-const MEMBERS = Object.keys({
-  client: true,
-  provider: true,
-  connection: true,
-  labels: true,
-  scope: true,
-  resource: true,
-  otherAccount: true,
-} satisfies Record<keyof DeviceSignInInput, true>)

@@ -9,6 +9,9 @@ import { createExchange, type Exchange } from './single-exchange.ts'
 /** This package's version as providers see it in their logs; a test compares it with package.json. */
 export const USER_AGENT = 'tokenkeep/0.1.0'
 
+/** With all that is asked of a provider: JSON, and who asks. */
+export const ASKING_HEADERS = { accept: 'application/json', 'user-agent': USER_AGENT } as const
+
 export interface ProviderAccess {
   readonly clock: Clock
   readonly dial: Dial
@@ -22,7 +25,7 @@ export function createProviderAccess(setup: DialSetup): ProviderAccess {
   const { clock } = setup
   const dial = createDial(setup)
   const exchange = createExchange(dial, clock)
-  const headers = { Accept: 'application/json', 'User-Agent': USER_AGENT }
+  const headers = ASKING_HEADERS
   const discovery = createEndpointDiscovery({ clock, exchange, headers })
   const keys = createProviderKeys({ clock, exchange, discovery, headers })
   return { clock, dial, exchange, discovery, keys, proofs: createDpopProofs(clock) }

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose'
 import { askIssuer } from './issuer-metadata.ts'
-import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
+import { ASKING_HEADERS, type ProviderAccess } from './provider-access.ts'
 import { createPublishedKeys, KEYS_DEADLINE_MS } from './published-keys.ts'
 import { isLoopbackHost, readProviderUrl } from './address-rules.ts'
 import { verifySignedToken, type NotValidBecause, type TokenSigner } from './signed-token.ts'
@@ -50,7 +50,7 @@ interface Issuer extends TokenSigner {
 }
 
 export function createShownJwts({ clock, exchange }: Pick<ProviderAccess, 'clock' | 'exchange'>): ShownJwts {
-  const headers = { Accept: 'application/json', 'User-Agent': USER_AGENT }
+  const headers = ASKING_HEADERS
   const keys = createPublishedKeys<Issuer>({
     clock,
     exchange,

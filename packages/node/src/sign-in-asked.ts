@@ -13,6 +13,17 @@ export interface SignInAsked {
   readonly otherAccount: boolean
 }
 
+/** What every sign-in can be asked for with. */
+export const SIGN_IN_MEMBERS = Object.keys({
+  client: true,
+  provider: true,
+  connection: true,
+  labels: true,
+  scope: true,
+  resource: true,
+  otherAccount: true,
+} satisfies Record<Exclude<keyof ConnectSessionInput, 'returnTo' | 'expiresInMs'>, true>)
+
 /** @throws TokenError `invalid_input` */
 export function readSignInAsked(
   given: Readonly<Record<string, unknown>>,

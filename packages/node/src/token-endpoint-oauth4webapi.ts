@@ -40,7 +40,7 @@ import type { EndpointName } from './endpoint-discovery.ts'
 import { materialOf, type SourceToken } from './grant-material.ts'
 import { Line, type Outgoing } from './line.ts'
 import { outgoing } from './outgoing.ts'
-import { USER_AGENT, type ProviderAccess } from './provider-access.ts'
+import { ASKING_HEADERS, type ProviderAccess } from './provider-access.ts'
 
 // Revocation and introspection can be asked again at any time, so one plain deadline is enough for them.
 const QUESTION_DEADLINE_MS = fromSeconds(10)
@@ -229,7 +229,7 @@ async function templateOf(
     })
   }
   return {
-    headers: { ...sent.headers, accept: 'application/json', 'user-agent': USER_AGENT },
+    headers: { ...sent.headers, ...ASKING_HEADERS },
     parameters: sent.body,
   }
 }

@@ -1,8 +1,7 @@
 /** Whose account it is, where the token response did not say: what an endpoint of the provider says to its new access token. */
 import { fromSeconds, type GrantedTokens, type Provider } from '@tokenkeep/core'
 import { accountIn } from './answer-member.ts'
-import type { ProviderAccess } from './provider-access.ts'
-import { USER_AGENT } from './provider-access.ts'
+import { ASKING_HEADERS, type ProviderAccess } from './provider-access.ts'
 
 const USERINFO_DEADLINE_MS = fromSeconds(10)
 
@@ -21,8 +20,7 @@ export async function subjectByUserinfo(
   // A token that is bound to a key is never sent as Bearer.
   if (userinfoEndpoint === null || accessToken === null || accessToken.tokenType.toLowerCase() !== 'bearer') return null
   const to = { url: new URL(userinfoEndpoint), method: 'GET', allowPrivateNetwork } as const
-  const authorization = `Bearer ${accessToken.token.reveal()}`
-  const headers = { accept: 'application/json', 'user-agent': USER_AGENT, authorization }
+  const headers = { ...ASKING_HEADERS, authorization: `Bearer ${accessToken.token.reveal()}` }
   const answer = await exchange(to, { headers, body: null }, USERINFO_DEADLINE_MS)
   return answer?.status === 200 ? accountIn(answer, [...provider.answer.subject, 'sub']) : null
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { RequestListener } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import test, { type TestContext } from 'node:test'
@@ -349,17 +350,11 @@ test('an issuer that published no keys is asked again soon: it may have been men
   assert.equal((await jwts.check(await signed(), identity)).kind, 'valid')
 })
 
-test('a name that leads into a private network is not asked, unless the identity says so', async (t) => {
-  const { signed, identity, pairs } = await kubernetes(t)
-  const asked: string[] = []
-  const keys = { keys: [{ ...(await exportJWK(pairs.one.publicKey)), kid: 'one' }] }
-  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, (request, response) => {
-    asked.push(request.url ?? '')
-    response.end(JSON.stringify(keys))
-  })
+/** A server behind a public name that leads to this machine, and who has not asked it yet. */
+async function elsewhereOn(t: TestContext, answer: RequestListener) {
+  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, answer)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
-  const issuer = `https://tokenkeep.test:${(server.address() as AddressInfo).port}`
   const jwts = createShownJwts(
     createProviderAccess({
       clock: createSystemClock(),
@@ -367,6 +362,17 @@ test('a name that leads into a private network is not asked, unless the identity
       lookup: () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]),
     }),
   )
+  return { issuer: `https://tokenkeep.test:${(server.address() as AddressInfo).port}`, jwts }
+}
+
+test('a name that leads into a private network is not asked, unless the identity says so', async (t) => {
+  const { signed, identity, pairs } = await kubernetes(t)
+  const asked: string[] = []
+  const keys = { keys: [{ ...(await exportJWK(pairs.one.publicKey)), kid: 'one' }] }
+  const { issuer, jwts } = await elsewhereOn(t, (request, response) => {
+    asked.push(request.url ?? '')
+    response.end(JSON.stringify(keys))
+  })
   const named = { ...identity, issuer, jwksUri: `${issuer}/keys` }
   const jwt = await signed({ iss: issuer })
   assert.deepEqual(await jwts.check(jwt, named), { kind: 'unavailable' })
@@ -413,19 +419,9 @@ test("keys are fetched where an identity says, and not where an issuer's metadat
 test('an issuer elsewhere does not make us ask a program of this machine for its keys', async (t) => {
   const { signed, identity, issuer: inside, world } = await kubernetes(t)
   const metadata = { jwks_uri: '' }
-  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, (_request, response) => {
+  const { issuer, jwts } = await elsewhereOn(t, (_request, response) => {
     response.end(JSON.stringify({ issuer, ...metadata }))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
-  const issuer = `https://tokenkeep.test:${(server.address() as AddressInfo).port}`
-  const jwts = createShownJwts(
-    createProviderAccess({
-      clock: createSystemClock(),
-      extraCertificates: [CERTIFICATE],
-      lookup: () => Promise.resolve([{ address: '127.0.0.1', family: 4 }]),
-    }),
-  )
   const elsewhere = { ...identity, issuer, allowPrivateNetwork: true }
   const jwt = await signed({ iss: issuer })
   metadata.jwks_uri = `${inside}/keys`
