@@ -160,7 +160,7 @@ test('a list comes in pages, to the last one', async () => {
 
 test('a token that cannot be handed out is refused with the reason, and with a time where it may pass', async () => {
   const token = (id: string, more: Asking = {}) => api.ask('getToken', { ids: { id }, ...more })
-  const impatient = { headers: { prefer: 'wait=1' } }
+  const impatient = { headers: { prefer: 'wait=3' } }
   await keep.connections.import({ id: 'ended', client: 'app', accessToken: 'at', expiresAt: Date.now() - 1000 })
   const ended = await reached(token('ended'), 409, 'needs_user')
   await reached(api.ask('resolveConnection', { ids: { id: 'ended' } }), 409, 'needs_user')
