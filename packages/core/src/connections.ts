@@ -25,6 +25,7 @@ import { closedError, errorFor, goneError, onHold, unreadable } from './handout.
 import type { ConnectionId, Serial, Uid } from './ids.ts'
 import { createIntrospectionTrust } from './introspection-trust.ts'
 import type { Manager } from './manager.ts'
+import type { Overview } from './overview.ts'
 import type { Deletion, Draft, HistoryEntry, Ports } from './ports.ts'
 import { runsAgain, type GrantType, type OpenedClient } from './provider.ts'
 import { Secret } from './secret.ts'
@@ -67,6 +68,13 @@ export interface Connections {
   reconnect(id: string, input: SignInInput): Promise<ConnectionInfo>
   get(id: string): Promise<ConnectionInfo>
   list(options?: ListOptions): Promise<readonly ConnectionInfo[]>
+  /**
+   * How many there are in each status, what is wrong with them, and whose end comes soon.
+   *
+   * @param labels only connections with all of these are counted; all where absent
+   * @throws TokenError `invalid_input`, `store_unavailable`, `closed`
+   */
+  overview(labels?: Readonly<Record<string, string>>): Promise<Overview>
   /**
    * Hand-outs stop at once; the refresh token is revoked at the provider (RFC 7009); then every secret is erased.
    *
@@ -308,6 +316,11 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     async list(options = {}) {
       open()
       return (await store.list(readList(options))).map(infoOf)
+    },
+
+    async overview(labels) {
+      open()
+      return store.overview(readLabels(labels))
     },
 
     async delete(given) {

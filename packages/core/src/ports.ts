@@ -22,6 +22,7 @@ import type {
 } from './ids.ts'
 import type { Incarnation, Marker } from './incarnation.ts'
 import type { Busy, Gone, Lease, Moved, NotYet, OnHold, Ticket } from './lease.ts'
+import type { Overview } from './overview.ts'
 import type { Terms } from './policy.ts'
 import type { ClientKey } from './client-key.ts'
 import type { Client, OpenedClient, Provider } from './provider.ts'
@@ -400,6 +401,8 @@ export interface OpenElsewhere {
 export interface ConnectionStore {
   read(id: ConnectionId): Promise<View | Gone>
   list(query: ListQuery): Promise<readonly View[]>
+  /** @param labels only connections with all of these are counted; `{}`: all */
+  overview(labels: Readonly<Record<string, string>>): Promise<Overview>
   /** Creates or fails: `exists` for a living id, `twin` where another living connection of the client holds this refresh token. */
   create(
     draft: Draft,

@@ -25,7 +25,7 @@ import {
   type Cell,
   type CellRecord,
 } from './cells.ts'
-import { lapsesAt } from './store-marks.ts'
+import { expiringAt, lapsesAt, reasonIn } from './store-marks.ts'
 
 /** What never changes in a row's life stands before `uid`, which ends it: an update writes the rest. */
 export const CONNECTION_COLUMNS_FIXED = ['id', 'provider', 'client', 'grant_type', 'created_at', 'uid'] as const
@@ -38,6 +38,7 @@ export const CONNECTION_COLUMNS = [
   'revision',
   'fence',
   'status',
+  'reason',
   'state',
   'attempt_owner',
   'refresh_token',
@@ -63,6 +64,7 @@ export const CONNECTION_COLUMNS = [
   'due_at',
   'urgency',
   'lapses_at',
+  'expiring_at',
   'updated_at',
 ] as const
 type Column = (typeof CONNECTION_COLUMNS)[number]
@@ -90,6 +92,7 @@ export function changingValues(row: ConnectionRow): Cell[] {
     revision: row.revision,
     fence: row.fence,
     status,
+    reason: reasonIn(row),
     state: JSON.stringify(details),
     attempt_owner: ownerOf(row.state),
     refresh_token: refreshToken?.sealed ?? null,
@@ -116,6 +119,7 @@ export function changingValues(row: ConnectionRow): Cell[] {
     due_at: row.dueAt === null ? null : Math.ceil(row.dueAt),
     urgency: row.urgency,
     lapses_at: wholeOrNull(lapsesAt(row)),
+    expiring_at: wholeOrNull(expiringAt(row)),
     updated_at: whole(row.updatedAt),
   }
   return CONNECTION_COLUMNS.map((column) => cells[column])

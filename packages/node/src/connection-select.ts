@@ -172,6 +172,13 @@ const STATUS_CONDITIONS: Record<Status, string> = {
   deleting: `c.status = 'deleting' AND c.status NOT IN ('ready', 'presenting', 'erased')`,
   erased: `c.status = 'erased'`,
 }
+export const statusCondition = (status: Status): string => STATUS_CONDITIONS[status]
+/** That the connection of a uid has all of these labels. */
+export const havingLabels = ({ table }: Dialect, labels: Readonly<Record<string, string>>, uid: string): Page => {
+  const given = Object.entries(labels)
+  const each = `EXISTS (SELECT 1 FROM ${table('label')} o WHERE o.uid = ${uid} AND o.name = ? AND o.value = ?)`
+  return { text: given.length === 0 ? '1 = 1' : `(${given.map(() => each).join(' AND ')})`, values: given.flat() }
+}
 const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], values: [] })
 
 function pageOf(

@@ -25,7 +25,10 @@ export function connectionStore(rows: Rows, context: StoreContext): ConnectionSt
   }
 }
 
-type Reads = Pick<ConnectionStore, 'read' | 'list' | 'due' | 'changes' | 'openAttempts' | 'openElsewhere' | 'history'>
+type Reads = Pick<
+  ConnectionStore,
+  'read' | 'list' | 'overview' | 'due' | 'changes' | 'openAttempts' | 'openElsewhere' | 'history'
+>
 
 function reads(rows: Rows, context: StoreContext): Reads {
   const views = ({ found, now }: SeenMany) => found.map((each) => context.view(context.snapshot(each, each.row, now)))
@@ -40,6 +43,8 @@ function reads(rows: Rows, context: StoreContext): Reads {
     async list(query) {
       return views(await rows.list(query))
     },
+
+    overview: (labels) => rows.overview(labels),
 
     async due(query) {
       const claimed = await rows.changeDue(query, (found, now): Change<Snapshot | null> => {

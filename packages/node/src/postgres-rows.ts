@@ -6,13 +6,14 @@ import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
-import { mergedPages } from './connection-select.ts'
+import { mergedPages, type Page } from './connection-select.ts'
+import { overviewBy } from './store-overview.ts'
 import { holdIn } from './incarnation-codec.ts'
 import { postgresIncarnation } from './postgres-incarnation.ts'
 import { PostgresTrouble, isConflict, isDuplicate } from './postgres-failures.ts'
 import type { PostgresTerms } from './postgres-registry.ts'
 import { postgresQueries } from './postgres-select.ts'
-import { passing } from './postgres-statement.ts'
+import { passing, statement } from './postgres-statement.ts'
 import { postgresWriter } from './postgres-write.ts'
 import type { Change, Found, Neighbours, Rows, SeenMany } from './store-rows.ts'
 
@@ -200,6 +201,10 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     list: async (query) => {
       const at = await now(read)
       return { found: await listed(query, at), now: at }
+    },
+    overview: async (labels) => {
+      const ask = ({ text: page, values }: Page) => read(statement(page), values)
+      return overviewBy({ queries: sql.overview, ask, now: await now(read) }, labels)
     },
     otherThan: async (uids) =>
       many(await read(sql.other, [uids.map(([uid]) => uid), uids.map(([, revision]) => revision)])),

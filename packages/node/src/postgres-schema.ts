@@ -265,6 +265,42 @@ const GRANT_REQUESTS = `
 ALTER TABLE connection ADD COLUMN grant_request text CHECK (grant_request IS NULL OR grant_request::json IS NOT NULL);
 `
 
+/** What an operator asks of all connections at once, and of some among a million. */
+const OVERVIEW = `
+-- So that what begins with a text is a range of an index.
+ALTER TABLE connection ALTER COLUMN subject TYPE text COLLATE "C";
+ALTER TABLE connection ADD COLUMN reason text;
+ALTER TABLE connection ADD COLUMN expiring_at bigint;
+UPDATE connection SET reason = state::json ->> 'reason' WHERE status IN ('blocked', 'needs_user');
+UPDATE connection SET expiring_at = lapses_at WHERE lapses_at IS NOT NULL;
+UPDATE connection SET expiring_at = round((last_grant::json #>> '{sessionEnd,at}')::numeric)
+  WHERE last_grant::json #>> '{sessionEnd,at}' IS NOT NULL AND last_grant::json #>> '{sessionEnd,announceAt}' IS NULL
+    AND status NOT IN ('needs_user', 'deleting', 'erased');
+CREATE INDEX connection_expiring ON connection (expiring_at, id, provider, client, lapses_at)
+  WHERE expiring_at IS NOT NULL;
+DROP INDEX connection_troubled;
+CREATE INDEX connection_troubled ON connection (status, id, provider, reason)
+  WHERE status NOT IN ('ready', 'presenting', 'erased');
+CREATE INDEX connection_of_client ON connection (client, id);
+
+ALTER TABLE label ADD COLUMN trouble text COLLATE "C";
+UPDATE label SET trouble = (
+    SELECT CASE WHEN c.lapses_at IS NULL THEN c.status ELSE 'lapsing' END FROM connection c WHERE c.uid = label.uid)
+  WHERE uid IN (
+    SELECT uid FROM connection WHERE status NOT IN ('ready', 'presenting', 'erased')
+    UNION ALL SELECT uid FROM connection WHERE lapses_at IS NOT NULL);
+CREATE INDEX label_troubled ON label (name, value, trouble, id, uid) WHERE trouble IS NOT NULL;
+CREATE INDEX label_of_any_name ON label (value, id, uid);
+
+CREATE TABLE connection_total (
+  provider text COLLATE "C" NOT NULL REFERENCES provider (id),
+  spread integer NOT NULL,
+  living bigint NOT NULL,
+  PRIMARY KEY (provider, spread)
+);
+INSERT INTO connection_total SELECT provider, 0, count(*) FROM connection WHERE status <> 'erased' GROUP BY provider;
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -276,5 +312,6 @@ export const MIGRATIONS: readonly string[] = [
   IDENTITIES,
   DPOP_KEYS,
   GRANT_REQUESTS,
+  OVERVIEW,
 ]
 export const VERSION = MIGRATIONS.length

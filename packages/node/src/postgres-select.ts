@@ -1,6 +1,7 @@
 /** The queries about connections as Postgres takes them. What it shares with the other engine is in `connection-select.ts`. */
 import { HELD_BACK, NUMBERS, URGENCIES } from '@tokenkeep/core'
-import { connectionQueries } from './connection-select.ts'
+import { connectionQueries, type Dialect } from './connection-select.ts'
+import { overviewQueries } from './overview-select.ts'
 import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
 import { CLIENT_COLUMNS } from './registry-codec.ts'
 
@@ -12,7 +13,7 @@ const CLIENT_CELLS = CLIENT_COLUMNS.split(',')
 export function postgresQueries(schema: string) {
   const table = tableIn(schema)
   const connection = table('connection')
-  const { pages, whole, ...shared } = connectionQueries({
+  const dialect: Dialect = {
     table,
     besides: `p.revision AS provider_revision, p.settings AS provider_settings, ${CLIENT_CELLS}, ${CLOCK} AS store_now,
       (SELECT hold FROM ${table('installation')}) AS hold`,
@@ -22,11 +23,13 @@ export function postgresQueries(schema: string) {
     labelled: `${table('label')} l JOIN ${connection} c ON c.uid = l.uid`,
     presenting: `${connection} c`,
     heartbeat: `(c.state::json #>> '{attempt,heartbeat}')::bigint`,
-  })
+  }
+  const { pages, whole, ...shared } = connectionQueries(dialect)
   const prepared = Object.fromEntries(Object.entries(shared).map(([name, text]) => [name, statement(text)]))
   return {
     ...(prepared as Record<keyof typeof shared, Statement>),
     pages,
+    overview: overviewQueries(dialect),
     clock: statement(`SELECT ${CLOCK} AS store_now`),
     /** Of two arrays, uids and the revisions that were seen of them: the connections that have another one now. */
     other: statement(`

@@ -18,6 +18,7 @@ import {
 } from './connection-codec.ts'
 import type { PostgresCell } from './postgres-session.ts'
 import { statement, tableIn, type Statement } from './postgres-statement.ts'
+import { changeOfTotal, troubleOf } from './store-marks.ts'
 import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 export interface Writing {
@@ -150,19 +151,40 @@ export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
   }
 
   function labelParts({ before, after }: Written): Part[] {
-    if (after === null || before?.labels === after.labels) return []
+    if (after === null) return []
+    const trouble = troubleOf(after)
+    if (before?.labels === after.labels) {
+      const marked = {
+        text: `UPDATE ${table('label')} SET trouble = ? WHERE uid = ? AND ${ROW_WRITTEN}`,
+        values: [trouble, after.uid],
+      }
+      return troubleOf(before) === trouble || Object.keys(after.labels).length === 0 ? [] : [marked]
+    }
     const [names, values] = [Object.keys(after.labels), Object.values(after.labels)]
     const put = {
-      text: `INSERT INTO ${table('label')} (uid, id, name, value)
-        SELECT ?::text, ?::text, l.name, l.value FROM row_written, unnest(?::text[], ?::text[]) AS l (name, value)
-        ON CONFLICT (uid, name) DO UPDATE SET value = excluded.value`,
-      values: [after.uid, after.id, names, values],
+      text: `INSERT INTO ${table('label')} (uid, id, trouble, name, value)
+        SELECT ?::text, ?::text, ?::text, l.name, l.value FROM row_written, unnest(?::text[], ?::text[]) AS l (name, value)
+        ON CONFLICT (uid, name) DO UPDATE SET value = excluded.value, trouble = excluded.trouble`,
+      values: [after.uid, after.id, trouble, names, values],
     }
     const drop = {
       text: `DELETE FROM ${table('label')} WHERE uid = ? AND name <> ALL (?::text[]) AND ${ROW_WRITTEN}`,
       values: [after.uid, names],
     }
     return [...(names.length > 0 ? [put] : []), ...(before === null ? [] : [drop])]
+  }
+
+  function totalParts({ before, after }: Written): Part[] {
+    const change = after === null ? 0 : changeOfTotal(before, after)
+    if (after === null || change === 0) return []
+    return [
+      {
+        text: `INSERT INTO ${table('connection_total')} AS t (provider, spread, living)
+          SELECT ?::text, ?::integer, ?::bigint FROM row_written
+          ON CONFLICT (provider, spread) DO UPDATE SET living = t.living + excluded.living`,
+        values: [after.provider, spreadOf(after.uid), change],
+      },
+    ]
   }
 
   function historyParts({ before, after, history }: Written): Part[] {
@@ -206,6 +228,7 @@ export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
         ...accessTokenParts(written),
         ...heldParts(written),
         ...labelParts(written),
+        ...totalParts(written),
         ...historyParts(written),
       ]
       const parts = [...row, ...rest]
@@ -233,6 +256,10 @@ interface Part {
   readonly text: string
   readonly values: readonly PostgresCell[]
 }
+
+/** So many rows take turns, so that of several who import at once few wait for each other. */
+const SPREAD = 16
+const spreadOf = (uid: string): number => (uid.codePointAt(uid.length - 1) ?? 0) % SPREAD
 
 const ROW_WRITTEN = 'EXISTS (SELECT FROM row_written)'
 const placeholders = (count: number): string => Array.from({ length: count }, () => '?').join(', ')

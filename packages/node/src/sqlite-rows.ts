@@ -12,11 +12,13 @@ import {
 } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
-import { mergedPages } from './connection-select.ts'
+import { mergedPages, type Page } from './connection-select.ts'
+import { overviewBy } from './store-overview.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
 import {
+  OVERVIEW,
   SELECT_ATTEMPTS,
   SELECT_BY_ID,
   SELECT_BY_UID,
@@ -79,11 +81,16 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     return record === undefined ? null : (text(record, 'id') as ConnectionId)
   }
 
+  /** There are few texts: the values never stand in one. */
+  function prepared(text: string): StatementSync {
+    const statement = listings.get(text) ?? sql.prepare(text)
+    listings.set(text, statement)
+    return statement
+  }
+
   function listed(query: ListQuery, now: Moment): readonly Found[] {
     const pages = pagesOf(query, now.wall).map((page) => {
-      const statement = listings.get(page.text) ?? sql.prepare(page.text)
-      listings.set(page.text, statement)
-      return foundIn(statement.all(...page.values))
+      return foundIn(prepared(page.text).all(...page.values))
     })
     return mergedPages(pages, query.limit)
   }
@@ -109,6 +116,10 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
         const now = bootNow()
         return { found: listed(query, now), now }
       }),
+    overview: (labels) => {
+      const ask = (page: Page) => read(() => prepared(page.text).all(...page.values))
+      return overviewBy({ queries: OVERVIEW, ask, now: bootNow() }, labels)
+    },
     otherThan: (uids) =>
       read(() => ({
         found: select.other.all(JSON.stringify(uids)).flatMap((other) => one(select.byUid, text(other, 'uid')) ?? []),

@@ -279,6 +279,41 @@ const GRANT_REQUESTS = `
 ALTER TABLE connection ADD COLUMN grant_request TEXT CHECK (json_valid(grant_request));
 `
 
+/** What an operator asks of all connections at once, and of some among a million. */
+const OVERVIEW = `
+ALTER TABLE connection ADD COLUMN reason TEXT;
+ALTER TABLE connection ADD COLUMN expiring_at INTEGER;
+UPDATE connection SET reason = state ->> '$.reason' WHERE status IN ('blocked', 'needs_user');
+UPDATE connection SET expiring_at = lapses_at WHERE lapses_at IS NOT NULL;
+UPDATE connection SET expiring_at = CAST(last_grant ->> '$.sessionEnd.at' AS INTEGER)
+  WHERE last_grant ->> '$.sessionEnd.at' IS NOT NULL AND last_grant ->> '$.sessionEnd.announceAt' IS NULL
+    AND status NOT IN ('needs_user', 'deleting', 'erased');
+CREATE INDEX connection_expiring ON connection (expiring_at, id, provider, client, lapses_at)
+  WHERE expiring_at IS NOT NULL;
+DROP INDEX connection_troubled;
+CREATE INDEX connection_troubled ON connection (status, id, provider, reason)
+  WHERE status NOT IN ('ready', 'presenting', 'erased');
+-- No condition: of one that names the status, a refresh would write every entry anew.
+CREATE INDEX connection_of_client ON connection (client, id);
+
+ALTER TABLE label ADD COLUMN trouble TEXT;
+UPDATE label SET trouble = (
+    SELECT CASE WHEN c.lapses_at IS NULL THEN c.status ELSE 'lapsing' END FROM connection c WHERE c.uid = label.uid)
+  WHERE uid IN (
+    SELECT uid FROM connection WHERE status NOT IN ('ready', 'presenting', 'erased')
+    UNION ALL SELECT uid FROM connection WHERE lapses_at IS NOT NULL);
+CREATE INDEX label_troubled ON label (name, value, trouble, id) WHERE trouble IS NOT NULL;
+CREATE INDEX label_of_any_name ON label (value, id);
+
+CREATE TABLE connection_total (
+  provider TEXT NOT NULL REFERENCES provider (id),
+  spread INTEGER NOT NULL,
+  living INTEGER NOT NULL,
+  PRIMARY KEY (provider, spread)
+) STRICT, WITHOUT ROWID;
+INSERT INTO connection_total SELECT provider, 0, count(*) FROM connection WHERE status <> 'erased' GROUP BY provider;
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -293,6 +328,7 @@ export const MIGRATIONS: readonly string[] = [
   IDENTITIES,
   DPOP_KEYS,
   GRANT_REQUESTS,
+  OVERVIEW,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

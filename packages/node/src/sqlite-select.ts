@@ -1,5 +1,18 @@
 /** The queries about connections as SQLite takes them. What it shares with the other engine is in `connection-select.ts`. */
-import { connectionQueries } from './connection-select.ts'
+import { connectionQueries, type Dialect } from './connection-select.ts'
+import { overviewQueries } from './overview-select.ts'
+
+const DIALECT: Dialect = {
+  table: (name) => name,
+  besides: 'p.revision AS provider_revision, k.revision AS client_revision',
+  siblings: `(SELECT json_group_array(json_array(s.attempt, s.fence, json(s.sibling), json(s.refresh_token_facts),
+      hex(s.refresh_token)) ORDER BY s.fence DESC)
+    FROM held_answer s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
+  // SQLite keeps the order of a CROSS JOIN.
+  labelled: 'label l CROSS JOIN connection c ON c.uid = l.uid',
+  presenting: 'connection c INDEXED BY connection_attempt',
+  heartbeat: `c.state ->> '$.attempt.heartbeat'`,
+}
 
 export const {
   byId: SELECT_BY_ID,
@@ -11,17 +24,9 @@ export const {
   history: SELECT_HISTORY,
   uids: SELECT_UIDS,
   pages: pagesOf,
-} = connectionQueries({
-  table: (name) => name,
-  besides: 'p.revision AS provider_revision, k.revision AS client_revision',
-  siblings: `(SELECT json_group_array(json_array(s.attempt, s.fence, json(s.sibling), json(s.refresh_token_facts),
-      hex(s.refresh_token)) ORDER BY s.fence DESC)
-    FROM held_answer s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
-  // SQLite keeps the order of a CROSS JOIN.
-  labelled: 'label l CROSS JOIN connection c ON c.uid = l.uid',
-  presenting: 'connection c INDEXED BY connection_attempt',
-  heartbeat: `c.state ->> '$.attempt.heartbeat'`,
-})
+} = connectionQueries(DIALECT)
+
+export const OVERVIEW = overviewQueries(DIALECT)
 
 /** Which of a JSON array of [uid, revision] have another one now: each second about all that was used, so only their names. */
 export const SELECT_OTHER = `

@@ -11,6 +11,7 @@ import {
   siblingValues,
   successorValues,
 } from './connection-codec.ts'
+import { changeOfTotal, troubleOf } from './store-marks.ts'
 import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 /** To be called inside a transaction. */
@@ -47,7 +48,12 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
      VALUES (?, 'sibling', ?, ?, '', ?, ?, ?)`,
   )
   const dropSiblings = sql.prepare(`DELETE FROM held_answer WHERE uid = ? AND kind = 'sibling'`)
-  const putLabel = sql.prepare('INSERT INTO label (uid, name, value, id) VALUES (?, ?, ?, ?)')
+  const putLabel = sql.prepare('INSERT INTO label (uid, name, value, id, trouble) VALUES (?, ?, ?, ?, ?)')
+  const markLabels = sql.prepare('UPDATE label SET trouble = ? WHERE uid = ?')
+  const addTotal = sql.prepare(
+    `INSERT INTO connection_total (provider, spread, living) VALUES (?, 0, ?)
+     ON CONFLICT (provider, spread) DO UPDATE SET living = living + excluded.living`,
+  )
   const dropLabels = sql.prepare('DELETE FROM label WHERE uid = ?')
   const begin = sql.prepare(
     `INSERT INTO presentation (uid, fence, attempt, grant_no, generation, presented, owner, host, process, why,
@@ -93,9 +99,18 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
   }
 
   function putLabels(before: ConnectionRow | null, after: ConnectionRow): void {
-    if (before?.labels === after.labels) return
+    const trouble = troubleOf(after)
+    if (before?.labels === after.labels) {
+      if (troubleOf(before) !== trouble) markLabels.run(trouble, after.uid)
+      return
+    }
     if (before !== null) dropLabels.run(after.uid)
-    for (const [name, value] of Object.entries(after.labels)) putLabel.run(after.uid, name, value, after.id)
+    for (const [name, value] of Object.entries(after.labels)) putLabel.run(after.uid, name, value, after.id, trouble)
+  }
+
+  function putTotal(before: ConnectionRow | null, after: ConnectionRow): void {
+    const change = changeOfTotal(before, after)
+    if (change !== 0) addTotal.run(after.provider, change)
   }
 
   return {
@@ -104,6 +119,7 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
       putAccessTokens(before, after)
       putHeld(before, after)
       putLabels(before, after)
+      putTotal(before, after)
     },
     note: (uid, note) => {
       if (note.kind === 'ended') {

@@ -1,5 +1,5 @@
-/** What a database keeps beside a row to find it again by time: when it lapses. Pure. */
-import { later, NUMBERS, type ConnectionRow, type Moment, type UnixMs } from '@tokenkeep/core'
+/** What a database keeps beside a row to find it again: when it lapses or expires, and what is wrong with it. Pure. */
+import { later, NUMBERS, TROUBLES, type ConnectionRow, type Moment, type Trouble, type UnixMs } from '@tokenkeep/core'
 
 /**
  * The moment from which a ready connection without refresh token reads as `needs_user`: no write happens then, so lists
@@ -9,6 +9,35 @@ export function lapsesAt(row: ConnectionRow): UnixMs | null {
   if (row.state.status !== 'ready' || row.grantType !== 'refresh_token' || row.refreshToken !== null) return null
   const ends = row.accessTokens.map((token) => token.refusedAt ?? token.expiresAt)
   return Math.max(row.createdAt, ...ends) as UnixMs
+}
+
+/**
+ * The moment beyond which only a person keeps a connection alive, once that was announced. Not earlier: a session's known end
+ * is written anew with every refresh.
+ */
+export function expiringAt(row: ConnectionRow): UnixMs | null {
+  const lapse = lapsesAt(row)
+  if (lapse !== null) return lapse
+  const { status } = row.state
+  if (status === 'needs_user' || status === 'deleting' || status === 'erased') return null
+  const end = row.lastGrant?.sessionEnd
+  return end === undefined || end.announceAt !== null ? null : end.at
+}
+
+/** What only a person or the operator can mend, in a word; null: nothing. */
+export const reasonIn = ({ state }: Pick<ConnectionRow, 'state'>): string | null =>
+  state.status === 'needs_user' || state.status === 'blocked' ? state.reason : null
+
+/** What the labels of a connection say of it, so that those in trouble are found among many; no refresh changes it. */
+export function troubleOf(row: ConnectionRow): Trouble | 'lapsing' | null {
+  const trouble = TROUBLES.find((each) => each === row.state.status)
+  return trouble ?? (lapsesAt(row) === null ? null : 'lapsing')
+}
+
+/** By how much a write changes the number of living connections. */
+export function changeOfTotal(before: ConnectionRow | null, after: ConnectionRow): -1 | 0 | 1 {
+  const [lived, lives] = [before !== null && before.state.status !== 'erased', after.state.status !== 'erased']
+  return lived === lives ? 0 : lives ? 1 : -1
 }
 
 /** The status that readers see at `now`. */

@@ -15,6 +15,7 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
+import { memoryOverview } from './memory-overview.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storedSecrets } from './reseal.ts'
@@ -161,6 +162,11 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
         .sort((a, b) => byBytes(a.id, b.id))
         .slice(0, limit)
       return { found: found.map(foundOf), now }
+    },
+
+    async overview(labels) {
+      open()
+      return memoryOverview(living(), labels, bootNow().wall)
     },
 
     async otherThan(uids) {

@@ -18,6 +18,7 @@ import type {
   ListQuery,
   Moment,
   OpenElsewhere,
+  Overview,
   OwnerId,
   Provider,
   ProviderId,
@@ -76,6 +77,7 @@ export interface Rows {
   byId(id: ConnectionId): Promise<Seen | 'unknown' | 'erased'>
   /** In the order of the ids' UTF-8 bytes; never a tombstone. */
   list(query: ListQuery): Promise<SeenMany>
+  overview(labels: Readonly<Record<string, string>>): Promise<Overview>
   otherThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
   withOpenAttemptOf(owner: OwnerId): Promise<SeenMany>
   /** Names of what is presented at this moment by anybody else. */

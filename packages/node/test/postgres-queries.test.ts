@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
+import { TROUBLES, URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
 import { callerStatements } from '../src/postgres-callers.ts'
 import { receivedEventStatements } from '../src/postgres-received-events.ts'
 import { connectSessionStatements } from '../src/postgres-connect-sessions.ts'
 import { postgresQueries } from '../src/postgres-select.ts'
-import { passing, type Statement } from '../src/postgres-statement.ts'
+import { passing, statement, type Statement } from '../src/postgres-statement.ts'
 import { postgresWriter } from '../src/postgres-write.ts'
 import { lacksPostgres, postgres, postgresBackend } from './contract/postgres-backend.ts'
 
@@ -45,7 +45,7 @@ async function planner() {
 test('what is asked about one connection, and what is due, is found by an index in every table', async (t) => {
   if (lacksPostgres(t)) return
   const { schema, plan, end } = await planner()
-  const { pages: _, clock: __, ...queries } = postgresQueries(schema)
+  const { pages: _, overview: __, clock: ___, ...queries } = postgresQueries(schema)
   const statements = Object.entries({
     ...queries,
     forget: postgresWriter({ schema }).forget(0 as UnixMs).statement,
@@ -78,6 +78,31 @@ test('a list walks the index that is made for it', async (t) => {
     assert.ok(page !== undefined)
     const text = await plan(passing(page.text))
     assert.ok(text.includes(index), `${JSON.stringify(query)}\n${text}`)
+  }
+  await end()
+})
+
+test('an overview walks the indexes that are made for it', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  const { overview } = postgresQueries(schema)
+  const [now, until] = [0 as UnixMs, 1 as UnixMs]
+  const from = { after: '', most: 10 }
+  const labels = { team: 'blue', tier: '1' }
+  for (const [name, page, index] of [
+    ['labelled', overview.labelled(labels, from), 'label_value'],
+    ...TROUBLES.map((each) => [each, overview.troubled(each, {}, now, from), 'connection_troubled'] as const),
+    ...TROUBLES.map((each) => [each, overview.troubledInAll(each, from), 'connection_troubled'] as const),
+    ['in doubt, labelled', overview.troubled('in_doubt', labels, now, from), 'label_troubled'],
+    ['lapsing, labelled', overview.troubled('lapsing', labels, now, from), 'label_troubled'],
+    ['presenting', overview.presenting(labels, 10), 'connection_attempt'],
+    ['lapsed', overview.lapsed(now, 10), 'connection_expiring'],
+    ['expiring', overview.expiring(labels, [now, until], 10), 'connection_expiring'],
+    ['next', overview.next(labels, [now, until], 10), 'connection_expiring'],
+  ] as const) {
+    const text = await plan(statement(page.text))
+    assert.ok(text.includes(index), `${name}\n${text}`)
+    assert.doesNotMatch(text, WALKED, name)
   }
   await end()
 })

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ConnectionId, ListQuery, ProviderId, UnixMs } from '@tokenkeep/core'
+import { TROUBLES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
 import { CONNECT_SESSION_STATEMENTS } from '../src/sqlite-connect-sessions.ts'
+import type { OverviewQueries } from '../src/overview-select.ts'
 import {
+  OVERVIEW,
   SELECT_ATTEMPTS,
   SELECT_BY_ID,
   SELECT_BY_UID,
@@ -88,6 +90,49 @@ for (const [what, query, index] of [
     await end()
   })
 }
+
+/** Every text that counts, with the index that it walks. What is walked outside of it are its few results, and short lists. */
+function overviewTexts(queries: OverviewQueries): readonly (readonly [string, string, string])[] {
+  const [now, until] = [0 as UnixMs, 1 as UnixMs]
+  const from = { after: '', most: 10 }
+  const labels = { team: 'blue', tier: '1' }
+  return [
+    ['labelled', queries.labelled(labels, from).text, 'label_value'],
+    ...TROUBLES.map((each) => [each, queries.troubled(each, {}, now, from).text, 'connection_troubled'] as const),
+    ...TROUBLES.map((each) => [each, queries.troubledInAll(each, from).text, 'connection_troubled'] as const),
+    ['in doubt, labelled', queries.troubled('in_doubt', labels, now, from).text, 'label_troubled'],
+    ['lapsing, labelled', queries.troubled('lapsing', labels, now, from).text, 'label_troubled'],
+    ['presenting', queries.presenting({}, 10).text, 'connection_attempt'],
+    ['presenting, labelled', queries.presenting(labels, 10).text, 'connection_attempt'],
+    ['lapsed', queries.lapsed(now, 10).text, 'connection_expiring'],
+    ['expiring', queries.expiring({}, [now, until], 10).text, 'connection_expiring'],
+    ['expiring, labelled', queries.expiring(labels, [now, until], 10).text, 'connection_expiring'],
+    ['next', queries.next({}, [now, until], 10).text, 'connection_expiring'],
+    ['next, labelled', queries.next(labels, [now, until], 10).text, 'connection_expiring'],
+  ]
+}
+
+test('an overview walks short ranges of indexes made for it, and sorts no more than it looks at', async () => {
+  const { everyStep, end } = await planner()
+  for (const [name, text, index] of overviewTexts(OVERVIEW)) {
+    const steps = everyStep(text)
+    assert.ok(
+      steps.some((step) => step.startsWith('SEARCH') && step.includes(` ${index} `)),
+      `${name}: ${steps.join('\n')}`,
+    )
+    const walked = steps.filter((step) => step.startsWith('SCAN') && !/^SCAN (s|c)$/.test(step))
+    assert.deepEqual(walked, [], name)
+    // Groups, of what the limit lets through.
+    assert.ok(steps.filter((step) => step.includes('TEMP B-TREE')).length <= 1, `${name}: ${steps.join('\n')}`)
+  }
+  assert.ok(
+    everyStep(OVERVIEW.troubled('in_doubt', {}, 0 as UnixMs, { after: '', most: 1 }).text).some((step) =>
+      step.includes('COVERING INDEX connection_troubled'),
+    ),
+  )
+  assert.deepEqual(everyStep(OVERVIEW.totals), ['SCAN connection_total'], 'one row for each provider')
+  await end()
+})
 
 const { apiKeys, addApiKey, addToken, putSource, putIdentity, ...others } = CALLER_STATEMENTS
 

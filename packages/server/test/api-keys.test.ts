@@ -38,6 +38,7 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   getToken: ['token:read'],
   rejectToken: ['token:read'],
   introspect: ['token:read'],
+  getOverview: ['connections:read'],
   listConnections: ['connections:read'],
   getConnection: ['connections:read'],
   getHistory: ['connections:read'],

@@ -79,6 +79,7 @@ test('every operation says yes', async () => {
   await reached(api.ask('introspect', of), 200)
   await reached(api.ask('rejectToken', { ...of, body: { access_token } }), 200)
   await reached(api.ask('listConnections', { query: 'limit=1&status=ready&provider=external' }), 200)
+  await reached(api.ask('getOverview'), 200)
   await reached(api.ask('getConnection', of), 200)
   await reached(api.ask('getHistory', { ...of, query: 'limit=5' }), 200)
   const session = await control.seedSession('external', { clientId: 'app' })

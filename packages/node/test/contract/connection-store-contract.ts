@@ -6,6 +6,7 @@ import { attemptsContract } from './attempts-contract.ts'
 import { dpopKeysContract } from './dpop-keys-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
+import { overviewContract } from './overview-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
 import { sessionsContract } from './sessions-contract.ts'
@@ -14,6 +15,7 @@ import type { MakeBackend } from './store-world.ts'
 
 export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: reading`, () => readingContract(make))
+  describe(`${name}: overview`, () => overviewContract(make))
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))
   describe(`${name}: siblings`, () => siblingsContract(make))

@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
 import { TrustBody } from './identity-wire.ts'
+import { OverviewAnswer } from './overview-wire.ts'
 import * as wire from './wire.ts'
 import type { ProblemCode } from './problem-codes.ts'
 
@@ -63,6 +64,15 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.IntrospectedAnswer,
     problems: [...OF_A_CONNECTION, 'deleting', 'unreadable'],
+  },
+  getOverview: {
+    method: 'GET',
+    path: '/v1/overview',
+    summary: 'How many connections there are in each status, what is wrong with them, and which expire soon',
+    scopes: ['connections:read'],
+    status: 200,
+    answer: OverviewAnswer,
+    problems: [],
   },
   listConnections: {
     method: 'GET',

@@ -16,6 +16,7 @@ import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller
 import type { Addressed } from './addressed.ts'
 import { linkUrl } from './connect/connect.ts'
 import { readInput, readQuery } from './input.ts'
+import { createOverviews } from './overview.ts'
 import { HttpProblem } from './problem.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -144,6 +145,7 @@ function bodyIn({ body }: FastifyRequest): unknown {
 
 function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handlers {
   const now = (): number => clock.now().wall
+  const overview = createOverviews({ keep, clock })
 
   /** A key that this caller may look after: one that is limited at least as it is itself. Others are not there. */
   const keyInSight = async (caller: Caller, id: string): Promise<ApiKey> => {
@@ -170,6 +172,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       return { result: await keep.introspect(await visible(caller, ids.id)) }
     },
 
+    getOverview: ({ caller }) => overview(caller.apiKey.labels),
     async listConnections({ caller, query }) {
       const limit = query.limit ?? LIST_DEFAULT
       const labels = merged(caller.apiKey.labels, labelsOf(query.label))

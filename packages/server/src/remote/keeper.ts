@@ -9,7 +9,7 @@ export interface Keeper extends Pick<
   /** Whether it is on hold. */
   incarnation(): Promise<Pick<Incarnation, 'hold'>>
   adopt(): Promise<Pick<Adopted, 'wasOnHold' | 'inDoubt'>>
-  readonly connections: Omit<Tokenkeep['connections'], 'logout'>
+  readonly connections: Omit<Tokenkeep['connections'], 'logout' | 'overview'>
   readonly apiKeys: Omit<Tokenkeep['apiKeys'], 'get'>
   readonly localRefreshTokens: Omit<Tokenkeep['localRefreshTokens'], 'get'>
 }
