@@ -11,6 +11,30 @@ export type {
   Tokenkeep,
 } from './tokenkeep.ts'
 export { createSystemClock } from './clock-system.ts'
+export { examineInstallation } from './examine.ts'
+export type { Examination, ExaminationOptions } from './examination/examination.ts'
+export type { Checked } from './examination/check-sqlite.ts'
+export { differenceByDate } from './examination/least-difference.ts'
+export type { ProviderSeen } from './examination/ask-provider.ts'
+export type {
+  ClientAnswer,
+  ClientSeen,
+  ConnectionsSeen,
+  Counted,
+  DatabaseSeen,
+  EndpointSeen,
+  FileSystemSeen,
+  FolderSeen,
+  KeysSeen,
+  Metadata,
+  MetadataEndpoint,
+  MetadataSeen,
+  NotAsked,
+  PostgresSeen,
+  SqliteSeen,
+  StateSeen,
+  Troubled,
+} from './examination/seen.ts'
 export { API_KEY_SCOPES } from './api-key-input.ts'
 export type { ApiKeyInput, ApiKeyScope } from './api-key-input.ts'
 export type { Adopted } from './life.ts'

@@ -34,14 +34,15 @@ export async function askIssuer<Wanted>(
 }
 
 /** OpenID Connect appends the well-known path to the issuer's; RFC 8414 section 3.1 inserts it before. */
-function metadataUrls(issuer: URL): readonly URL[] {
+export function metadataUrls(issuer: URL): readonly URL[] {
   const path = issuer.pathname.replace(/\/$/, '')
   return [`${path}/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server${path}`].map(
     (pathname) => new URL(`${issuer.origin}${pathname}`),
   )
 }
 
-async function readMetadata(issuer: string, status: number, body: string): Promise<AuthorizationServer | null> {
+/** @returns null where it is no metadata, or that of another issuer */
+export async function readMetadata(issuer: string, status: number, body: string): Promise<AuthorizationServer | null> {
   try {
     // The content type is not compared: some servers send metadata as text, and what counts is the issuer within.
     const response = new Response(body, { status, headers: { 'content-type': 'application/json' } })

@@ -86,6 +86,20 @@ export async function isAnyoneAlive(folder: string): Promise<boolean> {
   return false
 }
 
+/** Who has left a file here: living, or dead and not yet buried. Nothing is removed. */
+export async function ownersSeen(
+  folder: string,
+): Promise<readonly { readonly owner: OwnerId; readonly is: 'alive' | 'dead' | 'unknown' }[]> {
+  if (!existsSync(ownersFolder(folder))) return []
+  const seen: { readonly owner: OwnerId; readonly is: 'alive' | 'dead' | 'unknown' }[] = []
+  for (const owner of ownersIn(folder)) {
+    const judged = await judge(folder, owner)
+    if (typeof judged !== 'string') judged.release(false)
+    seen.push({ owner, is: typeof judged === 'string' ? judged : 'dead' })
+  }
+  return seen
+}
+
 async function takeOwn(folder: string, owner: OwnerId): Promise<DatabaseSync> {
   const path = ownerFile(folder, owner)
   try {

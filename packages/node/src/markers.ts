@@ -11,10 +11,12 @@
  *     database <path>        for people
  */
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Incarnation, Marker } from '@tokenkeep/core'
+import { defaultFolders } from './default-folders.ts'
 import { makeFolder, replaceFile } from './durable-file.ts'
 import { isUuid } from './incarnation-codec.ts'
+import type { OpenOptions } from './tokenkeep.ts'
 
 export interface Markers {
   /** What can be read of this installation; a marker that is missing or not ours says nothing. */
@@ -40,6 +42,17 @@ export function createMarkers({ folders, database }: { folders: readonly string[
       if (!isUuid(life.installation)) return
       await Promise.all(pathsOf(life.installation).map((path) => writeMarker(path, life, database)))
     },
+  }
+}
+
+/** Beside the master key, which no backup of the data brings back; and in the state folder, where that one does not last. */
+export function markerFolders({ keyFile }: Pick<OpenOptions, 'keyFile'>, state: string): readonly string[] {
+  if (keyFile !== undefined) return [dirname(resolve(keyFile)), state]
+  try {
+    return [defaultFolders().config, state]
+  } catch {
+    // A user without a home folder, who gives the key in the variable.
+    return [state]
   }
 }
 

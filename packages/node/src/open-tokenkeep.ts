@@ -1,7 +1,7 @@
 /** Puts the parts together: the one place where real adapters are chosen. */
 import { existsSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import process from 'node:process'
 import {
   closedError,
@@ -30,23 +30,20 @@ import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { createGlance, createSystemClock } from './clock-system.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
-import { defaultFolders } from './default-folders.ts'
 import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
 import { createApiProofs } from './api-proofs.ts'
 import { dpopKeysOnDemand } from './dpop-keys-on-demand.ts'
 import { createFetchFor } from './fetch-for.ts'
 import { forwardOnDemand } from './forward-on-demand.ts'
 import { createSignInKeeper } from './keep-sign-in.ts'
-import { createKeyFile, openKeyFile } from './key-file.ts'
-import { readKeyVariable } from './key-variable.ts'
-import type { Keyring } from './keyring.ts'
+import { keysFor } from './keys-for.ts'
 import { masterKeys, type MasterKeys } from './master-keys.ts'
 import { nameOf } from './input-members.ts'
 import { keepLife, type Life } from './life.ts'
 import { onDemand } from './on-demand.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
-import { createMarkers } from './markers.ts'
+import { createMarkers, markerFolders } from './markers.ts'
 import { createClients } from './clients.ts'
 import { keepErasingKeys } from './erase-client-keys.ts'
 import { knownPresets } from './known-presets.ts'
@@ -183,7 +180,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
   if (existsSync(state)) await prepareFolder(state, kinds)
   const seen = await inspectSqlite({ path, clock, random })
   if (seen === null) await refuseSecond(path, { clock, random })
-  const keys = await keysFor(options, folder, seen)
+  const keys = await keysFor(options, folder, seen, process.env)
   const markers = createMarkers({ folders: markerFolders(options, state), database: path })
   const marked = seen === null ? [] : markers.read(seen.installation)
   const database = await openSqliteDatabase({
@@ -228,7 +225,7 @@ async function openPostgres(options: OpenOptions, url: string, parts: OpeningPar
     stateFolder: options.stateFolder,
     create: options.create ?? true,
     allowNetworkFileSystem: options.allowNetworkFileSystem ?? false,
-    keysFor: (folder, existing) => keysFor(options, folder, existing),
+    keysFor: (folder, existing) => keysFor(options, folder, existing, process.env),
     markerFolders: (state) => markerFolders(options, state),
   })
 }
@@ -402,32 +399,6 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     [Symbol.asyncDispose]: () => keep.close(),
   }
   return keep
-}
-
-/** Beside the master key, which no backup of the data brings back; and in the state folder, where that one does not last. */
-function markerFolders({ keyFile }: OpenOptions, state: string): readonly string[] {
-  if (keyFile !== undefined) return [dirname(resolve(keyFile)), state]
-  try {
-    return [defaultFolders().config, state]
-  } catch {
-    // A user without a home folder, who gives the key in the variable.
-    return [state]
-  }
-}
-
-/**
- * The keys of a database: those of the variable, else those of the file. A key is made only together with a database;
- * one that exists is refused without its key, and left as it is.
- */
-async function keysFor(options: OpenOptions, folder: string, existing: object | null): Promise<Keyring> {
-  const fromVariable = options.keyFile === undefined ? readKeyVariable(process.env) : null
-  if (fromVariable !== null) return fromVariable
-  const file = options.keyFile ?? join(defaultFolders().config, 'tokenkeep.key')
-  // A user's own configuration folder may well lie below the folder that the user put a database into.
-  const notBelow = options.keyFile === undefined || options.keyBesideData === true ? null : folder
-  return existing === null
-    ? createKeyFile({ path: resolve(file), notBelow })
-    : openKeyFile({ path: resolve(file), notBelow })
 }
 
 /** What an operator calls this process: the program that was started, and its process id. */

@@ -68,7 +68,7 @@ export interface PostgresOptions {
  */
 const OPENING_MOST_MS = 3_600_000
 /** The oldest that its makers still mend, and the oldest that has all we ask for. */
-const SERVER_LEAST = 150_000
+export const SERVER_LEAST = 150_000
 /**
  * Asked for in each transaction, because a role, a database or a pooler can have set other ways: `remote_apply` is the one
  * that is stricter, and stays.
@@ -92,7 +92,7 @@ export async function inspectPostgres({
   try {
     return await pool.run(async (session) => {
       await assertUsable(session, address.name)
-      return identityOf(patient(session), address)
+      return postgresIdentityOf(patient(session), address)
     })
   } catch (error) {
     throw notPermitted(error) ? lacksPermission(address.name) : error
@@ -251,7 +251,7 @@ async function begin(opened: PostgresSession, options: Beginning): Promise<Postg
   try {
     await session.ask('SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0')
     await session.ask('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`tokenkeep open ${schema}`])
-    const before = await identityOf(session, address)
+    const before = await postgresIdentityOf(session, address)
     if (before !== null) assertOwnKeys(keys, before.keyCheck, name)
     await migrate(session, schema, before?.version ?? 0)
     const { value, sealedWith } = checkOf(keys)
@@ -264,7 +264,7 @@ async function begin(opened: PostgresSession, options: Beginning): Promise<Postg
       )
     }
     await session.ask(`UPDATE ${installation} SET sealed_with = $1, version = ${VERSION}`, [sealedWith])
-    const identity = await identityOf(session, address)
+    const identity = await postgresIdentityOf(session, address)
     if (identity === null) throw new Error('a database that was just made has no identity')
     const around = { placeNow: place, markers, now: clock.now().wall, branch: random.uuid() }
     const life = goesOn(identity, around)
@@ -288,7 +288,11 @@ async function migrate(session: Asking, schema: string, version: number): Promis
   for (const migration of missing) await session.ask(migration)
 }
 
-async function identityOf(session: Asking, { schema, name }: PostgresAddress): Promise<PostgresIdentity | null> {
+/** What a database says of itself; null: nobody has used our schema yet. */
+export async function postgresIdentityOf(
+  session: Asking,
+  { schema, name }: PostgresAddress,
+): Promise<PostgresIdentity | null> {
   const { records: tables } = await session.ask(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`,

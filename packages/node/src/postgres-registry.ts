@@ -62,7 +62,12 @@ const clientPart = (record: CellRecord): CellRecord =>
 /** Each time somebody else's change came first, theirs is there: few people change one provider at one moment. */
 const TRIES_MOST = 10
 
-export function postgresRegistry({ schema, name, read, write }: PostgresDatabase): RegistryRows {
+export function postgresRegistry({
+  schema,
+  name,
+  read,
+  write,
+}: Pick<PostgresDatabase, 'schema' | 'name' | 'read' | 'write'>): RegistryRows {
   const table = tableIn(schema)
   const [provider, client, clientKey] = [table('provider'), table('client'), table('client_key')]
   /** Of the rows that `put` has written: the keys that are given, and no other. */

@@ -193,6 +193,25 @@ export async function* sealedInSlots(folder: string): AsyncGenerator<Sealed> {
   }
 }
 
+/**
+ * How many answers lie in the slots of each owner.
+ *
+ * @throws TokenError `folder_unusable` where one cannot be read
+ */
+export async function answersInSlots(folder: string): Promise<ReadonlyMap<string, number>> {
+  const counted = new Map<string, number>()
+  const names = await readdir(spillFolder(folder)).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'ENOENT') return []
+    throw unreadable(spillFolder(folder), error)
+  })
+  for (const name of names.filter((each) => each.endsWith('.slots'))) {
+    let answers = 0
+    for await (const _ of readSlots(join(spillFolder(folder), name))) answers += 1
+    counted.set(name.slice(0, -'.slots'.length), answers)
+  }
+  return counted
+}
+
 async function* readSlots(path: string): AsyncGenerator<{ slot: number; kept: Kept; length: number }> {
   let handle: FileHandle
   try {

@@ -17,6 +17,13 @@ export async function placeOf(path: string): Promise<string | null> {
   return birth === null ? `file ${ino}` : `file ${ino} made ${birth}`
 }
 
+/** The same, looked at without touching the file; null also where that would have to be done to be sure. */
+export function placeSeen(path: string): string | null {
+  if (numbersAnew(path)) return null
+  const { ino, birthtimeNs, ctimeNs } = statSync(path, { bigint: true })
+  return birthtimeNs <= 0n || birthtimeNs === ctimeNs ? null : `file ${ino} made ${birthtimeNs}`
+}
+
 // Longer than the coarsest tick by which a kernel stamps files.
 const TRIES = 12
 const PAUSE_MS = 2

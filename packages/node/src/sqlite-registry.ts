@@ -60,7 +60,10 @@ export function sqliteTerms(sql: DatabaseSync): SqliteTerms {
   }
 }
 
-export function sqliteRegistry({ sql, read, write }: SqliteDatabase, terms: SqliteTerms): RegistryRows {
+export function sqliteRegistry(
+  { sql, read, write }: Pick<SqliteDatabase, 'sql' | 'read' | 'write'>,
+  terms: SqliteTerms,
+): RegistryRows {
   const selectProviders = sql.prepare('SELECT id, revision, settings FROM provider ORDER BY id')
   const putProvider = sql.prepare(
     `INSERT INTO provider (id, revision, settings) VALUES (?, ?, ?)

@@ -333,3 +333,5 @@ export const MIGRATIONS: readonly string[] = [
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */
 export const VERSION_WITH_HOLD = MIGRATIONS.indexOf(INCARNATION) + 1
+/** Since this one it says which boot of which machine wrote last. */
+export const VERSION_WITH_BOOT = MIGRATIONS.indexOf(BOOTS) + 1

@@ -3,6 +3,7 @@ import { plainError, presentFailure } from './cli/failure.ts'
 import { createOutput } from './cli/output.ts'
 import { createProgram } from './cli/program.ts'
 import { refuseSecretArguments } from './cli/secret-source.ts'
+import { tellSettled } from './cli/supervised.ts'
 import { systemSurroundings, type Surroundings } from './cli/surroundings.ts'
 
 /**
@@ -14,7 +15,9 @@ import { systemSurroundings, type Surroundings } from './cli/surroundings.ts'
 export async function main(argv: readonly string[]): Promise<number> {
   const { surroundings, release } = systemSurroundings()
   try {
-    return await run(argv, surroundings)
+    const code = await run(argv, surroundings)
+    tellSettled(code)
+    return code
   } finally {
     release()
     // A pipe that nobody writes to any more would keep the process alive.

@@ -1,19 +1,9 @@
-/** A database that is a copy or was put back: how that is said, and how it ends. */
-import { TokenError, type Hold, type HoldReason } from '@tokenkeep/core'
+/** A database that is a copy or was put back: that it is said, and how it ends. */
+import { TokenError } from '@tokenkeep/core'
 import type { Keeper } from '../remote/keeper.ts'
 import { withTokenkeep, type Context } from './context.ts'
+import { holdWords } from './hold-words.ts'
 import type { Output } from './output.ts'
-
-const BECAUSE = {
-  another_place: 'this database is a copy of another file',
-  older_epoch: 'an earlier state of this database was put back',
-  another_branch: 'another copy of this database went on from the same state',
-  backup: 'this database was restored from a backup',
-} as const satisfies Record<HoldReason, string>
-
-/** Why nothing is presented, and what to do. */
-export const holdWords = ({ because }: Pick<Hold, 'because'>): string =>
-  `on hold: ${BECAUSE[because]}, so no refresh token is presented. When the original is off for good: tokenkeep adopt`
 
 /** Says so beside the answer of a command, in one line. A server that does not tell keeps no answer back. */
 export async function tellOfHold(keep: Keeper, output: Output): Promise<void> {

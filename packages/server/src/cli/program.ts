@@ -19,11 +19,12 @@ import type { Output } from './output.ts'
 import type { PlaceOptions } from './place.ts'
 import { refuseServer, type ServerOptions } from './server-place.ts'
 import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
-import { CONFIG_FLAG, CONFIG_VARIABLE, flagOf, helpOf, PLACEHOLDERS, SETTINGS } from '../serve/setting.ts'
+import { addDoctor } from './doctor-command.ts'
+import { addServeSettings } from './serve-settings.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** @param settle is told the exit code of a command that has another one than 0 */
-export function createProgram(around: Surroundings, output: Output, settle: (code: ExitCode) => void): Command {
+export function createProgram(around: Surroundings, output: Output, settle: (code: number) => void): Command {
   const program = new Command('tokenkeep')
     .description('Keeps OAuth 2.0 tokens alive.')
     .version(versionOf(new URL('../../package.json', import.meta.url)), '--version')
@@ -74,6 +75,7 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
     .command('adopt')
     .description('say that the original of a copied or restored database is off for good')
     .action(async () => (await import('./adopt.ts')).adopt(context()))
+  addDoctor(program, context, settle)
   addDev(program, context, settle)
   return program
 }
@@ -364,15 +366,7 @@ function addServe(program: Command, context: MakeContext, settle: (code: ExitCod
   const serve = program
     .command('serve')
     .description('serve the data over HTTP to programs in any language, until a signal')
-    .option(`${CONFIG_FLAG} <file>`, `a JSON file with settings (${CONFIG_VARIABLE}); flags and variables win over it`)
-  for (const setting of SETTINGS) {
-    if ('everywhere' in setting) continue
-    const flag = `${flagOf(setting)} <${PLACEHOLDERS[setting.kind.of]}>`
-    const help = helpOf(setting)
-    if ('one' in setting) serve.option(flag, help, collected)
-    else serve.option(flag, help)
-  }
-  serve.action(async (flags: Readonly<Record<string, unknown>>) => {
+  addServeSettings(serve).action(async (flags: Readonly<Record<string, unknown>>) => {
     refuseServer(context().options, 'serve')
     settle(await (await import('../serve/serve.ts')).serve(context(), { flags, version: program.version() ?? '' }))
   })

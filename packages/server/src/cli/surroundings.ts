@@ -14,6 +14,8 @@ export interface Surroundings {
   now(): number
   /** The first signal that asks this process to end. */
   readonly interruption: Interruption
+  /** The program and its arguments, to start the same once more; absent: this was not started as a program. */
+  readonly started?: readonly string[]
 }
 
 export interface Interruption {
@@ -53,6 +55,7 @@ export function systemSurroundings(): { surroundings: Surroundings; release(): v
       complaints: process.stderr,
       now: () => Date.now(),
       interruption: { signal: controller.signal, by: () => by },
+      started: process.argv.slice(1),
     },
     release,
   }

@@ -7,11 +7,13 @@ export interface ConfigurationFile {
   /** Not yet checked. */
   readonly members: Readonly<Record<string, unknown>>
   readonly mistakes: readonly string[]
+  /** Nobody knows what it says. */
+  readonly unread: boolean
 }
 
 /** @param where what named the file, as a sentence about it begins */
 export async function readConfigurationFile(path: string, where: string): Promise<ConfigurationFile> {
-  const wrong = (mistake: string): ConfigurationFile => ({ path, members: {}, mistakes: [mistake] })
+  const wrong = (mistake: string): ConfigurationFile => ({ path, members: {}, mistakes: [mistake], unread: true })
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -32,7 +34,7 @@ export async function readConfigurationFile(path: string, where: string): Promis
   const mistakes = Object.keys(members)
     .filter((name) => SETTINGS.every((setting) => setting.name !== name))
     .map((name) => unknownMember(name, path))
-  return { path, members, mistakes }
+  return { path, members, mistakes, unread: false }
 }
 
 /** Where the parser stopped. The rest of its message quotes the file. */

@@ -36,7 +36,12 @@ export interface Configuration {
 /** Each mistake is a sentence: where it was said, what is wrong, and what to do. */
 export type ConfigurationRead =
   | { readonly kind: 'read'; readonly configuration: Configuration }
-  | { readonly kind: 'mistaken'; readonly mistakes: readonly [string, ...string[]] }
+  | {
+      readonly kind: 'mistaken'
+      readonly mistakes: readonly [string, ...string[]]
+      /** As far as it is not mistaken itself; null: something is wrong about it. */
+      readonly place: PlaceOptions | null
+    }
 
 /**
  * @param flags as commander has them, with `config`
@@ -51,7 +56,10 @@ export async function readConfiguration(
   const tls = await tlsOf(heard, mistakes)
   mistakes.push(...exposureMistakes(heard))
   const [first, ...more] = mistakes
-  if (first !== undefined) return { kind: 'mistaken', mistakes: [first, ...more] }
+  if (first !== undefined) {
+    const unclear = PLACE_NAMES.some((name) => heard.wrong.has(name)) || heard.fileUnread
+    return { kind: 'mistaken', mistakes: [first, ...more], place: unclear ? null : placeOf(said, around) }
+  }
 
   const number = (name: NumberName): number => said(name)?.value ?? defaultNumber(name)
   return {
@@ -101,7 +109,11 @@ interface Heard {
   readonly said: Saying
   /** Something wrong was said, so what is missing is not missed. */
   readonly wrong: ReadonlySet<SettingName>
+  /** A file is named, and nobody knows what it says. */
+  readonly fileUnread: boolean
 }
+
+const PLACE_NAMES = ['database', 'data', 'keyFile'] as const satisfies readonly SettingName[]
 
 async function hear(
   flags: Readonly<Record<string, unknown>>,
@@ -134,7 +146,7 @@ async function hear(
     else if (winner !== undefined) known.set(setting.name, winner)
   }
   const said = <Name extends SettingName>(name: Name) => known.get(name) as Said<ValueNamed<Name>> | undefined
-  return { said, wrong }
+  return { said, wrong, fileUnread: file?.unread ?? false }
 }
 
 async function membersOfFile(
@@ -149,7 +161,7 @@ async function membersOfFile(
   if (given === null) return null
   if (given === '') {
     mistakes.push(`${where} is empty: leave it out, or name a file.`)
-    return null
+    return { path: '', members: {}, mistakes: [], unread: true }
   }
   const read = await readConfigurationFile(resolve(folder, given), where)
   mistakes.push(...read.mistakes)

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSystemClock, defaultFolders, nameOfPostgres, openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
-import { holdWords } from '../cli/adopt.ts'
+import { holdWords } from '../cli/hold-words.ts'
 import type { Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import { plainError } from '../cli/failure.ts'
