@@ -4,7 +4,7 @@
  */
 import type { OpenedAccessToken, View } from './connection.ts'
 import { older } from './decide.ts'
-import { handOut, type HandOut } from './handout.ts'
+import { handOutOf, uidOf, type HandOut } from './handout.ts'
 import type { ConnectionId, Fence, Fingerprint, ProviderId, Revision, Uid } from './ids.ts'
 import { CLOCK_JUMP_MS, owedTtlMs, type Numbers } from './policy.ts'
 import { aheadAt } from './schedule.ts'
@@ -41,6 +41,18 @@ export interface Entry {
   place: number
   /** Handed out since it was put. */
   used: boolean
+  /** Hand-outs by {@link Cache.plain} that were not told yet: kept here, since a look anywhere else costs a tenth of one. */
+  untold: number
+}
+
+/** Hears how often a connection was handed out. */
+export type CountHandOut = (uid: Uid, times: number) => void
+
+/** The hand-out that is counted once. */
+export function counted(count: CountHandOut, given: HandOut): HandOut {
+  const uid = uidOf(given)
+  if (uid !== undefined) count(uid, 1)
+  return given
 }
 
 // A connection used so lately is asked for among others' writes.
@@ -53,9 +65,11 @@ export interface Cache {
   fresh(key: string, minTtlMs: DurationMs | null, now: Now): HandOut | undefined
   /**
    * The same for a caller who says nothing but an id, which nobody has looked at yet: the shortest way, and the one that
-   * nearly all take.
+   * nearly all take. Each is counted.
    */
   plain(id: string, now: Now): HandOut | undefined
+  /** Tells what was counted and not told yet. */
+  tellHandOuts(): void
   /** Fresh or not, as long as it lives: for callers while the store is away. */
   living(key: string, now: Now): HandOut | undefined
   /** Remembers what is handed out now. */
@@ -98,7 +112,7 @@ export const cacheKey = (id: string, variant: VariantKey): string => (variant ==
 const isOf = (entry: Entry, token: OpenedAccessToken): boolean =>
   entry.fence === token.fence && entry.fingerprint === token.fingerprint
 
-export function createCache(maxBytes: number, numbers: Numbers): Cache {
+export function createCache(maxBytes: number, numbers: Numbers, count: CountHandOut = () => undefined): Cache {
   const entries = new Map<string, Entry>()
   const keysOf = new Map<Uid, Set<string>>()
   const ring: (Entry | null)[] = []
@@ -107,8 +121,14 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
   let hand = 0
   let bytes = 0
 
+  const tell = (entry: Entry): void => {
+    if (entry.untold > 0) count(entry.uid, entry.untold)
+    entry.untold = 0
+  }
+
   const remove = (entry: Entry): void => {
     if (entries.get(entry.key) !== entry) return
+    tell(entry)
     entries.delete(entry.key)
     const keys = keysOf.get(entry.uid)
     keys?.delete(entry.key)
@@ -175,7 +195,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
   }
 
   const keep = (view: View, read: OpenedAccessToken, now: Now, by: Pick<Entry, 'used' | 'recent'>): HandOut => {
-    const { uid, id, provider, revision, scope, createdAt } = view.row
+    const { uid, id, provider, revision, createdAt } = view.row
     const key = cacheKey(id, read.variant)
     const old = entries.get(key)
     // In memory a token is as old as the larger clock says: the store knows the wall clock alone.
@@ -183,7 +203,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     // A lower revision never replaces a higher one, nor a deleted connection the one that has its id now: what was read
     // first can come back last.
     if (old !== undefined && (old.uid === uid ? old.revision > revision : old.createdAt > createdAt))
-      return handOut(token, scope)
+      return handOutOf(token, view.row)
     // A thousand callers who shared one refresh put it once.
     const known = old?.uid === uid && old.revision === revision && isOf(old, token)
     if (old !== undefined && known && old.expiresAt === token.expiresAt) {
@@ -196,7 +216,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       aheadAt(uid, token, view.terms.policy),
       later(token.expiresAt, ms(-owedTtlMs(null, token.lifetimeMs, numbers))),
     ) as UnixMs
-    const given = handOut(token, scope)
+    const given = handOutOf(token, view.row)
     const entry: Entry = {
       key,
       uid,
@@ -218,6 +238,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       recent: by.recent,
       place: free.pop() ?? ring.length,
       used: by.used,
+      untold: 0,
     }
     entries.set(key, entry)
     const keys = keysOf.get(uid)
@@ -251,7 +272,11 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
       if (entry === undefined || entry.variant !== '' || entry.recent === 0) return undefined
       if (now.mono >= entry.freshUntilMono || now.wall >= entry.freshUntil) return undefined
       use(entry)
+      entry.untold += 1
       return entry.handOut
+    },
+    tellHandOuts() {
+      for (const entry of entries.values()) tell(entry)
     },
     living(key, now) {
       const entry = entries.get(key)
@@ -299,6 +324,7 @@ export function createCache(maxBytes: number, numbers: Numbers): Cache {
     },
     wasUsed: (uid) => entriesOf(uid).some(({ used }) => used),
     clear() {
+      for (const entry of entries.values()) tell(entry)
       entries.clear()
       keysOf.clear()
       ring.length = 0

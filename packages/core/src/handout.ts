@@ -1,8 +1,9 @@
 /** What the caller receives: a token, its type, its end and its scope, or an error that says what to do. */
-import type { BlockedReason, NeedsUserReason, OpenedAccessToken } from './connection.ts'
+import type { BlockedReason, ConnectionRow, NeedsUserReason, OpenedAccessToken } from './connection.ts'
 import type { Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
 import type { Gone } from './lease.ts'
+import type { Uid } from './ids.ts'
 import type { UnixMs } from './time.ts'
 
 export interface HandOut {
@@ -34,6 +35,19 @@ export const handOut = (token: OpenedAccessToken, scope: string | null): HandOut
     scope: token.scope ?? scope,
     ...(token.dpopJkt === undefined ? {} : { dpopJkt: token.dpopJkt }),
   })
+
+/** Whose each hand-out is: it does not say so itself, for callers pass it on as it is. */
+const uids = new WeakMap<HandOut, Uid>()
+
+/** The access token of a connection, as a caller gets it. */
+export function handOutOf(token: OpenedAccessToken, { uid, scope }: Pick<ConnectionRow, 'uid' | 'scope'>): HandOut {
+  const given = handOut(token, scope)
+  uids.set(given, uid)
+  return given
+}
+
+/** The connection of a hand-out that {@link handOutOf} made. */
+export const uidOf = (given: HandOut): Uid | undefined => uids.get(given)
 
 const RECONNECT =
   'Sign in again at the provider and hand the new refresh token to `connections.reconnect` (CLI: `tokenkeep connection import --reconnect`).'

@@ -125,6 +125,7 @@ export type { LifeSaid } from './token-response.ts'
 
 // The manager and what it awaits
 export { createManager } from './manager.ts'
+export type { CountHandOut } from './cache.ts'
 export type { Manager, ManagerOptions } from './manager.ts'
 export type { TokenOptions } from './token-request.ts'
 export { createConnections, infoOf } from './connections.ts'
@@ -146,5 +147,7 @@ export type { HandOut } from './handout.ts'
 // Ports, events, failures
 export type * from './ports.ts'
 export type { EventType, TokenkeepEvent } from './events.ts'
+export { REFRESH_OUTCOMES, refreshOutcomeOf } from './refresh-outcome.ts'
+export type { RefreshOutcome } from './refresh-outcome.ts'
 export { FAILURE_CODES, TokenError, assertNever } from './failures.ts'
 export type { FailureCode, FailureDetails } from './failures.ts'

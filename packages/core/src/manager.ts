@@ -3,7 +3,7 @@
  *
  * The path of one refresh is `refresh.ts`; this file only orders reading, deciding, waiting and handing out.
  */
-import { cacheKey, createCache, type Cache } from './cache.ts'
+import { cacheKey, counted, createCache, type Cache, type CountHandOut } from './cache.ts'
 import type { OpenedAccessToken, View } from './connection.ts'
 import { decide, factsOf, patienceWith, variantFor, type Asked, type Decision, type Refusal } from './decide.ts'
 import { assertNever, TokenError } from './failures.ts'
@@ -16,7 +16,7 @@ import {
   closedError,
   errorFor,
   goneError,
-  handOut,
+  handOutOf,
   onHold,
   scopeRefused,
   unreadable,
@@ -47,7 +47,12 @@ import { FULL, type Variant } from './variant.ts'
 import { createWatches, type Watches } from './wait.ts'
 
 export interface Manager {
+  /** For the program around us: each hand-out is counted. */
   token(id: string, options?: TokenOptions): Promise<HandOut>
+  /** The same for somebody else, who is counted as `count` does it. */
+  tokenFor(count: CountHandOut, id: string, options?: TokenOptions): Promise<HandOut>
+  /** Tells what was counted and not told yet. */
+  tellHandOuts(): void
   /** Does what is due for one connection: a refresh ahead, a confirmation, a try in doubt, a takeover. */
   tend(view: View): Promise<void>
   readonly cache: Cache
@@ -81,6 +86,8 @@ export interface ManagerOptions {
    * lag by 1 ms in which this process ran. `clock.now` where absent.
    */
   readonly glance?: (() => Now) | undefined
+  /** Hears of hand-outs to the program around us, some of them late and together. */
+  readonly onHandOut?: CountHandOut | undefined
 }
 
 const LINE_FEED = 10
@@ -91,7 +98,8 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   const ports: Ports = { ...given, store }
   const { owner, numbers } = options
   const glance = options.glance ?? clock.now
-  const cache = createCache(options.cacheBytes, numbers)
+  const count: CountHandOut = options.onHandOut ?? (() => undefined)
+  const cache = createCache(options.cacheBytes, numbers, count)
   /** Connections with an answer here that the store has yet to take. */
   const keeping = new Set<Uid>()
   const watches = createWatches(ports, owner, (uid) => keeping.has(uid))
@@ -154,7 +162,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       if ('meanwhile' in decision && decision.meanwhile !== null) {
         // Said once for the whole request: half of what is left, again and again, is all of it.
         if (living === null) betterUntil = betterBy(decision.meanwhile, view, until)
-        living = handOut(decision.meanwhile, view.row.scope)
+        living = handOutOf(decision.meanwhile, view.row)
       }
       const better = 'meanwhile' in decision && decision.meanwhile !== null
       const got = await follow(decision, view, meant, better ? betterUntil : until)
@@ -200,7 +208,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   const atDeadline = (view: View, meanwhile: OpenedAccessToken | null, error: TokenError): HandOut | null => {
     if (meanwhile === null) throw error
     const living = ifLiving(view, meanwhile)
-    return living === null ? null : handOut(living, view.row.scope)
+    return living === null ? null : handOutOf(living, view.row)
   }
 
   /** One look a second for all who wait for the same refresh. */
@@ -240,7 +248,7 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
           launch(view, decision.ahead, variant, { wanted: true, urgency: URGENCIES.ahead })
         // About to be ended by our own refresh: remembered, it would be handed out beyond that.
         if (view.terms.provider.refreshKillsAccessToken && flights.of(uid) !== undefined)
-          return handOut(decision.token, view.row.scope)
+          return handOutOf(decision.token, view.row)
         return cache.put(view, decision.token, clock.now())
       case 'refuse':
         throw errorFor(refusalFor(view, decision.refusal), id)
@@ -272,22 +280,22 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       case 'refresh': {
         if (!refreshes && flights.of(uid) === undefined) {
           if (decision.meanwhile === null) throw closedError()
-          return handOut(decision.meanwhile, view.row.scope)
+          return handOutOf(decision.meanwhile, view.row)
         }
         if (refusedScopes.holds(view, variant, clock.now().mono)) {
           if (decision.meanwhile === null) throw scopeRefused(id)
-          return handOut(decision.meanwhile, view.row.scope)
+          return handOutOf(decision.meanwhile, view.row)
         }
         const urgency = wantedUrgency(urgencyNow(view))
         const held = flights.of(uid) === undefined ? gate.standing(view, urgency) : null
         if (decision.meanwhile !== null && (held !== null || gate.isQueued(uid))) {
-          return handOut(decision.meanwhile, view.row.scope)
+          return handOutOf(decision.meanwhile, view.row)
         }
         if (held !== null && held.until > until) throw heldBack(held, id)
         // With a living token in hand nobody waits for a turn.
         const waits = decision.meanwhile === null || flights.of(uid) !== undefined || gate.isOpen(view, urgency)
         const flight = launch(view, decision.why, variant, { wanted: true, urgency: waits ? urgency : URGENCIES.ahead })
-        if (!waits && decision.meanwhile !== null) return handOut(decision.meanwhile, view.row.scope)
+        if (!waits && decision.meanwhile !== null) return handOutOf(decision.meanwhile, view.row)
         const flown = await landed(flight, view, until)
         if (flown === 'overtaken') return null
         if (flown === 'deadline') return atDeadline(view, decision.meanwhile, tooLate(view, urgency))
@@ -315,10 +323,10 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
         return cache.put(flown.view ?? acquiredFrom(view), brought, clock.now())
       }
       case 'on_hold':
-        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (meanwhile !== null) return handOutOf(meanwhile, view.row)
         throw onHold(id)
       case 'unreadable': {
-        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (meanwhile !== null) return handOutOf(meanwhile, view.row)
         // A key that this process has not: what it handed out before may well live.
         const remembered = cache.living(cacheKey(id, variant.key), clock.now())
         if (flown.because === 'no_key' && remembered !== undefined) return remembered
@@ -326,14 +334,14 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
       }
       case 'no_room':
       case 'store_unavailable':
-        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (meanwhile !== null) return handOutOf(meanwhile, view.row)
         if (flown.kind === 'no_room' && flown.because === 'disk') throw noRoom(id)
         if (flown.kind === 'no_room' && flown.because === 'no_key') throw unreadable('no_key', id)
         await clock.alarm(numbers.pollCapMs).rung
         return null
       case 'held_back':
         // Its turn did not come. Whoever still waits goes to the end of the queue.
-        if (meanwhile !== null) return handOut(meanwhile, view.row.scope)
+        if (meanwhile !== null) return handOutOf(meanwhile, view.row)
         if (!refreshes) throw closedError()
         return null
       case 'busy':
@@ -472,8 +480,13 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
   return {
     // The only async function between a caller and a remembered token.
     async token(id, asked) {
-      return (asked === undefined ? plain(id) : hot(id, asked)) ?? together(id, asked ?? {})
+      const remembered = asked === undefined ? plain(id) : undefined
+      return remembered ?? counted(count, (asked && hot(id, asked)) ?? (await together(id, asked ?? {})))
     },
+    async tokenFor(counting, id, asked = {}) {
+      return counted(counting, hot(id, asked) ?? (await together(id, asked)))
+    },
+    tellHandOuts: cache.tellHandOuts,
     tend,
     async hasRoom() {
       if (!roomless) return true

@@ -112,7 +112,7 @@ export interface Shared extends LocalRefreshToken {
 /** Whom a JWT shows. */
 export type ByJwt =
   /** @param until when the JWT ends, epoch milliseconds */
-  | { readonly kind: 'known'; readonly apiKey: ApiKey; readonly until: number }
+  | ({ readonly kind: 'known'; readonly until: number } & Trusting)
   /** It is no JWT, or no key that lives trusts whom it names. */
   | { readonly kind: 'nobody' }
   /** It names whom a key trusts, and is not valid. */
@@ -305,7 +305,7 @@ export function createCallers({ rows, clock, connectionId, shownJwts }: CallersS
         if (apiKey === null || identity === undefined || !lives(apiKey)) return { kind: 'nobody' }
         const checked = await check(jwt, identity)
         return checked.kind === 'valid'
-          ? { kind: 'known', apiKey, until: checked.until }
+          ? { kind: 'known', apiKey, identity, until: checked.until }
           : { ...checked, apiKey, identity }
       },
       async byLocalRefreshToken(token) {

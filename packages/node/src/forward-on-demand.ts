@@ -3,7 +3,8 @@ import type { ApiRequest, Forwarded, ForwardSetup } from './forward.ts'
 import { onDemand } from './on-demand.ts'
 
 export interface ForwardOnDemand {
-  forward(connectionId: string, request: ApiRequest): Promise<Forwarded>
+  /** @param token hands out to whoever asks */
+  forward(connectionId: string, request: ApiRequest, token: ForwardSetup['token']): Promise<Forwarded>
   /** Ends the connections to APIs. */
   close(): void
 }
@@ -11,7 +12,7 @@ export interface ForwardOnDemand {
 export function forwardOnDemand(setup: ForwardSetup): ForwardOnDemand {
   const loaded = onDemand(async () => (await import('./forward.ts')).createForward(setup))
   return {
-    forward: async (connectionId, request) => (await loaded())(connectionId, request),
+    forward: async (connectionId, request, token) => (await loaded())(connectionId, request, token),
     close: () => void loaded.made()?.then((forward) => forward[Symbol.dispose]()),
   }
 }

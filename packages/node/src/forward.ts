@@ -88,11 +88,12 @@ export interface Forwarding {
 
 export interface Forward extends Disposable {
   /**
+   * @param token hands out to whoever asks; as the setup does it where absent
    * @throws TokenError `invalid_input`: no such base URL, a path that leads out of it, a method that is not forwarded, a
    *   token that cannot be written; and whatever handing out a token throws
    * @throws unknown the reason of the signal, once it is aborted
    */
-  (connectionId: string, asked: ApiRequest): Promise<Forwarded>
+  (connectionId: string, asked: ApiRequest, token?: ForwardSetup['token']): Promise<Forwarded>
 }
 
 /** A body of so many bytes is kept, to be sent once more after a 401: forms and JSON, no files. */
@@ -104,8 +105,8 @@ const REPEATABLE: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'
 export function createForward(setup: ForwardSetup): Forward {
   const agents = createApiAgents(createOpenSocket(setup), NUMBERS.connectDeadlineMs)
   const connection = remembering(setup.connection)
-  const forward = (connectionId: string, asked: ApiRequest) =>
-    forwarded({ ...setup, connection }, agents, connectionId, asked)
+  const forward = (connectionId: string, asked: ApiRequest, token = setup.token) =>
+    forwarded({ ...setup, connection, token }, agents, connectionId, asked)
   return Object.assign(forward, { [Symbol.dispose]: () => agents.close() })
 }
 

@@ -10,6 +10,17 @@ export type {
   Providers,
   Tokenkeep,
 } from './tokenkeep.ts'
+export type { Actor } from './actor.ts'
+export type {
+  HandOutCount,
+  HandOuts,
+  HandOutsPage,
+  HandOutsQuery,
+  Refreshes,
+  RefreshesOfProvider,
+  RefreshesQuery,
+  RefreshSeries,
+} from './minute-reading.ts'
 export { createSystemClock } from './clock-system.ts'
 export { examineInstallation } from './examine.ts'
 export type { Examination, ExaminationOptions } from './examination/examination.ts'

@@ -11,6 +11,7 @@ import { readPostgresUrl } from './postgres-address.ts'
 import { postgresCallers } from './postgres-callers.ts'
 import { postgresConnectSessions } from './postgres-connect-sessions.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
+import { postgresMinutes } from './postgres-minutes.ts'
 import { postgresNotices } from './postgres-notices.ts'
 import { postgresOwnerLocks } from './postgres-owner-locks.ts'
 import { postgresReceivedEvents } from './postgres-received-events.ts'
@@ -81,6 +82,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
       callers: postgresCallers(database),
       receivedEvents: postgresReceivedEvents(database),
       connectSessions: postgresConnectSessions(database),
+      minutes: postgresMinutes(database),
       cipher,
       keys,
       state,

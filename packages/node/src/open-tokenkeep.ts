@@ -25,6 +25,7 @@ import {
   type ProviderId,
   type Random,
 } from '@tokenkeep/core'
+import { LIBRARY, readActor, recipientOf } from './actor.ts'
 import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
@@ -42,6 +43,9 @@ import { nameOf } from './input-members.ts'
 import { keepLife, type Life } from './life.ts'
 import { onDemand } from './on-demand.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
+import { keepMinutes, type Minutes } from './keep-minutes.ts'
+import { createHandOuts, createRefreshes } from './minute-reading.ts'
+import type { MinuteRows } from './minute-rows.ts'
 import { createLiveness, isAnyoneAlive, withOwnerLocks } from './liveness.ts'
 import { createMarkers, markerFolders } from './markers.ts'
 import { createClients } from './clients.ts'
@@ -57,6 +61,7 @@ import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
 import { sqliteConnectSessions } from './sqlite-connect-sessions.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
+import { sqliteMinutes } from './sqlite-minutes.ts'
 import { sqliteReceivedEvents } from './sqlite-received-events.ts'
 import { createSqliteStore } from './store-sqlite.ts'
 import { tokenEndpointOnDemand } from './token-endpoint-on-demand.ts'
@@ -98,6 +103,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     callers,
     receivedEvents,
     connectSessions,
+    minutes: minuteRows,
     cipher,
     keys,
     state,
@@ -120,6 +126,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     opened.push(files)
     const spill = createSpill({ folder: state, owner })
     opened.push(spill)
+    const minutes = keepMinutes({ rows: minuteRows, clock, background })
+    opened.push({ close: () => minutes.stop() })
     const access = onDemand(async () => {
       const { createProviderAccess } = await import('./provider-access.ts')
       return createProviderAccess({ clock })
@@ -136,13 +144,13 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       clock,
       random,
       endpoint: tokenEndpointOnDemand(access, sources.token),
-      events: sinkTo(options.onEvent),
+      events: sinkTo(minutes.heard, options.onEvent),
     }
     const { installation } = lived
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
-    const held = { callers, receivedEvents, connectSessions }
+    const held = { callers, receivedEvents, connectSessions, minuteRows, minutes }
     const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
@@ -199,6 +207,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     callers: sqliteCallers(database),
     receivedEvents: sqliteReceivedEvents(database),
     connectSessions: sqliteConnectSessions(database),
+    minutes: sqliteMinutes(database),
     cipher,
     keys,
     state,
@@ -256,6 +265,8 @@ interface Assembly {
   readonly callers: CallerRows
   readonly receivedEvents: ReceivedEventRows
   readonly connectSessions: ConnectSessionRows
+  readonly minuteRows: MinuteRows
+  readonly minutes: Minutes
   readonly access: () => Promise<ProviderAccess>
   readonly sources: SourceTokens
   readonly life: Life
@@ -266,11 +277,15 @@ interface Assembly {
 }
 
 async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
-  const { owner, numbers, options, background, glance, opened, life } = assembly
+  const { owner, numbers, options, background, glance, opened, life, minutes, minuteRows } = assembly
   const { registry, clock, store } = ports
   let closing: Promise<void> | null = null
-  const manager = createManager(ports, { owner, numbers, cacheBytes: options.cacheBytes ?? CACHE_BYTES, glance })
-  assembly.sources.from(manager.token)
+  const cacheBytes = options.cacheBytes ?? CACHE_BYTES
+  const onHandOut = minutes.handedTo(recipientOf(LIBRARY))
+  const manager = createManager(ports, { owner, numbers, cacheBytes, glance, onHandOut })
+  minutes.before(manager.tellHandOuts)
+  // Handed to no caller: what is exchanged for it is, by its own connection.
+  assembly.sources.from((id) => manager.tokenFor(() => undefined, id))
   const { finishDeletion, rejected, introspect, boundKey, ...connections } = createConnections(
     ports,
     manager,
@@ -342,6 +357,13 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     const { cipher, dpopKeys } = ports
     return createDeviceSignIns({ access, registry, keeper, cipher, dpopKeys, clock, connectionId })
   })
+  /** The ways to a token, each of which ends in this one. */
+  const handingOut = (token: Tokenkeep['token']): Pick<Tokenkeep, 'token' | 'fetchFor' | 'forward'> => ({
+    token,
+    fetchFor: (id) => createFetchFor({ ...use, token, provider: providerOf })(connectionId(id)),
+    forward: (id, request) => forwards.forward(connectionId(id), request, token),
+  })
+  const reading = { rows: minuteRows, clock, connectionId, flush: minutes.flush }
   const keep: Tokenkeep = {
     providers: {
       // Only who adds a provider needs what is known about them.
@@ -372,7 +394,6 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
         return (await devices()).begin(input)
       },
     },
-    token: manager.token,
     rejected,
     introspect,
     receiveLogoutToken: async (provider, token) => (await intake()).logoutToken(provider, token),
@@ -385,10 +406,14 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       if (options.path === undefined) throw new TokenError('invalid_input', 'the data are in Postgres: use pg_dump')
       await backUpSqlite({ path: resolve(options.path), to: file, now: clock.now().wall })
     },
-    fetchFor: (id) => {
-      return createFetchFor({ ...use, provider: providerOf })(connectionId(id))
+    handOuts: createHandOuts(reading),
+    refreshes: createRefreshes(reading),
+    ...handingOut(manager.token),
+    by(given) {
+      const actor = readActor(given)
+      const counting = minutes.handedTo(recipientOf(actor))
+      return { ...keep, ...handingOut((id, asked) => manager.tokenFor(counting, id, asked)) }
     },
-    forward: (id, request) => forwards.forward(connectionId(id), request),
     stopRefreshing() {
       introspections.stop()
       manager.stopRefreshing()
@@ -421,8 +446,9 @@ function numbersFrom(given: OpenOptions['numbers']): Numbers {
 }
 
 /** What a listener throws is its own trouble: it must not reach the refresh that told it. */
-const sinkTo = (listener: OpenOptions['onEvent']): EventSink => ({
+const sinkTo = (count: Minutes['heard'], listener: OpenOptions['onEvent']): EventSink => ({
   tell(event) {
+    count(event)
     try {
       listener?.(event)
     } catch {

@@ -5,6 +5,7 @@ import type { AesGcmCipher } from './cipher-aes-gcm.ts'
 import type { ConnectSessionRows } from './connect-sessions.ts'
 import type { Keyring } from './keyring.ts'
 import type { Markers } from './markers.ts'
+import type { MinuteRows } from './minute-rows.ts'
 import type { OwnerLocks } from './postgres-owner-locks.ts'
 import type { ReceivedEventRows } from './received-events.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
@@ -24,6 +25,7 @@ export interface OpenedDatabase {
   readonly callers: CallerRows
   readonly receivedEvents: ReceivedEventRows
   readonly connectSessions: ConnectSessionRows
+  readonly minutes: MinuteRows
   readonly cipher: AesGcmCipher
   readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */

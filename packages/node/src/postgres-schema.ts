@@ -301,6 +301,42 @@ CREATE TABLE connection_total (
 INSERT INTO connection_total SELECT provider, 0, count(*) FROM connection WHERE status <> 'erased' GROUP BY provider;
 `
 
+/** Who was handed what, and what became of refreshes, by the minute. */
+const MINUTES = `
+CREATE TABLE handout_minute (
+  minute bigint NOT NULL,
+  caller text COLLATE "C" NOT NULL,
+  identity text COLLATE "C" NOT NULL,
+  uid text COLLATE "C" NOT NULL,
+  count bigint NOT NULL,
+  PRIMARY KEY (minute, caller, identity, uid)
+);
+CREATE INDEX handout_minute_of_connection ON handout_minute (uid, minute);
+
+CREATE TABLE refresh_minute (
+  minute bigint NOT NULL,
+  provider text COLLATE "C" NOT NULL,
+  outcome text COLLATE "C" NOT NULL CHECK (outcome IN ('granted', 'unavailable', 'refused', 'in_doubt', 'blocked', 'needs_user')),
+  count bigint NOT NULL,
+  ms_10 bigint NOT NULL,
+  ms_20 bigint NOT NULL,
+  ms_40 bigint NOT NULL,
+  ms_80 bigint NOT NULL,
+  ms_160 bigint NOT NULL,
+  ms_320 bigint NOT NULL,
+  ms_640 bigint NOT NULL,
+  ms_1280 bigint NOT NULL,
+  ms_2560 bigint NOT NULL,
+  ms_5120 bigint NOT NULL,
+  ms_10240 bigint NOT NULL,
+  ms_20480 bigint NOT NULL,
+  ms_40960 bigint NOT NULL,
+  ms_81920 bigint NOT NULL,
+  ms_more bigint NOT NULL,
+  PRIMARY KEY (minute, provider, outcome)
+);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -313,5 +349,6 @@ export const MIGRATIONS: readonly string[] = [
   DPOP_KEYS,
   GRANT_REQUESTS,
   OVERVIEW,
+  MINUTES,
 ]
 export const VERSION = MIGRATIONS.length

@@ -314,6 +314,42 @@ CREATE TABLE connection_total (
 INSERT INTO connection_total SELECT provider, 0, count(*) FROM connection WHERE status <> 'erased' GROUP BY provider;
 `
 
+/** Who was handed what, and what became of refreshes, by the minute. */
+const MINUTES = `
+CREATE TABLE handout_minute (
+  minute INTEGER NOT NULL,
+  caller TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  uid TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (minute, caller, identity, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handout_minute_of_connection ON handout_minute (uid, minute);
+
+CREATE TABLE refresh_minute (
+  minute INTEGER NOT NULL,
+  provider TEXT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('granted', 'unavailable', 'refused', 'in_doubt', 'blocked', 'needs_user')),
+  count INTEGER NOT NULL,
+  ms_10 INTEGER NOT NULL,
+  ms_20 INTEGER NOT NULL,
+  ms_40 INTEGER NOT NULL,
+  ms_80 INTEGER NOT NULL,
+  ms_160 INTEGER NOT NULL,
+  ms_320 INTEGER NOT NULL,
+  ms_640 INTEGER NOT NULL,
+  ms_1280 INTEGER NOT NULL,
+  ms_2560 INTEGER NOT NULL,
+  ms_5120 INTEGER NOT NULL,
+  ms_10240 INTEGER NOT NULL,
+  ms_20480 INTEGER NOT NULL,
+  ms_40960 INTEGER NOT NULL,
+  ms_81920 INTEGER NOT NULL,
+  ms_more INTEGER NOT NULL,
+  PRIMARY KEY (minute, provider, outcome)
+) STRICT, WITHOUT ROWID;
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -329,6 +365,7 @@ export const MIGRATIONS: readonly string[] = [
   DPOP_KEYS,
   GRANT_REQUESTS,
   OVERVIEW,
+  MINUTES,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

@@ -14,6 +14,7 @@ import type {
   TokenkeepEvent,
   TokenOptions,
 } from '@tokenkeep/core'
+import type { Actor } from './actor.ts'
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
 import type { ApiRequest, Forwarded } from './forward.ts'
@@ -21,6 +22,7 @@ import type { ConnectSessions } from './connect-sessions.ts'
 import type { DeviceSignIns } from './device-sign-ins.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
+import type { HandOuts, Refreshes } from './minute-reading.ts'
 import type { ProviderInput } from './provider-input.ts'
 import type { Received } from './revocation-intake.ts'
 
@@ -184,6 +186,17 @@ export interface Tokenkeep extends AsyncDisposable {
    * @see RFC 8935 section 2; RFC 8417; CAEP 1.0 section 3
    */
   receiveSecurityEvent(provider: string, token: string): Promise<Received>
+  /** Who was handed tokens, counted by the minute for three days. */
+  readonly handOuts: HandOuts
+  /** What became of refreshes, counted by the minute for 30 days. */
+  readonly refreshes: Refreshes
+  /**
+   * The same for somebody else, for a server or a command of your own: what is handed out through it is counted as handed
+   * to that actor. What is called without it is the program's own, `library`.
+   *
+   * @throws TokenError `invalid_input`
+   */
+  by(actor: Actor): Tokenkeep
   /** The keys that seal what is stored. */
   readonly masterKeys: MasterKeys
   /** Which life of which database this is; `hold` says since when and why nothing is presented. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TROUBLES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
+import { MINUTE_STATEMENTS } from '../src/sqlite-minutes.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
 import { CONNECT_SESSION_STATEMENTS } from '../src/sqlite-connect-sessions.ts'
 import type { OverviewQueries } from '../src/overview-select.ts'
@@ -193,5 +194,32 @@ test('whether a limited key sees a connection is asked of the labels alone, so t
     'SCAN j VIRTUAL TABLE INDEX 1:',
     'SEARCH l USING COVERING INDEX label_value (name=? AND value=? AND id=?) LEFT-JOIN',
   ])
+  await end()
+})
+
+test('pages of hand-outs and steps of refreshes walk an index in its order, and what is over is found by it', async () => {
+  const { everyStep, end } = await planner()
+  for (const [name, step] of [
+    ['handOuts', /SEARCH handout_minute USING PRIMARY KEY \(minute>\? AND minute<\?\)/],
+    ['handOutsBehind', /SEARCH handout_minute USING PRIMARY KEY \(minute>\? AND .*minute.*<.*\)/],
+    ['handOutsOf', /SEARCH handout_minute USING (?:COVERING )?INDEX handout_minute_of_connection \(uid=\? AND minute>/],
+    [
+      'handOutsOfBehind',
+      /SEARCH handout_minute USING (?:COVERING )?INDEX handout_minute_of_connection \(uid=\? AND minute>/,
+    ],
+    ['refreshes', /SEARCH t USING PRIMARY KEY \(minute>\? AND minute<\?\)/],
+    ['forgetHandOuts', /SEARCH handout_minute USING (?:COVERING )?(?:PRIMARY KEY|INDEX \w+) \(minute</],
+    ['forgetRefreshes', /SEARCH refresh_minute USING (?:COVERING )?(?:PRIMARY KEY|INDEX \w+) \(minute</],
+  ] as const) {
+    const steps = everyStep(MINUTE_STATEMENTS[name])
+    assert.ok(
+      steps.some((each) => step.test(each)),
+      `${name}: ${steps.join('; ')}`,
+    )
+    assert.ok(!steps.some((each) => /^SCAN (?:handout_minute|refresh_minute|t)\b/.test(each)), steps.join('; '))
+  }
+  // The inner query is in order; only the page itself may be sorted again.
+  for (const name of ['handOuts', 'handOutsBehind', 'handOutsOf', 'handOutsOfBehind'] as const)
+    assert.ok(everyStep(MINUTE_STATEMENTS[name]).filter((each) => each.includes('TEMP B-TREE')).length <= 1, name)
   await end()
 })

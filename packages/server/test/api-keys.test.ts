@@ -65,6 +65,8 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   setSource: ['keys:write'],
   trustIdentity: ['keys:write'],
   untrustIdentity: ['keys:write'],
+  listHandOuts: ['connections:read'],
+  getRefreshes: ['connections:read'],
   getIncarnation: ['connections:read', 'connections:write'],
   adopt: [],
 }

@@ -338,6 +338,13 @@ test('a wrong request is refused the same way by every operation, before anythin
   }
 })
 
+test('what was counted is answered, and of a connection that a key does not see nothing is said', async () => {
+  await reached(api.ask('listHandOuts'), 200)
+  await reached(api.ask('getRefreshes'), 200)
+  const { key } = await api.key(['connections:read'], { team: 'nobody' })
+  await reached(api.ask('listHandOuts', { query: 'connection=copied', key }), 404, 'unknown_connection')
+})
+
 test('a server that is overloaded, at its limit, without its database or about to end says so for every operation', async () => {
   const all = (server: ApiServer, status: number, code: string) =>
     Promise.all(IDS.map((id) => reached(server.ask(id, right(id)), status, code)))
@@ -425,6 +432,9 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     connectSessions: parts(whole.connectSessions) as Tokenkeep['connectSessions'],
     apiKeys: parts(whole.apiKeys) as Tokenkeep['apiKeys'],
     localRefreshTokens: parts(whole.localRefreshTokens) as Tokenkeep['localRefreshTokens'],
+    handOuts: parts(whole.handOuts) as Tokenkeep['handOuts'],
+    refreshes: parts(whole.refreshes) as Tokenkeep['refreshes'],
+    by: (actor) => failing(whole.by(actor), misfortune),
     token: fails,
     rejected: fails,
     introspect: fails,

@@ -10,6 +10,15 @@ import { createCallerDesk } from '../src/http/caller.ts'
 import { HTTP_SETTINGS } from '../src/http/settings.ts'
 
 const MINUTE_MS = 60_000
+const IDENTITY = {
+  id: 'idn_1',
+  issuer: 'https://issuer.example',
+  subject: 'workload',
+  audience: 'tokenkeep',
+  jwksUri: null,
+  allowPrivateNetwork: false,
+  createdAt: 0,
+}
 const silent = (): void => undefined
 const SILENT = { error: silent, warn: silent, info: silent, debug: silent }
 
@@ -139,7 +148,7 @@ test('a JWT is believed until it ends, or its key does, also without the databas
         byJwt: () =>
           failing
             ? Promise.reject(new TokenError('store_unavailable', 'the database cannot be used now'))
-            : Promise.resolve({ kind: 'known', apiKey: { ...real, expiresAt }, until }),
+            : Promise.resolve({ kind: 'known', apiKey: { ...real, expiresAt }, identity: IDENTITY, until }),
       },
       clock: { now: () => ({ wall: at as UnixMs, mono: at as MonoMs }) },
       settings: HTTP_SETTINGS,

@@ -196,6 +196,7 @@ function openBare(keep: Tokenkeep, pressure: Pressure) {
   const clock = { now: () => ({ wall: Date.now() as UnixMs, mono: performance.now() as MonoMs }) }
   registerDropIn(app, {
     keep,
+    acting: () => keep,
     pressure,
     clock,
     addressed: createAddressed(HTTP_SETTINGS),

@@ -196,7 +196,11 @@ test('why an API did not answer is told to the caller, and counted', async () =>
   const { keep } = world
   let because: NotAnsweredBecause = 'dns'
   // Names and certificates of others cannot be had here: what they come to is tried where the name is looked up.
-  const unheard: Tokenkeep = { ...keep, forward: async () => ({ kind: 'not_answered', provider: REALM, because }) }
+  const unheard: Tokenkeep = {
+    ...keep,
+    by: () => unheard,
+    forward: async () => ({ kind: 'not_answered', provider: REALM, because }),
+  }
   const counted: string[] = []
   const none = (): undefined => undefined
   await using app = createApp({

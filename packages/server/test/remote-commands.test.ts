@@ -50,6 +50,39 @@ suite('every command asks a server as it asks a data folder', () => {
   const offers = async (accessToken: string): Promise<number> =>
     (await fetch(both.provider.demoApi, { headers: { authorization: `Bearer ${accessToken}` } })).status
 
+  test('hand-outs are listed for whom they were: the command on the folder, the key at the server', async () => {
+    await both.keep('counted-1')
+    const { id: key } = (await sameJson<{ id: string }[]>('key', 'list'))[0] ?? assert.fail('there is no key')
+    for (const way of WAYS) assert.equal((await on(way, ['token', 'counted-1'])).code, 0)
+    // What the server's process counted is written when it is asked.
+    await remote(['hand-outs'])
+    const found = await sameJson<{ caller: string; connection: string; count: number }[]>(
+      ...['hand-outs', '--connection', 'counted-1'],
+    )
+    assert.deepEqual(found.map(({ caller, connection, count }) => [caller, connection, count]).toSorted(), [
+      ['command', 'counted-1', 1],
+      [key, 'counted-1', 1],
+    ])
+    const { out } = await same([
+      'hand-outs',
+      '--connection',
+      'counted-1',
+      '--caller',
+      'command',
+      '--from',
+      '2020-01-01',
+    ])
+    assert.match(out, /MINUTE.*CALLER.*HAND-OUTS\n.*command +- +counted-1 +1\n$/)
+    assert.match((await same(['hand-outs', '--to', '2020-01-01T00:00:00Z'])).out, /no such hand-outs/)
+    for (const args of [
+      ['--from', 'yesterday'],
+      ['--limit', '0'],
+      ['--caller', both.key],
+    ])
+      for (const way of WAYS)
+        assert.equal(errorAnswer(await on(way, ['hand-outs', ...args, '--json'])).code, 'invalid_input', args[0])
+  })
+
   test('providers are added with every setting, listed and shown', async () => {
     const settings = [
       ...['--issuer', 'https://id.example.org/realms/x', '--token-endpoint', 'https://id.example.org/token'],

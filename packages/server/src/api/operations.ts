@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
 import { TrustBody } from './identity-wire.ts'
 import { OverviewAnswer } from './overview-wire.ts'
+import * as minutes from './minutes-wire.ts'
 import * as wire from './wire.ts'
 import type { ProblemCode } from './problem-codes.ts'
 
@@ -319,6 +320,26 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.ApiKey,
     problems: ['unknown_api_key', 'invalid_input'],
+  },
+  listHandOuts: {
+    method: 'GET',
+    path: '/v1/hand-outs',
+    summary: 'Who was handed tokens of which connection in which minute, newest first',
+    scopes: ['connections:read'],
+    query: minutes.HandOutsQuery,
+    status: 200,
+    answer: minutes.HandOutsAnswer,
+    problems: ['unknown_connection', 'invalid_input'],
+  },
+  getRefreshes: {
+    method: 'GET',
+    path: '/v1/refreshes',
+    summary: 'What became of refreshes over time, by provider: counts by outcome, and how long granted ones took',
+    scopes: ['connections:read'],
+    query: minutes.RefreshesQuery,
+    status: 200,
+    answer: minutes.RefreshesAnswer,
+    problems: ['invalid_input', 'forbidden'],
   },
   getIncarnation: {
     method: 'GET',

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { TokenError } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Keeper, ServerKeeper } from '../remote/keeper.ts'
+import { commandActor } from './command-actor.ts'
 import type { Output } from './output.ts'
 import { watchLastTry } from './last-try.ts'
 import { findPlace, openOptionsOf, type Place, type PlaceOptions } from './place.ts'
@@ -69,7 +70,7 @@ async function onThisMachine<Result>(
     output.aside(`made ${place.database}; keep a copy of its key, and not together with the data`)
   }
   try {
-    return await untilInterrupted(() => act(keep), around)
+    return await untilInterrupted(() => act(keep.by(commandActor())), around)
   } catch (error) {
     throw lastTry.explained(error)
   }

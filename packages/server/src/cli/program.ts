@@ -17,6 +17,7 @@ import type { Context } from './context.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
 import type { PlaceOptions } from './place.ts'
+import { registerRecords } from './records-commands.ts'
 import { refuseServer, type ServerOptions } from './server-place.ts'
 import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
 import { addDoctor } from './doctor-command.ts'
@@ -76,6 +77,7 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
     .description('say that the original of a copied or restored database is off for good')
     .action(async () => (await import('./adopt.ts')).adopt(context()))
   addDoctor(program, context, settle)
+  registerRecords(program, context)
   addDev(program, context, settle)
   return program
 }

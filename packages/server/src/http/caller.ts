@@ -17,6 +17,8 @@ import type { HttpSettings } from './settings.ts'
 
 export interface Caller {
   readonly apiKey: ApiKey
+  /** The id of the identity that it is known by; null: the key itself. */
+  readonly identity: string | null
   /** Only connections with certain labels exist for it. */
   readonly limited: boolean
 }
@@ -61,7 +63,7 @@ interface Known {
   readonly endsAt: number
 }
 
-type Read = Pick<Known, 'readAt' | 'endsAt'> & { readonly apiKey: ApiKey }
+type Read = Pick<Known, 'readAt' | 'endsAt'> & { readonly apiKey: ApiKey; readonly identity: string | null }
 
 interface Nobody {
   readonly apiKey: null
@@ -118,7 +120,7 @@ export function createCallerDesk(of: {
   const ask = async (credential: string): Promise<Omit<Read, 'readAt'> | Nobody> => {
     if (!isKey(credential)) return byJwt(credential)
     const apiKey = await callers.byKey(credential)
-    return apiKey === null ? NOBODY : { apiKey, endsAt: endOf(apiKey) }
+    return apiKey === null ? NOBODY : { apiKey, identity: null, endsAt: endOf(apiKey) }
   }
   const endOf = ({ expiresAt }: ApiKey): number => expiresAt ?? Infinity
 
@@ -135,7 +137,8 @@ export function createCallerDesk(of: {
     const shown = await callers.byJwt(jwt)
     if (shown.kind === 'nobody') return NOBODY
     const { apiKey } = shown
-    if (shown.kind === 'known') return { apiKey, endsAt: Math.min(shown.until, endOf(apiKey)) }
+    if (shown.kind === 'known')
+      return { apiKey, identity: shown.identity.id, endsAt: Math.min(shown.until, endOf(apiKey)) }
     const about = { apiKeyId: apiKey.id, identity: shown.identity.id }
     if (shown.kind === 'unavailable') {
       tellOfIssuer(about, clock.now().mono)
@@ -157,7 +160,8 @@ export function createCallerDesk(of: {
       const { mono: now, wall } = clock.now()
       if (entry === undefined || !isBelievedWithout(error, entry.readAt, now)) throw error
       if (entry.endsAt <= wall) throw error
-      return { apiKey: entry.caller.apiKey, readAt: entry.readAt, endsAt: entry.endsAt }
+      const { apiKey, identity } = entry.caller
+      return { apiKey, identity, readAt: entry.readAt, endsAt: entry.endsAt }
     }
   }
 
@@ -180,9 +184,9 @@ export function createCallerDesk(of: {
         said.tell()
         return null
       }
-      const { apiKey, readAt, endsAt } = said
+      const { apiKey, identity, readAt, endsAt } = said
       const entry: Known = {
-        caller: { apiKey, limited: Object.keys(apiKey.labels).length > 0 },
+        caller: { apiKey, identity, limited: Object.keys(apiKey.labels).length > 0 },
         window: windowOf(apiKey.id),
         until: later(now, ms(Math.min(BELIEVED_MS, endsAt - wall))),
         readAt,

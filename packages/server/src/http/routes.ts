@@ -11,6 +11,7 @@ import {
 import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
+import type { Acting } from './acting.ts'
 import { isLoopback } from './addressed.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
 import type { Addressed } from './addressed.ts'
@@ -19,12 +20,14 @@ import { readInput, readQuery } from './input.ts'
 import { createOverviews } from './overview.ts'
 import { HttpProblem } from './problem.ts'
 import type { Log } from './log.ts'
+import { minutesHandlers } from './minutes-routes.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pressure } from './pressure.ts'
 import * as wire from './wire-objects.ts'
 
 export interface RoutesSetup {
   readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly desk: CallerDesk
   readonly addressed: Addressed
   readonly clock: Pick<Clock, 'now'>
@@ -48,7 +51,7 @@ interface Asked<Id extends OperationId> {
 }
 type Input<Of, Part extends 'query' | 'body'> =
   Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
-type Handlers = {
+export type Handlers = {
   readonly [Id in Exclude<OperationId, 'getToken'>]: (
     asked: Asked<Id>,
   ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
@@ -164,6 +167,8 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
   }
 
   return {
+    ...minutesHandlers({ keep, visible }),
+
     async rejectToken({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
       return wire.rejectionWire(await keep.rejected(id, body.access_token))

@@ -5,9 +5,9 @@
 import { Buffer } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TokenError, type Clock, type HandOut, type TokenOptions } from '@tokenkeep/core'
-import type { Tokenkeep } from '@tokenkeep/node'
 import { OPERATIONS } from '../api/operations.ts'
 import { TokenQuery } from '../api/wire.ts'
+import type { Acting } from './acting.ts'
 import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
 import { readQuery } from './input.ts'
 import type { Metrics } from './metrics.ts'
@@ -16,7 +16,7 @@ import { SECURITY_HEADERS } from './security-headers.ts'
 import { secondsLeft } from './wire-objects.ts'
 
 export interface TokenRouteSetup {
-  readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly desk: CallerDesk
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
@@ -29,7 +29,7 @@ const WAIT_SECONDS_MAX = 120
 const { scopes } = OPERATIONS.getToken
 
 export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup): void {
-  const { keep, desk, metrics, clock, pressure } = setup
+  const { acting, desk, metrics, clock, pressure } = setup
   const written = new WeakMap<HandOut, Written>()
 
   const answer = (reply: FastifyReply, given: HandOut): void => {
@@ -67,7 +67,7 @@ export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup)
   /** Looked at twice: an id that was deleted meanwhile can have been given to a connection that this caller does not see. */
   const limited = async (caller: Caller, id: string, asked: TokenOptions | undefined): Promise<HandOut> => {
     await setup.visible(caller, id)
-    const given = await keep.token(id, asked)
+    const given = await acting(caller).token(id, asked)
     await setup.visible(caller, id)
     return given
   }
@@ -77,7 +77,7 @@ export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup)
     const { id } = request.params as { id: string }
     const asked = optionsOf(request)
     if (asked?.waitMs !== undefined) reply.header('preference-applied', `wait=${asked.waitMs / 1000}`)
-    const token = caller.limited ? limited(caller, id, asked) : keep.token(id, asked)
+    const token = caller.limited ? limited(caller, id, asked) : acting(caller).token(id, asked)
     void token.then(
       (given) => answer(reply, given),
       (error: unknown) => failed(reply, error),

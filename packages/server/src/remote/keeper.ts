@@ -4,7 +4,15 @@ import type { Adopted, ConnectSessionInput, Tokenkeep } from '@tokenkeep/node'
 /** What commands need of a Tokenkeep, wherever it is: in this process on a data folder, or behind a server's HTTP API. */
 export interface Keeper extends Pick<
   Tokenkeep,
-  'providers' | 'clients' | 'token' | 'rejected' | 'introspect' | 'close' | typeof Symbol.asyncDispose
+  | 'providers'
+  | 'clients'
+  | 'handOuts'
+  | 'refreshes'
+  | 'token'
+  | 'rejected'
+  | 'introspect'
+  | 'close'
+  | typeof Symbol.asyncDispose
 > {
   /** Whether it is on hold. */
   incarnation(): Promise<Pick<Incarnation, 'hold'>>

@@ -36,6 +36,7 @@ import {
   readRejection,
 } from './library-objects.ts'
 import { membersOf } from './members.ts'
+import { remoteMinutes } from './minutes.ts'
 import {
   apiKeyBody,
   clientBody,
@@ -208,6 +209,7 @@ export function openRemote(server: Server): ServerKeeper {
           }
         }),
     },
+    ...remoteMinutes(ask),
     close: async () => close(),
     [Symbol.asyncDispose]: () => keep.close(),
   }

@@ -1,7 +1,7 @@
 /** What is counted about a running server, in the exposition format of Prometheus. `docs/serve.md` lists it. */
 import process from 'node:process'
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { assertNever, type TokenkeepEvent } from '@tokenkeep/core'
+import { assertNever, refreshOutcomeOf, type TokenkeepEvent } from '@tokenkeep/core'
 import type { Metrics } from '../http/metrics.ts'
 import { createTally, OTHER } from './tally.ts'
 
@@ -104,25 +104,17 @@ function count(
   }
   if (event.type === 'slots_unreadable') return
   const provider = of.known(event.provider)
-  const ended = (outcome: string): void => tallies.refreshes.add(provider, outcome)
+  const outcome = refreshOutcomeOf(event.type)
+  if (outcome !== null) tallies.refreshes.add(provider, outcome)
   switch (event.type) {
     case 'refreshed':
-      ended('granted')
       if (event.rotated) tallies.rotations.add(provider)
       of.refreshSeconds.observe({ provider }, event.tookMs / 1000)
       return
-    case 'unavailable':
-      return ended('unavailable')
-    case 'suspect':
-      return ended('refused')
-    case 'blocked':
-      return ended('blocked')
     case 'in_doubt':
-      ended('in_doubt')
       tallies.inDoubt.add(provider, event.because)
       return
     case 'needs_user':
-      ended('needs_user')
       tallies.needsUser.add(provider, event.reason)
       return
     case 'slow':
@@ -141,6 +133,9 @@ function count(
       return tallies.rateLimited.add(provider)
     case 'client_refused':
       return tallies.clientsRefused.add(provider)
+    case 'unavailable':
+    case 'suspect':
+    case 'blocked':
     case 'circuit_closed':
     case 'connection_imported':
     case 'connection_reconnected':

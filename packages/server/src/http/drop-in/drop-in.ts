@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
+import type { Acting } from '../acting.ts'
 import type { Addressed } from '../addressed.ts'
 import type { CallerDesk } from '../caller.ts'
 import type { FreeSince } from '../free-since.ts'
@@ -22,6 +23,7 @@ import { registerTokenEndpoint } from './token-endpoint.ts'
 
 export interface DropInSetup {
   readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly desk: CallerDesk
   readonly addressed: Addressed
   readonly metrics: Metrics

@@ -5,6 +5,8 @@
 import type { FastifyReply } from 'fastify'
 import { TokenError, type Clock, type HandOut, type TokenOptions } from '@tokenkeep/core'
 import type { Tokenkeep } from '@tokenkeep/node'
+import type { Acting } from '../acting.ts'
+import type { Caller } from '../caller.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { FreeSince } from '../free-since.ts'
@@ -25,6 +27,7 @@ import { createUpstreamChecks } from './upstream-checks.ts'
 
 /** An access token that the client may have. */
 export interface Wanted {
+  readonly caller: Caller
   readonly connection: string
   readonly options: TokenOptions
   readonly asking: Asking
@@ -44,6 +47,7 @@ export interface Wanted {
 
 export interface HandingOutSetup {
   readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
   readonly freeSince: FreeSince
@@ -56,7 +60,7 @@ const HOLDERS_MAX = 10_000
 
 /** @returns answers a client; rejects where there is no token for it */
 export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, wanted: Wanted) => Promise<void> {
-  const { keep, metrics, clock, log, operation, freeSince } = setup
+  const { keep, acting, metrics, clock, log, operation, freeSince } = setup
   const answers = createTokenAnswers()
   const handedOut = new Map<string, HandedOut>()
   const checks = createUpstreamChecks(async (connection): Promise<Said> => {
@@ -129,7 +133,7 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
     given: HandOut,
     step: 'replace' | 'report',
   ): Promise<void> => {
-    const { connection, options, holder, loopsAt } = wanted
+    const { caller, connection, options, holder, loopsAt } = wanted
     if (step === 'report') {
       const provider = loopsAt === null ? null : await keep.providers.get(loopsAt)
       // Forced, a refresh would end the token that works in every other process.
@@ -139,14 +143,17 @@ export function createHandingOut(setup: HandingOutSetup): (reply: FastifyReply, 
       }
       await keep.rejected(connection, given.accessToken)
     }
-    const next = await keep.token(connection, options)
+    const next = await acting(caller).token(connection, options)
     if (!(await wanted.confirm(next))) throw wanted.refusal()
     const token = answers.nameOf(next)
     if (token !== answers.nameOf(given)) remember(holder, firstTime(token, clock.now().mono))
     send(reply, wanted, next)
   }
 
-  return (reply, wanted) => keep.token(wanted.connection, wanted.options).then((given) => handOut(reply, wanted, given))
+  return (reply, wanted) =>
+    acting(wanted.caller)
+      .token(wanted.connection, wanted.options)
+      .then((given) => handOut(reply, wanted, given))
 }
 
 const isNarrowed = ({ scope, resource }: TokenOptions): boolean => scope !== undefined || resource !== undefined

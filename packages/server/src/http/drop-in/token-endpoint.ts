@@ -77,6 +77,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
         const refusal = unknownLocalRefreshToken
         const refreshToken = renewable ? token : null
         return {
+          caller,
           connection,
           options,
           asking,
@@ -110,7 +111,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
         const options = optionsOf(form, granted, plain)
         const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
         const none = { refreshToken: null, exchanged: false, loopsAt: null }
-        return { connection, options, asking, holder, confirm, refusal: noSource, ...none }
+        return { caller, connection, options, asking, holder, confirm, refusal: noSource, ...none }
       }
       const believed = sources.believed(caller, realm, asking.askedAt)
       if (believed !== undefined) {
@@ -150,7 +151,8 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
     const options = optionsOf(form, granted, plain)
     // As for client_credentials: any number of processes show the identity of one workload.
     const holder = holderOf(`${caller.apiKey.id}\n${connection}`, options)
-    return { connection, options, asking, holder, confirm, refusal, refreshToken: null, exchanged: true, loopsAt: null }
+    const through = { refreshToken: null, exchanged: true, loopsAt: null }
+    return { caller, connection, options, asking, holder, confirm, refusal, ...through }
   }
 
   /** Where the client authenticated by something else, what it exchanges has to show the same client. */

@@ -7,8 +7,9 @@ import { METHODS, type IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TokenError } from '@tokenkeep/core'
-import type { ApiAnswer, Forwarded, Tokenkeep } from '@tokenkeep/node'
+import type { ApiAnswer, Forwarded } from '@tokenkeep/node'
 import { PROXY } from '../../api/operations.ts'
+import type { Acting } from '../acting.ts'
 import { bearerOf, callerOf, forbidden, may, type Caller, type CallerDesk } from '../caller.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
@@ -18,7 +19,7 @@ import { problemOf, proxyStatusOf } from './not-answered.ts'
 import { readProxyTarget, type ProxyTarget } from './target.ts'
 
 export interface ProxySetup {
-  readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly desk: CallerDesk
   readonly metrics: Metrics
   readonly pressure: Pressure
@@ -86,7 +87,7 @@ async function proxied(setup: ProxySetup, request: FastifyRequest, reply: Fastif
 }
 
 function forwardFor(
-  { keep, visible, idleMs }: ProxySetup,
+  { acting, visible, idleMs }: ProxySetup,
   of: {
     readonly caller: Caller
     readonly target: ProxyTarget
@@ -98,7 +99,7 @@ function forwardFor(
   const { raw } = request
   const baseUrl = request.headers[BASE_URL_HEADER]
   return visible(caller, target.connection).then((id) =>
-    keep.forward(id, {
+    acting(caller).forward(id, {
       method: request.method,
       path: target.path,
       query: target.query,
