@@ -171,6 +171,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
     store: {
       read: (...given) => call('read', () => store.read(...given)),
       list: (...given) => call('list', () => store.list(...given)),
+      page: (...given) => call('list', () => store.page(...given)),
       overview: (...given) => call('list', () => store.overview(...given)),
       create: (...given) => call('create', () => store.create(...given)),
       acquire: (...given) => call('acquire', () => store.acquire(...given)),

@@ -1,5 +1,5 @@
 /** What people write about connections, read and refused with a sentence that says what is wrong; sealed where it is secret. */
-import type { BoundKey, SealedGrant, Status } from './connection.ts'
+import type { BlockedReason, BoundKey, NeedsUserReason, SealedGrant, Status } from './connection.ts'
 import { TokenError } from './failures.ts'
 import {
   parseConnectionId,
@@ -11,6 +11,7 @@ import {
   type Uid,
 } from './ids.ts'
 import type { ListQuery, LogoutEvent, Sealer } from './ports.ts'
+import { BLOCKED_REASONS, NEEDS_USER_REASONS } from './overview.ts'
 import type { GrantInput } from './grant-request-input.ts'
 import { runsAgain, type GrantType, type Provider } from './provider.ts'
 import { Secret } from './secret.ts'
@@ -79,13 +80,20 @@ export interface LogoutInput {
 
 export interface ListOptions {
   readonly provider?: string | undefined
-  readonly status?: Status | undefined
+  readonly client?: string | undefined
+  /** One of these. */
+  readonly status?: Status | readonly Status[] | undefined
+  /** Why it needs its user, or is blocked: one of these. */
+  readonly reason?: Reason | readonly Reason[] | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
+  /** Its id, its subject or the value of one of its labels begins with this text, letter by letter. */
+  readonly search?: string | undefined
   /** 1 to 1000; 100 where absent. */
   readonly limit?: number | undefined
   /** The last id of the page before. */
   readonly after?: string | undefined
 }
+export type Reason = NeedsUserReason | BlockedReason
 
 const TOKEN_LENGTH_MAX = 16 * 1024
 const TOKEN_TYPE_LENGTH_MAX = 64
@@ -299,16 +307,28 @@ const STATUSES = [
   'erased',
 ] as const satisfies readonly Status[]
 
+/** @throws TokenError `invalid_input` */
 export function readList(options: ListOptions): ListQuery {
-  if (options.status !== undefined && !STATUSES.includes(options.status))
-    throw new TokenError('invalid_input', `status is one of ${STATUSES.join(', ')}`)
+  const { status, reason, labels, limit = 100 } = options
   return {
     provider: (shortText('provider', options.provider) ?? undefined) as ProviderId | undefined,
-    status: options.status,
-    labels: options.labels === undefined ? undefined : readLabels(options.labels),
-    limit: readLimit(options.limit ?? 100),
+    client: (shortText('client', options.client) ?? undefined) as ClientId | undefined,
+    status: status === undefined ? undefined : wordsOf('status', status, STATUSES),
+    reason: reason === undefined ? undefined : wordsOf('reason', reason, REASONS),
+    labels: labels === undefined ? undefined : readLabels(labels),
+    // As ids are kept.
+    search: shortText('search', options.search)?.normalize('NFC') || undefined,
+    limit: readLimit(limit),
     after: (shortText('after', options.after) ?? undefined) as ConnectionId | undefined,
   }
+}
+
+const REASONS: readonly Reason[] = [...NEEDS_USER_REASONS, ...BLOCKED_REASONS]
+
+function wordsOf<Word extends string>(field: string, given: Word | readonly Word[], known: readonly Word[]): Word[] {
+  const words = [given].flat() as Word[]
+  if (words.every((word) => known.includes(word))) return words
+  throw new TokenError('invalid_input', `${field} is one or several of ${known.join(', ')}`)
 }
 
 /** Of a list or a history. */

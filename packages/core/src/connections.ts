@@ -67,7 +67,19 @@ export interface Connections {
   /** A new sign-in for a connection that exists; its id, labels and history stay. */
   reconnect(id: string, input: SignInInput): Promise<ConnectionInfo>
   get(id: string): Promise<ConnectionInfo>
+  /**
+   * In the order of the ids' UTF-8 bytes, up to the limit.
+   *
+   * @throws TokenError `invalid_input`, `store_unavailable`, `closed`
+   */
   list(options?: ListOptions): Promise<readonly ConnectionInfo[]>
+  /**
+   * The same, but for so much work at once: a page can be short, or empty, and have a next one all the same.
+   *
+   * @returns `next`: to be given as `after`; null: there is nothing behind
+   * @throws TokenError `invalid_input`, `store_unavailable`, `closed`
+   */
+  page(options?: ListOptions): Promise<ConnectionsPage>
   /**
    * How many there are in each status, what is wrong with them, and whose end comes soon.
    *
@@ -104,6 +116,11 @@ export interface Connections {
   logout(event: LogoutInput): Promise<{ readonly signedOut: readonly string[] }>
   /** Who presented this connection's refresh tokens, newest first. */
   history(id: string, limit?: number): Promise<readonly HistoryEntry[]>
+}
+
+export interface ConnectionsPage {
+  readonly connections: readonly ConnectionInfo[]
+  readonly next: string | null
 }
 
 /** A session or a subject has few connections; read in pages all the same. */
@@ -316,6 +333,12 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
     async list(options = {}) {
       open()
       return (await store.list(readList(options))).map(infoOf)
+    },
+
+    async page(options = {}) {
+      open()
+      const { views, next } = await store.page(readList(options))
+      return { connections: views.map(infoOf), next }
     },
 
     async overview(labels) {

@@ -3,7 +3,17 @@
  *
  * They arrive as one {@link Ports} object; the real ones are chosen in one place (`@tokenkeep/node`, `open-tokenkeep.ts`).
  */
-import type { At, BoundKey, ConnectionRow, SealedGrant, View, Why } from './connection.ts'
+import type {
+  At,
+  BlockedReason,
+  BoundKey,
+  ConnectionRow,
+  NeedsUserReason,
+  SealedGrant,
+  Status,
+  View,
+  Why,
+} from './connection.ts'
 import type { TokenkeepEvent } from './events.ts'
 import type { Answer, End, Form, NotSent } from './grant.ts'
 import type {
@@ -363,13 +373,19 @@ export interface CommitResult {
 
 export interface ListQuery {
   readonly provider?: ProviderId | undefined
-  readonly status?: ConnectionRow['state']['status'] | undefined
+  readonly client?: ClientId | undefined
+  /** One of these. */
+  readonly status?: Status | readonly Status[] | undefined
+  /** Why it needs its user or is blocked: one of these. */
+  readonly reason?: readonly (NeedsUserReason | BlockedReason)[] | undefined
   /** Every given label must be there with that value. */
   readonly labels?: Readonly<Record<string, string>> | undefined
   readonly sessionId?: string | undefined
   readonly subject?: string | undefined
+  /** Its id, its subject or the value of one of its labels begins with this text. */
+  readonly search?: string | undefined
   readonly limit: number
-  /** Ids after this one, in the order of their code units. */
+  /** Ids after this one, in the order of their UTF-8 bytes. */
   readonly after?: ConnectionId | undefined
 }
 
@@ -400,7 +416,14 @@ export interface OpenElsewhere {
 
 export interface ConnectionStore {
   read(id: ConnectionId): Promise<View | Gone>
+  /** All that there are, up to the limit. */
   list(query: ListQuery): Promise<readonly View[]>
+  /**
+   * What is found by looking at so many: it may be short of the limit, or empty.
+   *
+   * @returns `next`: where to go on; null: there is nothing behind
+   */
+  page(query: ListQuery): Promise<{ readonly views: readonly View[]; readonly next: ConnectionId | null }>
   /** @param labels only connections with all of these are counted; `{}`: all */
   overview(labels: Readonly<Record<string, string>>): Promise<Overview>
   /** Creates or fails: `exists` for a living id, `twin` where another living connection of the client holds this refresh token. */

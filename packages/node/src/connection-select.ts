@@ -2,7 +2,7 @@
  * The text of every query about connections, for each engine. Whole connections come as one record for each of their access
  * tokens. Values stand as `?`, in order.
  */
-import type { ConnectionRow, ListQuery, Status, UnixMs } from '@tokenkeep/core'
+import type { Status } from '@tokenkeep/core'
 import type { Cell } from './cells.ts'
 import { CONNECTION_COLUMNS, CONNECTION_COLUMNS_FIXED } from './connection-codec.ts'
 
@@ -71,12 +71,18 @@ export interface Dialect {
   readonly labelled: string
   /** The heartbeat of the attempt of a connection `c`. */
   readonly heartbeat: string
+  /** A join whose left side is read first. */
+  readonly inOrder: string
+  /** The members of a JSON array as a table `j` with the column `value`. */
+  readonly given: string
+  /** The uids of the connections `c` for which a condition holds, as one cell: a JSON array in the order of the ids. */
+  uids(condition: string): string
   /** Connections `c` of which few present at any moment, which a planner cannot know. */
   readonly presenting: string
 }
 
 /** Everything about the connections `c` that `source` yields, in one statement: one statement sees one instant. */
-const joined = ({ table, besides, siblings }: Dialect, source: string): string => `
+export const wholeConnections = ({ table, besides, siblings }: Dialect, source: string): string => `
   SELECT ${COLUMNS}, ${ACCESS_TOKEN_COLUMNS}, ${HELD_COLUMNS}, ${siblings} AS siblings, ${besides}
   FROM ${source}
   JOIN ${table('provider')} p ON p.id = c.provider
@@ -98,16 +104,11 @@ export interface ConnectionQueries {
   readonly history: string
   /** All uids, page by page; none is empty. */
   readonly uids: string
-  /**
-   * The pages that together hold the answer. Two for `needs_user`: a connection without refresh token reads so from the
-   * moment when it lapses, and no write says that.
-   */
-  pages(query: ListQuery, now: UnixMs): readonly Page[]
 }
 
 export function connectionQueries(dialect: Dialect): ConnectionQueries {
   const connection = dialect.table('connection')
-  const whole = (source: string): string => joined(dialect, source)
+  const whole = (source: string): string => wholeConnections(dialect, source)
   return {
     whole,
     byId: `${whole(`${connection} c`)} WHERE c.id = ? AND c.status <> 'erased'`,
@@ -123,42 +124,13 @@ export function connectionQueries(dialect: Dialect): ConnectionQueries {
       SELECT ${PRESENTATION_COLUMNS} FROM ${connection} c JOIN ${dialect.table('presentation')} p ON p.uid = c.uid
       WHERE c.id = ? AND c.status <> 'erased' ORDER BY p.fence DESC LIMIT ?`,
     uids: `SELECT uid FROM ${connection} WHERE uid > ? ORDER BY uid LIMIT ?`,
-    pages: (query, now) => pagesOf(dialect, query, now),
   }
 }
 
-/** What the pages of a list hold together: their first in the order of the ids' UTF-8 bytes, as the engines order each. */
-export function mergedPages<Each extends { readonly row: Pick<ConnectionRow, 'id'> }>(
-  pages: readonly (readonly Each[])[],
-  limit: number,
-): readonly Each[] {
-  const [only = []] = pages
-  if (pages.length < 2) return only
-  return pages
-    .flat()
-    .sort((a, b) => Buffer.compare(Buffer.from(a.row.id), Buffer.from(b.row.id)))
-    .slice(0, limit)
-}
-
-/** One page of a list; the text depends on what is asked for, the values never stand in it. */
+/** A query whose text depends on what is asked for; the values never stand in it. */
 export interface Page {
   readonly text: string
   readonly values: readonly Cell[]
-}
-
-function pagesOf(dialect: Dialect, query: ListQuery, now: UnixMs): readonly Page[] {
-  if (query.status === 'erased') return []
-  if (query.status === 'needs_user') {
-    return [
-      pageOf(dialect, query, [inStatus('needs_user')]),
-      pageOf(dialect, query, [{ text: `c.status = 'ready' AND c.lapses_at <= ?`, values: [now] }]),
-    ]
-  }
-  if (query.status === 'ready') {
-    const unlapsed = { text: `c.status = 'ready' AND (c.lapses_at IS NULL OR c.lapses_at > ?)`, values: [now] }
-    return [pageOf(dialect, query, [unlapsed])]
-  }
-  return [pageOf(dialect, query, query.status === undefined ? [] : [inStatus(query.status)])]
 }
 
 // The second half repeats the condition of a partial index, which is used only where the query says the same.
@@ -178,34 +150,4 @@ export const havingLabels = ({ table }: Dialect, labels: Readonly<Record<string,
   const given = Object.entries(labels)
   const each = `EXISTS (SELECT 1 FROM ${table('label')} o WHERE o.uid = ${uid} AND o.name = ? AND o.value = ?)`
   return { text: given.length === 0 ? '1 = 1' : `(${given.map(() => each).join(' AND ')})`, values: given.flat() }
-}
-const inStatus = (status: Status): Page => ({ text: STATUS_CONDITIONS[status], values: [] })
-
-function pageOf(
-  dialect: Dialect,
-  { provider, sessionId, subject, labels, limit, after, status }: ListQuery,
-  asked: readonly Page[],
-): Page {
-  const [first, ...others] = Object.entries(labels ?? {})
-  const conditions: Page[] = [{ text: `c.status <> 'erased'`, values: [] }, ...asked]
-  // A list by label walks the labels in the order of ids, and leaves the other connections alone.
-  const plain = status === 'presenting' ? dialect.presenting : `${dialect.table('connection')} c`
-  const source = first === undefined ? plain : dialect.labelled
-  const order = first === undefined ? 'c.id' : 'l.id'
-  if (first !== undefined) conditions.push({ text: 'l.name = ? AND l.value = ?', values: first })
-  for (const label of others) {
-    const labels = dialect.table('label')
-    const text = `EXISTS (SELECT 1 FROM ${labels} o WHERE o.uid = c.uid AND o.name = ? AND o.value = ?)`
-    conditions.push({ text, values: label })
-  }
-  if (provider !== undefined) conditions.push({ text: 'c.provider = ?', values: [provider] })
-  if (sessionId !== undefined) conditions.push({ text: 'c.session_id = ?', values: [sessionId] })
-  if (subject !== undefined) conditions.push({ text: 'c.subject = ?', values: [subject] })
-  if (after !== undefined) conditions.push({ text: `${order} > ?`, values: [after] })
-  const where = conditions.map(({ text }) => text).join(' AND ')
-  return {
-    text: `WITH page AS MATERIALIZED (SELECT c.uid FROM ${source} WHERE ${where} ORDER BY ${order} LIMIT ?)
-      ${joined(dialect, `page JOIN ${dialect.table('connection')} c ON c.uid = page.uid`)} ORDER BY c.id`,
-    values: [...conditions.flatMap(({ values }) => values), limit],
-  }
 }

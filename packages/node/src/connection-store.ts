@@ -9,6 +9,7 @@ import {
   type DurationMs,
   type Moment,
   type OwnerId,
+  type View,
 } from '@tokenkeep/core'
 import { acts } from './store-acts.ts'
 import { incarnationVerbs } from './store-incarnation.ts'
@@ -27,7 +28,7 @@ export function connectionStore(rows: Rows, context: StoreContext): ConnectionSt
 
 type Reads = Pick<
   ConnectionStore,
-  'read' | 'list' | 'overview' | 'due' | 'changes' | 'openAttempts' | 'openElsewhere' | 'history'
+  'read' | 'list' | 'page' | 'overview' | 'due' | 'changes' | 'openAttempts' | 'openElsewhere' | 'history'
 >
 
 function reads(rows: Rows, context: StoreContext): Reads {
@@ -40,8 +41,20 @@ function reads(rows: Rows, context: StoreContext): Reads {
       return context.view(context.snapshot(seen.found, seen.found.row, seen.now))
     },
 
+    async page(query) {
+      const { next, ...seen } = await rows.page(query)
+      return { views: views(seen), next }
+    },
+
     async list(query) {
-      return views(await rows.list(query))
+      const found: View[] = []
+      let { after } = query
+      for (;;) {
+        const { next, ...seen } = await rows.page({ ...query, after, limit: query.limit - found.length })
+        found.push(...views(seen))
+        if (next === null || found.length >= query.limit) return found
+        after = next
+      }
     },
 
     overview: (labels) => rows.overview(labels),

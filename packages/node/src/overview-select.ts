@@ -3,17 +3,12 @@
  * last one: so no statement takes longer the more there are.
  */
 import { EXPIRING_NAMED, type Trouble, type UnixMs } from '@tokenkeep/core'
+import type { Stretch } from './connection-walk.ts'
 import { havingLabels, statusCondition, type Dialect, type Page } from './connection-select.ts'
 
 export type Labels = Readonly<Record<string, string>>
 /** What labels say of their connection, see `troubleOf`. */
 export type Mark = Trouble | 'lapsing'
-/** Where to go on, and how many rows to look at. */
-export interface Stretch {
-  readonly after: string
-  readonly most: number
-}
-
 export interface OverviewQueries {
   /** `provider`, `living`: all connections that are not erased. */
   readonly totals: string

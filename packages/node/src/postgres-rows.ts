@@ -2,18 +2,19 @@
  * Connections in Postgres. Every statement is keyed by one connection; a write is one statement, which takes effect only
  * on the revision that was decided upon.
  */
-import type { ClientId, ConnectionId, Fingerprint, ListQuery, Moment, ProviderId, Uid } from '@tokenkeep/core'
+import type { ClientId, ConnectionId, Fingerprint, Moment, ProviderId, Uid } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
 import { momentOf, type Ask, type PostgresDatabase } from './postgres-database.ts'
-import { mergedPages, type Page } from './connection-select.ts'
+import type { Page } from './connection-select.ts'
 import { overviewBy } from './store-overview.ts'
+import { pageBy } from './store-page.ts'
 import { holdIn } from './incarnation-codec.ts'
 import { postgresIncarnation } from './postgres-incarnation.ts'
 import { PostgresTrouble, isConflict, isDuplicate } from './postgres-failures.ts'
 import type { PostgresTerms } from './postgres-registry.ts'
 import { postgresQueries } from './postgres-select.ts'
-import { passing, statement } from './postgres-statement.ts'
+import { passing } from './postgres-statement.ts'
 import { postgresWriter } from './postgres-write.ts'
 import type { Change, Found, Neighbours, Rows, SeenMany } from './store-rows.ts'
 
@@ -181,12 +182,8 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     return { claimed, lost: failed === undefined ? claims.length - claimed.length : 0 }
   }
 
-  async function listed(query: ListQuery, at: Moment): Promise<readonly Found[]> {
-    const pages = await Promise.all(
-      sql.pages(query, at.wall).map(async ({ text: page, values }) => foundIn(await read(passing(page), values))),
-    )
-    return mergedPages(pages, query.limit)
-  }
+  /** Planned with its values: how many rows a limit lets through decides how they are joined. */
+  const ask = ({ text: page, values }: Page): Promise<readonly CellRecord[]> => read(passing(page), values)
 
   return {
     incarnation: postgresIncarnation({ database, now }),
@@ -198,14 +195,12 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
       if (record !== undefined && found !== undefined) return { found, now: nowIn(record) }
       return (await read(sql.tombstone, [id])).length === 0 ? 'unknown' : 'erased'
     },
-    list: async (query) => {
+    page: async (query) => {
       const at = await now(read)
-      return { found: await listed(query, at), now: at }
+      const { records, next } = await pageBy({ queries: sql.walk, ask, now: at.wall }, query)
+      return { found: foundIn(records), now: at, next }
     },
-    overview: async (labels) => {
-      const ask = ({ text: page, values }: Page) => read(statement(page), values)
-      return overviewBy({ queries: sql.overview, ask, now: await now(read) }, labels)
-    },
+    overview: async (labels) => overviewBy({ queries: sql.overview, ask, now: await now(read) }, labels),
     otherThan: async (uids) =>
       many(await read(sql.other, [uids.map(([uid]) => uid), uids.map(([, revision]) => revision)])),
     withOpenAttemptOf: async (owner) => many(await read(sql.attempts, [owner])),

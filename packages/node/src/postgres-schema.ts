@@ -290,7 +290,8 @@ UPDATE label SET trouble = (
     SELECT uid FROM connection WHERE status NOT IN ('ready', 'presenting', 'erased')
     UNION ALL SELECT uid FROM connection WHERE lapses_at IS NOT NULL);
 CREATE INDEX label_troubled ON label (name, value, trouble, id, uid) WHERE trouble IS NOT NULL;
-CREATE INDEX label_of_any_name ON label (value, id, uid);
+-- Not in the order of the ids: a list by name and value is not to walk this one.
+CREATE INDEX label_of_any_name ON label (value) INCLUDE (uid, id);
 
 CREATE TABLE connection_total (
   provider text COLLATE "C" NOT NULL REFERENCES provider (id),

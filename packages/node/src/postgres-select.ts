@@ -1,6 +1,7 @@
 /** The queries about connections as Postgres takes them. What it shares with the other engine is in `connection-select.ts`. */
 import { HELD_BACK, NUMBERS, URGENCIES } from '@tokenkeep/core'
 import { connectionQueries, type Dialect } from './connection-select.ts'
+import { walkQueries } from './connection-walk.ts'
 import { overviewQueries } from './overview-select.ts'
 import { CLOCK, statement, tableIn, type Statement } from './postgres-statement.ts'
 import { CLIENT_COLUMNS } from './registry-codec.ts'
@@ -21,14 +22,17 @@ export function postgresQueries(schema: string) {
         s.refresh_token_facts::json, encode(s.refresh_token, 'hex')) ORDER BY s.fence DESC), '[]'::json)::text
       FROM ${table('held_answer')} s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
     labelled: `${table('label')} l JOIN ${connection} c ON c.uid = l.uid`,
+    inOrder: 'JOIN',
+    given: 'json_array_elements_text(?::json) AS j (value)',
+    uids: (condition) => `coalesce(json_agg(c.uid ORDER BY c.id) FILTER (WHERE ${condition}), '[]'::json)::text`,
     presenting: `${connection} c`,
     heartbeat: `(c.state::json #>> '{attempt,heartbeat}')::bigint`,
   }
-  const { pages, whole, ...shared } = connectionQueries(dialect)
+  const { whole, ...shared } = connectionQueries(dialect)
   const prepared = Object.fromEntries(Object.entries(shared).map(([name, text]) => [name, statement(text)]))
   return {
     ...(prepared as Record<keyof typeof shared, Statement>),
-    pages,
+    walk: walkQueries(dialect),
     overview: overviewQueries(dialect),
     clock: statement(`SELECT ${CLOCK} AS store_now`),
     /** Of two arrays, uids and the revisions that were seen of them: the connections that have another one now. */

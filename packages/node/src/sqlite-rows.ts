@@ -6,14 +6,14 @@ import {
   type ClientId,
   type ConnectionId,
   type Fingerprint,
-  type ListQuery,
   type Moment,
   type Uid,
 } from '@tokenkeep/core'
 import { integer, text, type CellRecord } from './cells.ts'
 import { byConnection, readConnection, readOpenElsewhere, readPresentation } from './connection-codec.ts'
-import { mergedPages, type Page } from './connection-select.ts'
+import type { Page } from './connection-select.ts'
 import { overviewBy } from './store-overview.ts'
+import { pageBy } from './store-page.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
 import { incarnationReader, sqliteIncarnation } from './sqlite-incarnation.ts'
 import type { SqliteTerms } from './sqlite-registry.ts'
@@ -30,7 +30,7 @@ import {
   SELECT_TOMBSTONE,
   SELECT_TWIN,
   SELECT_UIDS,
-  pagesOf,
+  WALK,
 } from './sqlite-select.ts'
 import { connectionWriter } from './sqlite-write.ts'
 import { lastMoments } from './store-marks.ts'
@@ -88,12 +88,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     return statement
   }
 
-  function listed(query: ListQuery, now: Moment): readonly Found[] {
-    const pages = pagesOf(query, now.wall).map((page) => {
-      return foundIn(prepared(page.text).all(...page.values))
-    })
-    return mergedPages(pages, query.limit)
-  }
+  const ask = (page: Page): Promise<readonly CellRecord[]> => read(() => prepared(page.text).all(...page.values))
 
   function apply<Result>(before: Found | null, change: Change<Result>): Result {
     if (change.row !== null) put.row(before?.row ?? null, change.row)
@@ -111,15 +106,12 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
         if (found !== null) return { found, now: bootNow() }
         return select.tombstone.get(id) === undefined ? 'unknown' : 'erased'
       }),
-    list: (query) =>
-      read(() => {
-        const now = bootNow()
-        return { found: listed(query, now), now }
-      }),
-    overview: (labels) => {
-      const ask = (page: Page) => read(() => prepared(page.text).all(...page.values))
-      return overviewBy({ queries: OVERVIEW, ask, now: bootNow() }, labels)
+    page: async (query) => {
+      const now = bootNow()
+      const { records, next } = await pageBy({ queries: WALK, ask, now: now.wall }, query)
+      return { found: await read(() => foundIn(records)), now, next }
     },
+    overview: (labels) => overviewBy({ queries: OVERVIEW, ask, now: bootNow() }, labels),
     otherThan: (uids) =>
       read(() => ({
         found: select.other.all(JSON.stringify(uids)).flatMap((other) => one(select.byUid, text(other, 'uid')) ?? []),

@@ -1,5 +1,6 @@
 /** The queries about connections as SQLite takes them. What it shares with the other engine is in `connection-select.ts`. */
 import { connectionQueries, type Dialect } from './connection-select.ts'
+import { walkQueries } from './connection-walk.ts'
 import { overviewQueries } from './overview-select.ts'
 
 const DIALECT: Dialect = {
@@ -10,6 +11,9 @@ const DIALECT: Dialect = {
     FROM held_answer s WHERE s.uid = c.uid AND s.kind = 'sibling')`,
   // SQLite keeps the order of a CROSS JOIN.
   labelled: 'label l CROSS JOIN connection c ON c.uid = l.uid',
+  inOrder: 'CROSS JOIN',
+  given: 'json_each(?) j',
+  uids: (condition) => `json_group_array(c.uid ORDER BY c.id) FILTER (WHERE ${condition})`,
   presenting: 'connection c INDEXED BY connection_attempt',
   heartbeat: `c.state ->> '$.attempt.heartbeat'`,
 }
@@ -23,10 +27,10 @@ export const {
   twin: SELECT_TWIN,
   history: SELECT_HISTORY,
   uids: SELECT_UIDS,
-  pages: pagesOf,
 } = connectionQueries(DIALECT)
 
 export const OVERVIEW = overviewQueries(DIALECT)
+export const WALK = walkQueries(DIALECT)
 
 /** Which of a JSON array of [uid, revision] have another one now: each second about all that was used, so only their names. */
 export const SELECT_OTHER = `

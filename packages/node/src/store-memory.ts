@@ -15,12 +15,13 @@ import {
   type Uid,
 } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
+import { memoryFilter } from './memory-filter.ts'
 import { memoryOverview } from './memory-overview.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storedSecrets } from './reseal.ts'
 import { storeContext, type OpenStore, type StoreParts } from './store-context.ts'
-import { lastMoments, statusAt } from './store-marks.ts'
+import { lastMoments } from './store-marks.ts'
 import { HISTORY_MOST, type Change, type Found, type HistoryNote, type Rows } from './store-rows.ts'
 
 /** What a database would hold. Several stores can share one, as several processes share a database. */
@@ -148,20 +149,15 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
       return all().some((erased) => erased.id === id) ? 'erased' : 'unknown'
     },
 
-    async list({ provider, sessionId, subject, status, labels, limit, after }) {
+    async page(query) {
       open()
       const now = bootNow()
-      const wanted = Object.entries(labels ?? {})
+      const fits = memoryFilter(query, now.wall)
       const found = living()
-        .filter((row) => sessionId === undefined || row.sessionId === sessionId)
-        .filter((row) => subject === undefined || row.subject === subject)
-        .filter((row) => provider === undefined || row.provider === provider)
-        .filter((row) => status === undefined || statusAt(row, now.wall) === status)
-        .filter((row) => wanted.every(([name, value]) => row.labels[name] === value))
-        .filter((row) => after === undefined || byBytes(row.id, after) > 0)
+        .filter(fits)
         .sort((a, b) => byBytes(a.id, b.id))
-        .slice(0, limit)
-      return { found: found.map(foundOf), now }
+        .slice(0, query.limit)
+      return { found: found.map(foundOf), now, next: found.length < query.limit ? null : (found.at(-1)?.id ?? null) }
     },
 
     async overview(labels) {

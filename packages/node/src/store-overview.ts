@@ -15,7 +15,8 @@ import {
 } from '@tokenkeep/core'
 import { integer, integerOrNull, text, textOrNull, type CellRecord } from './cells.ts'
 import type { Page } from './connection-select.ts'
-import type { Labels, Mark, OverviewQueries, Stretch } from './overview-select.ts'
+import type { Stretch } from './connection-walk.ts'
+import type { Labels, Mark, OverviewQueries } from './overview-select.ts'
 
 /** Index entries that one statement looks at, so that none holds an event loop up for more than a few milliseconds; */
 const STRETCH = 5_000

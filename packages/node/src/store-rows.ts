@@ -75,8 +75,8 @@ export interface Rows {
   readonly incarnation: IncarnationRows
   /** The row of a living id; `erased` where only a tombstone is left. */
   byId(id: ConnectionId): Promise<Seen | 'unknown' | 'erased'>
-  /** In the order of the ids' UTF-8 bytes; never a tombstone. */
-  list(query: ListQuery): Promise<SeenMany>
+  /** In the order of the ids' UTF-8 bytes; never a tombstone. It may be short of the limit, and have a next one all the same. */
+  page(query: ListQuery): Promise<SeenPage>
   overview(labels: Readonly<Record<string, string>>): Promise<Overview>
   otherThan(uids: readonly (readonly [Uid, Revision])[]): Promise<SeenMany>
   withOpenAttemptOf(owner: OwnerId): Promise<SeenMany>
@@ -116,6 +116,11 @@ export interface Rows {
 export interface Seen {
   readonly found: Found
   readonly now: Moment
+}
+
+export interface SeenPage extends SeenMany {
+  /** Where the next page begins; null: there is none. */
+  readonly next: ConnectionId | null
 }
 
 export interface SeenMany {

@@ -1,7 +1,7 @@
 /** What is asked of more connections than one statement looks at. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import type { Count } from '@tokenkeep/core'
+import type { ClientId, Count, ProviderId } from '@tokenkeep/core'
 import { writeMany } from './contract/many-connections.ts'
 import { backendOn, newFolder } from './contract/sqlite-backend.ts'
 import { createWorld, newKeyring, type World } from './contract/store-world.ts'
@@ -16,7 +16,7 @@ suite('twenty thousand connections', () => {
     world = await createWorld(async () => backend)
     const sql = backend.databases[0]?.sql ?? assert.fail('there is no database')
     sql.exec('BEGIN')
-    writeMany(sql, { prefix: 'ready-', count: 6_000, labels: { team: 'blue', tier: '1' } })
+    writeMany(sql, { prefix: 'ready-', count: 6_000, subject: 'number one', labels: { team: 'blue', tier: '1' } })
     writeMany(sql, { prefix: 'doubt-a-', count: 6_000, status: 'in_doubt' })
     writeMany(sql, { prefix: 'doubt-b-', count: 6_001, status: 'in_doubt', provider: 'grace' })
     const revoked = { count: 600, status: 'needs_user', reason: 'revoked' } as const
@@ -55,6 +55,40 @@ suite('twenty thousand connections', () => {
         ['grace', null],
         ['strict', null],
       ],
+    )
+  })
+
+  test('a page ends after so many were looked at, says where to go on, and a list goes on by itself', async () => {
+    const { store } = world.one
+    const query = { provider: 'grace' as ProviderId, status: 'ready', limit: 10 } as const
+    const { views, next } = await store.page(query)
+    assert.deepEqual([views, next?.startsWith('doubt-b-')], [[], true])
+    assert.deepEqual(await store.list(query), [])
+    const rare = { ...query, status: 'needs_user' } as const
+    assert.equal((await store.page(rare)).views.length, 10, 'the index of those in trouble is short')
+    assert.equal((await store.list({ ...rare, limit: 1_000 })).length, 600)
+  })
+
+  test('what nothing begins with, and what nothing is of, is known at once', async () => {
+    for (const query of [
+      { search: 'x' },
+      { labels: { team: 'blue' }, status: 'in_doubt' },
+      { client: 'c' as ClientId },
+    ] as const) {
+      assert.deepEqual(await world.one.store.page({ ...query, limit: 10 }), { views: [], next: null })
+    }
+  })
+
+  test('with labels, where a page ended names a connection that has them', async () => {
+    const { next } = await world.one.store.page({ search: 'doubt', labels: { team: 'blue' }, limit: 10 })
+    assert.match(next ?? '', /^(ready|revoked)-/)
+  })
+
+  test('a text that begins more subjects than are sorted is found in the order of the ids', async () => {
+    const found = await world.one.store.list({ search: 'number', limit: 10 })
+    assert.deepEqual(
+      found.map(({ row }) => row.id),
+      Array.from({ length: 10 }, (_, n) => `ready-00000${n}`),
     )
   })
 })

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { TROUBLES, URGENCIES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
+import {
+  TROUBLES,
+  URGENCIES,
+  type ClientId,
+  type ConnectionId,
+  type ListQuery,
+  type ProviderId,
+  type UnixMs,
+} from '@tokenkeep/core'
 import { callerStatements } from '../src/postgres-callers.ts'
 import { receivedEventStatements } from '../src/postgres-received-events.ts'
 import { connectSessionStatements } from '../src/postgres-connect-sessions.ts'
@@ -45,7 +53,7 @@ async function planner() {
 test('what is asked about one connection, and what is due, is found by an index in every table', async (t) => {
   if (lacksPostgres(t)) return
   const { schema, plan, end } = await planner()
-  const { pages: _, overview: __, clock: ___, ...queries } = postgresQueries(schema)
+  const { walk: _, overview: __, clock: ___, ...queries } = postgresQueries(schema)
   const statements = Object.entries({
     ...queries,
     forget: postgresWriter({ schema }).forget(0 as UnixMs).statement,
@@ -65,20 +73,33 @@ test('what is asked about one connection, and what is due, is found by an index 
 test('a list walks the index that is made for it', async (t) => {
   if (lacksPostgres(t)) return
   const { schema, plan, end } = await planner()
-  const { pages } = postgresQueries(schema)
-  const lists: readonly (readonly [Partial<ListQuery>, string])[] = [
-    [{}, 'connection_living'],
-    [{ provider: 'p' as ProviderId }, 'connection_of_provider'],
-    [{ status: 'in_doubt' }, 'connection_troubled'],
-    [{ status: 'blocked', after: 'x' as ConnectionId }, 'connection_troubled'],
-    [{ labels: { team: 'blue' } }, 'label_value'],
+  const { walk: queries } = postgresQueries(schema)
+  const lists: readonly (readonly [Partial<ListQuery>, readonly string[]])[] = [
+    [{}, ['connection_living']],
+    [{ provider: 'p' as ProviderId }, ['connection_of_provider']],
+    [{ client: 'c' as ClientId }, ['connection_of_client']],
+    [{ status: 'in_doubt' }, ['connection_troubled']],
+    [{ status: ['blocked', 'needs_user'], after: 'x' as ConnectionId }, ['connection_troubled']],
+    [{ labels: { team: 'blue' } }, ['label_value']],
+    [{ status: 'needs_user', labels: { team: 'blue' } }, ['label_troubled', 'connection_troubled', 'label_value']],
+    [{ search: 'dealer' }, ['connection_subject', 'connection_living']],
+    [{ search: 'dealer' }, ['label_of_any_name', 'connection_living']],
   ]
-  for (const [query, index] of lists) {
-    const [page] = pages({ limit: 10, ...query }, 0 as UnixMs)
-    assert.ok(page !== undefined)
-    const text = await plan(passing(page.text))
-    assert.ok(text.includes(index), `${JSON.stringify(query)}\n${text}`)
+  for (const [query, indexes] of lists) {
+    const walk = queries.walk({ limit: 10, ...query }, 0 as UnixMs)
+    assert.equal(walk?.sources.length, indexes.length)
+    for (const [at, source] of (walk?.sources ?? []).entries()) {
+      const stretch = { after: '', most: 10 }
+      for (const page of [walk?.measure(source, stretch), walk?.look(source, stretch)]) {
+        const text = await plan(passing(page?.text ?? assert.fail()))
+        assert.ok(text.includes(indexes[at] ?? ''), `${JSON.stringify(query)}\n${text}`)
+        assert.doesNotMatch(text, WALKED, JSON.stringify(query))
+      }
+    }
+    assert.doesNotMatch(await plan(passing(walk?.whole(['u']).text ?? '')), WALKED)
   }
+  const searched = await plan(passing(queries.measureSearch('dealer', 10).text))
+  assert.ok(searched.includes('connection_subject') && searched.includes('label_of_any_name'), searched)
   await end()
 })
 

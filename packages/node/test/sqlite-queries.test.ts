@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TROUBLES, type ConnectionId, type ListQuery, type ProviderId, type UnixMs } from '@tokenkeep/core'
+import {
+  TROUBLES,
+  type ClientId,
+  type ConnectionId,
+  type ListQuery,
+  type ProviderId,
+  type UnixMs,
+} from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import { MINUTE_STATEMENTS } from '../src/sqlite-minutes.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
@@ -17,7 +24,7 @@ import {
   SELECT_OTHER,
   SELECT_TOMBSTONE,
   SELECT_TWIN,
-  pagesOf,
+  WALK,
 } from '../src/sqlite-select.ts'
 import { newFolder, openDatabase } from './contract/sqlite-backend.ts'
 import { newKeyring } from './contract/store-world.ts'
@@ -70,27 +77,115 @@ for (const [name, text] of Object.entries({
   })
 }
 
-for (const [what, query, index] of [
-  ['all', {}, 'connection_living'],
-  ['of one provider', { provider: 'p' as ProviderId }, 'connection_of_provider'],
-  ['in doubt', { status: 'in_doubt' }, 'connection_troubled'],
-  ['blocked after a cursor', { status: 'blocked', after: 'x' as ConnectionId }, 'connection_troubled'],
-  ['that present', { status: 'presenting' }, 'connection_attempt'],
-  ['of a subject', { provider: 'p' as ProviderId, subject: 'alice' }, 'connection_subject'],
-  ['of a session', { provider: 'p' as ProviderId, sessionId: 's' }, 'connection_session'],
-  ['with a label', { labels: { team: 'blue' } }, 'label_value'],
-] as const satisfies readonly (readonly [string, Partial<ListQuery>, string])[]) {
-  test(`a list of those ${what} walks ${index}`, async () => {
-    const { plan, end } = await planner()
-    const [page] = pagesOf({ limit: 10, ...query }, 0 as UnixMs)
-    assert.ok(page !== undefined)
-    assert.ok(
-      plan(page.text).some((step) => step.includes(index)),
-      plan(page.text).join('\n'),
+/** What is asked for, and the sources with their indexes in the order in which they are tried. */
+const LISTS: readonly (readonly [Partial<ListQuery>, readonly (readonly [string, string])[]])[] = [
+  [{}, [['living', 'connection_living']]],
+  [{ provider: 'p' as ProviderId }, [['provider', 'connection_of_provider']]],
+  [{ provider: 'p' as ProviderId, client: 'c' as ClientId }, [['client', 'connection_of_client']]],
+  [{ status: 'ready' }, [['living', 'connection_living']]],
+  [{ status: 'in_doubt' }, [['status', 'connection_troubled']]],
+  [{ status: 'presenting' }, [['status', 'connection_attempt']]],
+  [{ status: ['needs_user', 'blocked'], after: 'x' as ConnectionId }, [['status', 'connection_troubled']]],
+  [{ status: 'needs_user' }, [['status', 'connection_lapsing']]],
+  [{ reason: ['client'] }, [['status', 'connection_troubled']]],
+  [
+    { status: 'in_doubt', provider: 'p' as ProviderId },
+    [
+      ['status', 'connection_troubled'],
+      ['provider', 'connection_of_provider'],
+    ],
+  ],
+  [
+    { status: 'needs_user', labels: { team: 'blue' } },
+    [
+      ['label in trouble', 'label_troubled'],
+      ['status', 'connection_troubled'],
+      ['label', 'label_value'],
+    ],
+  ],
+  [
+    { labels: { team: 'blue', tier: '1' } },
+    [
+      ['label', 'label_value'],
+      ['label', 'label_value'],
+    ],
+  ],
+  [
+    { provider: 'p' as ProviderId, subject: 'alice' },
+    [
+      ['subject', 'connection_subject'],
+      ['provider', 'connection_of_provider'],
+    ],
+  ],
+  [{ sessionId: 's' }, [['session', 'connection_session']]],
+  [
+    { search: 'dealer' },
+    [
+      ['search', 'connection_living'],
+      ['living', 'connection_living'],
+    ],
+  ],
+  [
+    { search: 'dealer' },
+    [
+      ['search', 'connection_subject'],
+      ['living', 'connection_living'],
+    ],
+  ],
+  [
+    { search: 'dealer' },
+    [
+      ['search', 'label_of_any_name'],
+      ['living', 'connection_living'],
+    ],
+  ],
+]
+
+for (const [query, sources] of LISTS) {
+  test(`a list of ${JSON.stringify(query)} walks ${sources.map(([, index]) => index).join(', or ')}`, async () => {
+    const { everyStep, end } = await planner()
+    const walk = WALK.walk({ limit: 10, ...query }, 0 as UnixMs)
+    assert.deepEqual(
+      walk?.sources.map(({ name }) => name),
+      sources.map(([name]) => name),
+    )
+    for (const [at, source] of (walk?.sources ?? []).entries()) {
+      const index = sources[at]?.[1] ?? ''
+      const stretch = { after: '', most: 10 }
+      for (const { text } of [walk?.measure(source, stretch), walk?.look(source, stretch)].map(
+        (page) => page ?? assert.fail(),
+      )) {
+        const steps = everyStep(text)
+        assert.ok(
+          steps.some((step) => step.startsWith('SEARCH') && step.includes(` ${index} `)),
+          steps.join('\n'),
+        )
+        // What a limit let through, and no table.
+        const walked = steps.filter(
+          (step) => step.startsWith('SCAN') && !/^SCAN (m|k|u|r|s)$|^SCAN \(subquery/.test(step),
+        )
+        assert.deepEqual(walked, [], steps.join('\n'))
+      }
+    }
+    const steps = everyStep(walk?.whole(['u']).text ?? '')
+    assert.ok(steps.includes('SEARCH c USING INDEX sqlite_autoindex_connection_1 (uid=?)'), steps.join('\n'))
+    assert.deepEqual(
+      steps.filter((step) => step.startsWith('SCAN')),
+      ['SCAN j VIRTUAL TABLE INDEX 1:'],
     )
     await end()
   })
 }
+
+test('how many begin with a text is counted by two short ranges', async () => {
+  const { plan, end } = await planner()
+  const steps = plan(WALK.measureSearch('dealer', 10).text)
+  assert.deepEqual(steps, [
+    'SEARCH c USING COVERING INDEX connection_subject (subject>? AND subject<?)',
+    'SEARCH l USING COVERING INDEX label_of_any_name (value>? AND value<?)',
+  ])
+  await end()
+})
 
 /** Every text that counts, with the index that it walks. What is walked outside of it are its few results, and short lists. */
 function overviewTexts(queries: OverviewQueries): readonly (readonly [string, string, string])[] {

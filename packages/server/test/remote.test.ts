@@ -154,6 +154,42 @@ suite('what a command sends to a server', () => {
     )
   })
 
+  test('a list goes on through pages that are empty, and ends where the server says the same twice', async () => {
+    const cursors = ['a', 'b', null]
+    let asking = 0
+    const empty: Answering = (response, request) => {
+      const next = cursors[asking++]
+      const connections = next === null ? [CONNECTION] : []
+      json({ connections, next_cursor: next })(response, request)
+    }
+    const given = [
+      '--search',
+      'deal',
+      '--client',
+      'app',
+      '--status',
+      'blocked',
+      '--status',
+      'needs_user',
+      '--reason',
+      'client',
+    ]
+    const found = await asked(empty, ['connection', 'list', ...given, '--json'])
+    assert.deepEqual(idsOf(found), ['dealer-42'])
+    const filter = 'search=deal&client=app&status=blocked&status=needs_user&reason=client&limit=1000'
+    assert.deepEqual(
+      found.arrived.map(({ url }) => url),
+      [
+        `/v1/connections?${filter}`,
+        `/v1/connections?${filter}&cursor=a`,
+        `/v1/connections?${filter}&cursor=b`,
+        '/v1/incarnation',
+      ],
+    )
+    const stuck = await asked(json({ connections: [], next_cursor: 'a' }), ['connection', 'list', '--json'])
+    assert.deepEqual([idsOf(stuck), stuck.arrived.length], [[], 3])
+  })
+
   test('a path before the API is kept', async () => {
     await using server = await startAnswering(json(TOKEN))
     const environment = { TOKENKEEP_API_KEY: KEY }

@@ -6,6 +6,7 @@ import { attemptsContract } from './attempts-contract.ts'
 import { dpopKeysContract } from './dpop-keys-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
+import { listsContract } from './lists-contract.ts'
 import { overviewContract } from './overview-contract.ts'
 import { readingContract } from './reading-contract.ts'
 import { registryContract } from './registry-contract.ts'
@@ -15,6 +16,7 @@ import type { MakeBackend } from './store-world.ts'
 
 export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: reading`, () => readingContract(make))
+  describe(`${name}: lists`, () => listsContract(make))
   describe(`${name}: overview`, () => overviewContract(make))
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))

@@ -227,7 +227,7 @@ export function holdContract(make: MakeBackend): void {
 async function interrupt(world: World): Promise<void> {
   const watcher = await world.manager()
   for (;;) {
-    const views = await watcher.store.list({ limit: 1_000, status: 'in_doubt' })
+    const views = await watcher.store.list({ limit: 1, status: 'in_doubt' })
     if (views.length > 0) break
     await new Promise((resolve) => setImmediate(resolve))
   }

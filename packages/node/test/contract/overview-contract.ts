@@ -2,17 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LIVING, TROUBLES, type Overview, type View } from '@tokenkeep/core'
-import {
-  HOUR_MS,
-  NOBODY,
-  createWorld,
-  leaveInDoubt,
-  mustAcquire,
-  mustRead,
-  type DraftGiven,
-  type MakeBackend,
-  type World,
-} from './store-world.ts'
+import { blue, inEveryStatus } from './every-status.ts'
+import { HOUR_MS, NOBODY, createWorld, mustAcquire, mustRead, type MakeBackend, type World } from './store-world.ts'
 
 type Labels = Readonly<Record<string, string>>
 
@@ -56,29 +47,6 @@ async function assertTrue(world: World, labels: Labels = {}): Promise<Overview> 
     }
   }
   return overview
-}
-
-const blue = { team: 'blue' }
-
-/** One connection in every status, half of them with a label. */
-async function inEveryStatus(world: World): Promise<void> {
-  const { store } = world.one
-  const end = async (id: string, how: Parameters<typeof store.commit>[1], given?: DraftGiven): Promise<void> => {
-    const { lease } = await mustAcquire(world.one, (await world.connect(id, given)).at)
-    await store.commit(lease, how)
-  }
-  await world.connect('ready', { labels: blue })
-  await mustAcquire(world.one, (await world.connect('presenting', { labels: blue })).at)
-  await world.connect('doubted', { labels: { ...blue, tier: '1' } })
-  await leaveInDoubt(world, 'doubted')
-  await end('blocked', { kind: 'misconfigured', reason: 'client', word: null })
-  await end('blocked too', { kind: 'misconfigured', reason: 'endpoint', word: null }, { client: 'grace', labels: blue })
-  await end('suspect', { kind: 'rejected', word: 'invalid_grant' })
-  await end('asked', { kind: 'rejected', word: 'interaction_required' }, { labels: blue, client: 'reusable' })
-  await store.beginDelete((await world.connect('deleting', { labels: blue })).at)
-  const gone = await store.beginDelete((await world.connect('gone', { labels: blue })).at)
-  assert.ok(gone.kind === 'deleting')
-  await store.finishDelete(gone)
 }
 
 export function overviewContract(make: MakeBackend): void {

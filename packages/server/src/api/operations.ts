@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
 import { TrustBody } from './identity-wire.ts'
+import { ConnectionsQuery } from './connections-query.ts'
 import { OverviewAnswer } from './overview-wire.ts'
 import * as minutes from './minutes-wire.ts'
 import * as wire from './wire.ts'
@@ -80,7 +81,7 @@ export const OPERATIONS = {
     path: '/v1/connections',
     summary: 'Connections in the order of their ids',
     scopes: ['connections:read'],
-    query: wire.ConnectionsQuery,
+    query: ConnectionsQuery,
     status: 200,
     answer: wire.ConnectionsAnswer,
     problems: ['invalid_input'],

@@ -19,8 +19,8 @@ export const SCOPES = [
   'keys:write',
   'admin',
 ] as const
-const STATUSES = ['ready', 'presenting', 'in_doubt', 'suspect', 'blocked', 'needs_user', 'deleting'] as const
-const REASONS = [
+export const STATUSES = ['ready', 'presenting', 'in_doubt', 'suspect', 'blocked', 'needs_user', 'deleting'] as const
+export const REASONS = [
   'revoked',
   'expired',
   'answer_lost',
@@ -29,7 +29,7 @@ const REASONS = [
   'interaction_required',
   'no_refresh_token',
 ] as const
-const BLOCKED = ['client', 'endpoint', 'request', 'grant'] as const
+export const BLOCKED = ['client', 'endpoint', 'request', 'grant'] as const
 const METHODS_OF_SECRETS = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'none'] as const
 const AUTH_METHODS = [
   'client_secret_basic',
@@ -53,7 +53,7 @@ const connectionId = z
     description: 'What people call the connection: 1 to 200 characters without white space',
     examples: ['dealer-42'],
   })
-const name = z
+export const name = z
   .string()
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
@@ -150,17 +150,6 @@ export const Connection = z
   })
   .meta({ id: 'Connection' })
 
-export const ConnectionsQuery = z.strictObject({
-  status: z.enum(STATUSES).optional(),
-  provider: name.optional(),
-  label: z
-    .array(z.string().regex(/^[^=]+=/, 'is NAME=VALUE'))
-    .max(32)
-    .optional()
-    .meta({ description: 'NAME=VALUE, may be repeated: all of them' }),
-  limit: z.number().int().min(1).max(1000).optional().meta({ description: '100 where absent' }),
-  cursor: z.string().max(1000).optional().meta({ description: 'next_cursor of the page before' }),
-})
 export const ConnectionsAnswer = z
   .object({ connections: z.array(Connection), next_cursor: z.string().nullable() })
   .meta({ id: 'Connections' })

@@ -1,5 +1,5 @@
 /** How a connection's state is told to people. */
-import type { ConnectionInfo, NeedsUserReason, Status } from '@tokenkeep/core'
+import type { BlockedReason, ConnectionInfo, NeedsUserReason, Reason, Status } from '@tokenkeep/core'
 import { fromNow, momentFromNow } from './moments.ts'
 import { shellWord } from './printable.ts'
 import type { Colours } from './output.ts'
@@ -27,6 +27,10 @@ const REASON_WORDS = {
   interaction_required: 'the provider asks for the user',
   no_refresh_token: 'its access token has ended and there is no refresh token',
 } as const satisfies Record<NeedsUserReason, string>
+
+const BLOCKED_WORDS = ['client', 'endpoint', 'request', 'grant'] as const satisfies readonly BlockedReason[]
+/** What can be wrong with a connection that needs its user, or is blocked. */
+export const REASONS: readonly Reason[] = [...(Object.keys(REASON_WORDS) as NeedsUserReason[]), ...BLOCKED_WORDS]
 
 export function statusCell({ status, reason }: ConnectionInfo, colours: Colours): Cell {
   const text = reason === null ? STATUS_WORDS[status] : `${STATUS_WORDS[status]} (${reason})`

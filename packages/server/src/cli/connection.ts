@@ -1,4 +1,5 @@
-import { TokenError, type ConnectionInfo, type Status } from '@tokenkeep/core'
+import { TokenError, type ConnectionInfo } from '@tokenkeep/core'
+import type { ListArguments } from './connection-list.ts'
 import type { Keeper } from '../remote/keeper.ts'
 import { tellOfHold } from './adopt.ts'
 import { accessTokenShort, moment, refreshTokenShort, remedyFor, statusCell } from './connection-words.ts'
@@ -9,15 +10,6 @@ import { fromNow, localIso } from './moments.ts'
 import { printable } from './printable.ts'
 import { readSecrets, type SecretSource } from './secret-source.ts'
 import { pairs, table, type Cell } from './table.ts'
-
-export interface ListArguments {
-  readonly provider?: string
-  readonly status?: Status
-  readonly label?: Readonly<Record<string, string>>
-  /** Absent: all. */
-  readonly limit?: number
-  readonly after?: string
-}
 
 /** `tokenkeep connection list` */
 export async function listConnections(context: Context, given: ListArguments): Promise<void> {

@@ -11,12 +11,13 @@ import {
   type ReusePolicy,
   type Winner,
 } from '@tokenkeep/core'
-import { STATUSES } from './connection-words.ts'
+import { addConnectionList } from './connection-list.ts'
 import { GRANTS } from './grant-arguments.ts'
 import type { Context } from './context.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
 import type { PlaceOptions } from './place.ts'
+import { collected, count, labelled, paired, type Pairs } from './read-argument.ts'
 import { registerRecords } from './records-commands.ts'
 import { refuseServer, type ServerOptions } from './server-place.ts'
 import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
@@ -298,21 +299,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
         dpopKey: chosen(given, 'dpop-key'),
       }),
     )
-  connection
-    .command('list')
-    .description('list connections, all where no limit is given')
-    .option('--provider <id>', 'only those of this provider')
-    .addOption(
-      new Option('--status <status>', 'only those in this status').choices(
-        STATUSES.filter((status) => status !== 'erased'),
-      ),
-    )
-    .option('--label <name=value>', 'only those with this label; may be repeated', labelled)
-    .option('--limit <count>', 'at most so many', count)
-    .option('--after <id>', 'begin behind this id')
-    .action(async (given: import('./connection.ts').ListArguments) =>
-      (await import('./connection.ts')).listConnections(context(), given),
-    )
+  addConnectionList(connection, context)
   connection
     .command('show <id>')
     .description('show one connection')
@@ -515,11 +502,6 @@ function seconds(text: string): number {
   return value
 }
 
-function count(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number, 1 or more.')
-  return Number(text)
-}
-
 function limit(text: string): number | null {
   return text === 'none' ? null : count(text)
 }
@@ -529,11 +511,6 @@ function port(text: string): number {
   return Number(text)
 }
 
-const collected = (text: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), text]
-
-type Pairs = Readonly<Record<string, string>>
-
-const labelled = (text: string, before?: Pairs): Pairs => paired(text, before, 'A label is NAME=VALUE.')
 const sourced = (text: string, before?: Pairs): Pairs => paired(text, before, 'A source is PROVIDER=CONNECTION.')
 
 const claim = (text: string, before?: Pairs): Pairs => paired(text, before, 'A claim is NAME=VALUE.')
@@ -567,12 +544,6 @@ function signed(text: string, before: Signs = {}): Signs {
   const sign =
     status === undefined ? (word ?? '') : { status: Number(status), ...(word === '' ? {} : { word: word ?? '' }) }
   return { ...before, [outcome]: [...(before[outcome] ?? []), sign] }
-}
-
-function paired(text: string, before: Pairs | undefined, form: string): Pairs {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError(form)
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
 const WINNERS: readonly Winner[] = ['same', 'any', 'newest']

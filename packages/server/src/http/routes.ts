@@ -1,13 +1,6 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import {
-  parseConnectionId,
-  runsAgain,
-  TokenError,
-  type Clock,
-  type ConnectionInfo,
-  type FailureCode,
-} from '@tokenkeep/core'
+import { parseConnectionId, runsAgain, TokenError, type Clock, type FailureCode } from '@tokenkeep/core'
 import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
@@ -56,8 +49,6 @@ export type Handlers = {
     asked: Asked<Id>,
   ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
 }
-
-const LIST_DEFAULT = 100
 
 export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
   const handlers = handlersOf(setup)
@@ -179,20 +170,15 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
 
     getOverview: ({ caller }) => overview(caller.apiKey.labels),
     async listConnections({ caller, query }) {
-      const limit = query.limit ?? LIST_DEFAULT
       const labels = merged(caller.apiKey.labels, labelsOf(query.label))
       if (labels === null) return { connections: [], next_cursor: null }
-      const found = await keep.connections.list({
-        status: query.status,
-        provider: query.provider,
-        labels,
-        limit,
-        after: query.cursor === undefined ? undefined : idOfCursor(query.cursor),
-      })
-      const last = found.length < limit ? undefined : found.at(-1)
+      const { search, status, reason, provider, client, limit, cursor } = query
+      const after = cursor === undefined ? undefined : idOfCursor(cursor)
+      const asked = { search, status, reason, provider, client, labels, limit, after }
+      const { connections, next } = await keep.connections.page(asked)
       return {
-        connections: found.map(wire.connectionWire),
-        next_cursor: last === undefined ? null : cursorOf(last),
+        connections: connections.map(wire.connectionWire),
+        next_cursor: next === null ? null : cursorOf(next),
       }
     },
     async importConnection({ caller, body }) {
@@ -443,7 +429,7 @@ function rethrow(error: unknown, caller: Caller): never {
 
 // ---- cursors -------------------------------------------------------------------------------------------------------
 
-const cursorOf = ({ id }: ConnectionInfo): string => Buffer.from(id, 'utf8').toString('base64url')
+const cursorOf = (id: string): string => Buffer.from(id, 'utf8').toString('base64url')
 
 function idOfCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8')

@@ -1,6 +1,6 @@
 /** A server's HTTP API as the library has it: each call is one request, and its errors are the library's. */
 import { Buffer } from 'node:buffer'
-import { parseConnectionId, parseName, TokenError, type ConnectionInfo } from '@tokenkeep/core'
+import { parseConnectionId, parseName, TokenError, type ConnectionInfo, type ListOptions } from '@tokenkeep/core'
 import type { ClientKeyInfo } from '@tokenkeep/node'
 import { jwksPath } from '../api/jwks-path.ts'
 import type {
@@ -93,21 +93,24 @@ export function openRemote(server: Server): ServerKeeper {
         ),
       get: async (id) => ask(get(connectionPath(id)), readConnection),
       async list(options = {}) {
-        const { provider, status, labels = {}, limit = LIST_DEFAULT, after } = options
-        const query = new URLSearchParams()
-        if (provider !== undefined) query.set('provider', provider)
-        if (status !== undefined) query.set('status', status)
-        for (const [name, value] of Object.entries(labels)) query.append('label', `${name}=${value}`)
-        if (after !== undefined) query.set('cursor', Buffer.from(after, 'utf8').toString('base64url'))
+        const { limit = LIST_DEFAULT } = options
+        const query = listQuery(options)
         const found: ConnectionInfo[] = []
-        // A server may give less at once than it was asked for.
-        for (;;) {
+        // A server gives what it found by so much work, which can be nothing, and says where to go on.
+        for (let cursor: string | null = null; ;) {
           query.set('limit', String(limit - found.length))
           const page = await ask(get('/v1/connections', query), readPage)
           found.push(...page.connections)
-          if (page.cursor === null || page.connections.length === 0 || found.length >= limit) return found
-          query.set('cursor', page.cursor)
+          if (page.cursor === null || page.cursor === cursor || found.length >= limit) return found
+          cursor = page.cursor
+          query.set('cursor', cursor)
         }
+      },
+      async page(options = {}) {
+        const query = listQuery(options)
+        query.set('limit', String(options.limit ?? LIST_DEFAULT))
+        const { connections, cursor } = await ask(get('/v1/connections', query), readPage)
+        return { connections, next: cursor === null ? null : Buffer.from(cursor, 'base64url').toString('utf8') }
       },
       delete: async (id) =>
         ask({ method: 'DELETE', path: connectionPath(id), withinMs: PROVIDER_ASKED_MS }, (answer) => ({
@@ -218,6 +221,18 @@ export function openRemote(server: Server): ServerKeeper {
 
 const readKeys = (answer: unknown): readonly ClientKeyInfo[] =>
   membersOf<ClientKeysWire>(answer, 'the answer').list('keys', readClientKey)
+
+function listQuery({ search, provider, client, status, reason, labels = {}, after }: ListOptions): URLSearchParams {
+  const query = new URLSearchParams()
+  if (search !== undefined) query.set('search', search)
+  if (provider !== undefined) query.set('provider', provider)
+  if (client !== undefined) query.set('client', client)
+  for (const each of [status ?? []].flat()) query.append('status', each)
+  for (const each of [reason ?? []].flat()) query.append('reason', each)
+  for (const [name, value] of Object.entries(labels)) query.append('label', `${name}=${value}`)
+  if (after !== undefined) query.set('cursor', Buffer.from(after, 'utf8').toString('base64url'))
+  return query
+}
 
 function readPage(answer: unknown): { connections: readonly ConnectionInfo[]; cursor: string | null } {
   const page = membersOf<ConnectionsWire>(answer, 'the answer')
