@@ -1,15 +1,20 @@
 /** What doctor makes of what it sees, where no test can bring it about: one row for each boundary. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { readFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { differenceByDate, type FolderSeen } from '@tokenkeep/node'
 import type { Client } from '@tokenkeep/core'
 import { judgeClient } from '../src/doctor/clients.ts'
 import { judgeClocks } from '../src/doctor/clock.ts'
 import type { Finding } from '../src/doctor/finding.ts'
+import { judgeConfiguration } from '../src/doctor/configuration.ts'
 import { judgeFolder } from '../src/doctor/folder.ts'
 import { judgeProcesses } from '../src/doctor/processes.ts'
 import { judgeProgram } from '../src/doctor/program.ts'
 import { judgeServer } from '../src/doctor/server.ts'
+import { readConfiguration } from '../src/serve/configuration.ts'
 
 const codes = (findings: readonly Finding[]): string[] => findings.map(({ code }) => code)
 const MIB = 1024 * 1024
@@ -173,4 +178,42 @@ test('what a server says of itself is told line by line', () => {
   assert.deepEqual(of(503, 'application/problem+json', '{"detail":"the disk"}'), ['server_not_ready'])
   assert.deepEqual(of(200, 'text/html', '<h1>ready</h1>'), ['server_other'])
   assert.deepEqual(of(502, 'text/html', 'bad gateway'), ['server_other'])
+})
+
+test('the certificate of `serve` is compared with its end, and with the host of the public URL', async () => {
+  const fixture = (name: string): string => fileURLToPath(new URL(`../../node/test/fixtures/${name}`, import.meta.url))
+  const [cert, key] = [fixture('localhost-certificate.pem'), fixture('localhost-key.pem')]
+  const end = Date.parse(new X509Certificate(readFileSync(cert)).validTo)
+  const of = async (now: number, publicUrl: string, tlsKeyMode: number | null = 0o600): Promise<string[]> => {
+    const flags = { tlsCertFile: cert, tlsKeyFile: key, publicUrl }
+    const read = await readConfiguration(flags, { environment: {}, folder: '/' })
+    assert.equal(read.kind, 'read')
+    const configuration = read.kind === 'read' ? read.configuration : null
+    return codes(
+      judgeConfiguration({ mistakes: [], configuration, place: '/data', environment: {}, tlsKeyMode, now }),
+    ).slice(1)
+  }
+  const day = 24 * 3600 * 1000
+  const url = 'https://localhost'
+  assert.deepEqual(await of(end - 14 * day, url), ['certificate'])
+  assert.deepEqual(await of(end - 14 * day + 1, url), ['certificate_ends'])
+  assert.deepEqual(await of(end, url), ['certificate_ended'])
+  assert.deepEqual(await of(end - 15 * day, 'https://127.0.0.1:8443'), ['certificate'])
+  assert.deepEqual(await of(end - 15 * day, 'https://keep.example.org'), ['certificate', 'certificate_of_other_name'])
+  assert.deepEqual(await of(end - 15 * day, 'https://10.0.0.1'), ['certificate', 'certificate_of_other_name'])
+  assert.deepEqual(await of(end - 15 * day, url, 0o644), ['certificate', 'tls_key_open'])
+})
+
+test('variables that nobody reads are told, and not those of Kubernetes or of other programs', () => {
+  const names = (environment: Readonly<Record<string, string>>): unknown[] =>
+    judgeConfiguration({ mistakes: [], configuration: null, place: '/data', environment, tlsKeyMode: null, now: 0 })
+      .filter(({ code }) => code === 'variable_unknown')
+      .map(({ facts }) => facts['variable'])
+  assert.deepEqual(names({ TOKENKEEP_PORT: '1', TOKENKEEP_KEY: 'x', TOKENKEEP_CONFIG: 'x', OTHER: 'x' }), [])
+  assert.deepEqual(names({ TOKENKEEP_SERVICE_HOST: 'x', TOKENKEEP_PORT_7420_TCP_ADDR: 'x' }), [])
+  assert.deepEqual(names({ TOKENKEEP_WEB_SERVICE_PORT_HTTP: 'x', TOKENKEEP_WEB_PORT: 'x' }), [])
+  assert.deepEqual(names({ TOKENKEEP_PROT: '1', TOKENKEEP_DATA_FOLDER: 'x' }), [
+    'TOKENKEEP_DATA_FOLDER',
+    'TOKENKEEP_PROT',
+  ])
 })

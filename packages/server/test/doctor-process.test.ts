@@ -1,9 +1,11 @@
 /** `tokenkeep doctor` as processes: whatever hangs, after a kill, and at a server. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startDevserver } from '@tokenkeep/devserver'
 import { commandHere } from './command-here.ts'
 import { assertSaysNone, doctor, read } from './doctor-world.ts'
 import { openInstallation, type Installation } from './installation.ts'
@@ -93,10 +95,28 @@ suite('tokenkeep doctor as a process', () => {
     assert.deepEqual((await at(key)).wrongCodes, ['server_unreachable'])
   })
 
+  test('a provider whose certificate is not believed here is told so, and one that is believed with the days it has', async () => {
+    const fixture = (name: string): string =>
+      fileURLToPath(new URL(`../../node/test/fixtures/${name}`, import.meta.url))
+    const cert = fixture('localhost-certificate.pem')
+    const tls = { cert: readFileSync(cert, 'utf8'), key: readFileSync(fixture('localhost-key.pem'), 'utf8') }
+    await using server = await startDevserver({ tls, realms: [{ name: 'safe' }] })
+    await here.prepare(['provider', 'add', 'safe', '--issuer', server.issuer('safe')])
+    const run = async (environment: Readonly<Record<string, string>>) =>
+      read(await here.desk.run(['doctor', '--json'], { environment: { ...here.environmentOf(), ...environment } }))
+    assert.match((await run({})).the('provider_untrusted').says, /^safe: the TLS handshake with 127\.0\.0\.1:\d+ fails/)
+    const trusting = await run({ NODE_EXTRA_CA_CERTS: cert })
+    const safe = trusting.findings.find(({ code, facts }) => code === 'provider' && facts['provider'] === 'safe')
+    assert.match(safe?.says ?? '', /its certificate has \d+ days; its metadata were read$/)
+    assert.ok(!trusting.has('provider_untrusted'))
+  })
+
   test('wrong usage is exit code 2, as for every command', async () => {
     for (const args of [
       ['--url', 'ftp://x'],
       ['--url', 'http://127.0.0.1:1', '--data', '.'],
+      ['--url', 'http://127.0.0.1:1', '--offline'],
+      ['--url', 'http://127.0.0.1:1', '--quick-check'],
       ['extra'],
       ['--api-key-file', 'x'],
     ]) {

@@ -306,13 +306,16 @@ suite('tokenkeep doctor', () => {
     const file = join(here.desk.folder, 'assertion.jwt')
     const proving = ['--auth-method', 'private_key_jwt', '--assertion-file', file]
     await here.prepare([...add, 'by-file', '--provider', 'ext', ...proving])
+    await here.prepare(['provider', 'add', 'bare', '--token-endpoint', `${here.provider.issuer(REALM)}/token`])
+    await here.prepare([...add, 'unasked', '--provider', 'bare', '--client-secret-stdin'], 'canary-quiet-secret')
     await here.prepare([...add, 'own-key', '--provider', 'ext', '--auth-method', 'private_key_jwt'])
     const of = (found: Awaited<ReturnType<typeof doctor>>, client: string): string[] =>
       found.findings
         .filter(({ area, facts }) => area === 'clients' && facts['client'] === client)
         .map(({ code }) => code)
     const first = await doctor(here)
-    assert.deepEqual(of(first, 'quiet'), ['client_unasked'])
+    assert.deepEqual(of(first, 'quiet'), ['client_no_answer'])
+    assert.deepEqual(of(first, 'unasked'), ['client_unasked'])
     assert.deepEqual(of(first, 'by-file'), ['client_assertion_missing'])
     assert.ok(of(first, 'own-key').includes('client_refused'), 'it is registered there with a secret')
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')

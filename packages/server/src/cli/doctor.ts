@@ -1,4 +1,5 @@
 /** `tokenkeep doctor`: looks at everything that can be wrong with an installation, and says what to do. */
+import { TokenError } from '@tokenkeep/core'
 import { summaryOf, inOrder, linesOf } from '../doctor/report.ts'
 import { createLooks, hung } from '../doctor/looks.ts'
 import { examineHere, hereMs } from '../doctor/examine-here.ts'
@@ -14,7 +15,10 @@ export interface DoctorArguments extends Readonly<Record<string, unknown>> {
   readonly quickCheck?: boolean
 }
 
-/** @returns 0 where nothing needs attention, else 6 */
+/**
+ * @returns 0 where nothing needs attention, else 6
+ * @throws TokenError `invalid_input` for options that contradict each other
+ */
 export async function doctor(
   context: Context,
   { given, version }: { readonly given: DoctorArguments; readonly version: string },
@@ -22,6 +26,13 @@ export async function doctor(
   const { around, output, options } = context
   const { offline = false, quickCheck = false, ...flags } = given
   const server = findServer(options, around)
+  if (server !== null && (offline || quickCheck)) {
+    const option = offline ? '--offline' : '--quick-check'
+    throw new TokenError(
+      'invalid_input',
+      `${server.said} names a server, and ${option} is for this machine: leave one out`,
+    )
+  }
   const asked = { flags, offline, quickCheck, version }
   const supervision = await supervised(around, server === null ? hereMs(asked) : SERVER_MS)
   if (supervision.kind === 'ended') return supervision.code

@@ -44,7 +44,12 @@ export async function supervised(
     }
   })
   child.once('error', reject)
-  child.once('exit', (code) => resolve({ kind: 'ended', code: settled ?? code ?? 1 }))
+  child.once('exit', (code) => {
+    const ended = settled ?? code
+    // By a signal, before it could say anything.
+    if (ended === null) reject(new Error('the child was killed'))
+    else resolve({ kind: 'ended', code: ended })
+  })
   const timer = setTimeout(() => resolve({ kind: 'hung', during }), withinMs + MARGIN_MS)
   const interrupted = (): void => reject(new Error('interrupted'))
   interruption.signal.addEventListener('abort', interrupted)

@@ -1,5 +1,6 @@
 /** The settings of `tokenkeep serve`, as it would read them here, and where the data are by them. */
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { isLoopback, type Configuration } from '../serve/configuration.ts'
 import { CONFIG_VARIABLE, SETTINGS, variableOf } from '../serve/setting.ts'
 import { DAY_MS } from './days.ts'
@@ -160,6 +161,7 @@ function certificateIn(
   const own = new X509Certificate(pem)
   const url = publicUrl === null ? null : new URL(publicUrl)
   const host = url === null ? null : url.hostname.replace(/^\[|\]$/g, '')
-  const fits = host === null || own.checkHost(host) !== undefined || own.checkIP(host) !== undefined
+  const covers = (name: string): boolean => (isIP(name) === 0 ? own.checkHost(name) : own.checkIP(name)) !== undefined
+  const fits = host === null || covers(host)
   return { validTo: Date.parse(own.validTo), host: fits ? null : host }
 }

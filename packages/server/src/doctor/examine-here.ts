@@ -256,12 +256,14 @@ async function providers(of: Examining, others: OtherClock[]): Promise<void> {
   if (all.length === 0) findings.push(noProvider())
   if (clients.length === 0) findings.push(noClient())
   const said = new Map<string, MetadataSeen | null>()
+  const reached = new Set<string>()
   if (!asked.offline) {
     const { left } = await eachOf(all, { most: PROVIDERS_AT_ONCE, untilMs, now: mono }, async (provider) => {
       await look(`the provider ${provider.id}`, PROVIDER_MS, async () => {
         const seen = await examination.askProvider(provider, PROVIDER_MS - 500)
         findings.push(...judgeProvider(provider, seen, now()))
         said.set(provider.id, seen.metadata)
+        if (seen.tokenEndpoint.failed === null) reached.add(provider.id)
         const clockMs = seen.metadata?.clockMs ?? null
         if (clockMs !== null) others.push({ other: provider.id, differenceMs: clockMs })
       })
@@ -274,9 +276,9 @@ async function providers(of: Examining, others: OtherClock[]): Promise<void> {
     some,
     { most: CLIENTS_AT_ONCE, untilMs: untilMs + PROVIDER_MS / 2, now: mono },
     (client) =>
-      look(`the client ${client.id}`, PROVIDER_MS, () => oneClient(of, client, byId.get(client.provider), said)).then(
-        () => undefined,
-      ),
+      look(`the client ${client.id}`, PROVIDER_MS, () =>
+        oneClient(of, client, { provider: byId.get(client.provider), said, reached }),
+      ).then(() => undefined),
   )
   if (left + clients.length - some.length > 0)
     findings.push(clientsLeft(left + clients.length - some.length, clients.length))
@@ -285,15 +287,21 @@ async function providers(of: Examining, others: OtherClock[]): Promise<void> {
 async function oneClient(
   { examination, asked, looks }: Examining,
   client: Client,
-  provider: Provider | undefined,
-  said: ReadonlyMap<string, MetadataSeen | null>,
+  of: {
+    readonly provider: Provider | undefined
+    readonly said: ReadonlyMap<string, MetadataSeen | null>
+    readonly reached: ReadonlySet<string>
+  },
 ): Promise<void> {
+  const { provider, said, reached } = of
   if (provider === undefined) return
   const online = !asked.offline
-  const seen = await examination.askAsClient(client, provider, online ? 'online' : 'offline', QUESTION_MS)
+  // Whoever did not take a connection a moment ago would only be waited for once more.
+  const how = online && reached.has(provider.id) ? 'online' : 'offline'
+  const seen = await examination.askAsClient(client, provider, how, QUESTION_MS)
   const had = said.get(provider.id)
   const metadata = had !== undefined && had !== null && 'endpoints' in had.says ? had.says : null
-  const hasEndpoint = endpointOf(provider, metadata)
+  const hasEndpoint = how === 'online' ? endpointOf(provider, metadata) : null
   const now = examination.clock.now().wall
   looks.findings.push(...judgeClient({ client, seen, metadata, hasEndpoint, online, now }))
 }
