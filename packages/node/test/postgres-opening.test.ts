@@ -1,6 +1,8 @@
-/** Opening waits for another process that changes the tables of a big database, for as long as that takes. */
+/** Opening waits for another process that changes the tables of a big database, for as long as that takes; an examination opens nothing. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { createSystemClock } from '../src/clock-system.ts'
+import { lookIntoPostgres } from '../src/examination/look-into-postgres.ts'
 import { readPostgresUrl } from '../src/postgres-address.ts'
 import { inspectPostgres } from '../src/postgres-database.ts'
 import { openPostgresSession } from '../src/postgres-session.ts'
@@ -55,4 +57,29 @@ test('whoever looks at a database waits for a table that another process changes
   const lock = `LOCK TABLE ${address.schema}.installation IN ACCESS EXCLUSIVE MODE`
   const seen = await heldFor(t, { url, lock }, () => inspectPostgres({ address, random: createSystemRandom() }))
   assert.equal(seen?.epoch, 1)
+})
+
+test('nothing can be written by an examination, and its session is as it was', async (t) => {
+  if (lacksPostgres(t)) return
+  const url = await freshUrl()
+  const ring = newKeyring()
+  const database = await openDatabase(url, ring)
+  const looked = await lookIntoPostgres({ url, ring, markers: () => [], clock: createSystemClock() })
+  const { reading, server } = looked
+  assert.ok(reading)
+  assert.deepEqual(
+    [reading.seen.keys, reading.seen.version, server.listens, server.showsLocks, server.pooled],
+    ['fit', reading.seen.newest, true, true, false],
+  )
+  const table = reading.table('installation')
+  const writing = reading.all(`UPDATE ${table} SET epoch = epoch + 1`, [])
+  await assert.rejects(writing, ({ state }: { state?: string }) => state === '25006')
+  const settings = await reading.all(
+    `SELECT current_setting('default_transaction_read_only') AS kept, (SELECT count(*)::int FROM pg_locks
+       WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks`,
+    [],
+  )
+  assert.deepEqual(settings, [{ kept: 'off', locks: 0 }])
+  await looked.close()
+  await database.close()
 })

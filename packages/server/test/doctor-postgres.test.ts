@@ -39,6 +39,11 @@ suite('tokenkeep doctor on Postgres', () => {
     const away = await doctor(here, [], { TOKENKEEP_DATABASE: gone.href })
     assert.match(away.the('database_unusable').says, /nothing listens there/)
     assert.equal(away.code, 6)
+    const stranger = new URL(url)
+    stranger.password = 'canary-wrong-password'
+    here.secrets.add('canary-wrong-password')
+    const refused = await doctor(here, [], { TOKENKEEP_DATABASE: stranger.href })
+    assert.match(refused.the('database_unusable').says, /it refuses the user or the password/)
   })
 
   test('a database without our tables is a note, and none are made', async (t) => {

@@ -34,7 +34,10 @@ suite('tokenkeep doctor as a process', () => {
     const program = join(here.desk.folder, 'hangs.mjs')
     writeFileSync(program, `process.send({ begun: 'the disk' }); for (;;);`)
     const interruption = { signal: new AbortController().signal, by: () => null }
-    assert.deepEqual(await supervised({ started: [program], interruption }, 0), { kind: 'hung', during: 'the disk' })
+    assert.deepEqual(await supervised({ started: [program], interruption }, 2_000), {
+      kind: 'hung',
+      during: 'the disk',
+    })
   })
 
   test('after a kill it says so, and with answers in a slot of the dead what to do', async () => {

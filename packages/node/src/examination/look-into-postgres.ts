@@ -38,9 +38,9 @@ export async function lookIntoPostgres(look: PostgresLook): Promise<PostgresLook
   const address = readPostgresUrl(look.url)
   const session = await openPostgresSession(address)
   try {
-    await session.ask('SET default_transaction_read_only = on')
-    const server = await serverSeen(session, address, look)
-    const reading = await readingOf(session, address, { ...look, server })
+    const reader = readOnly(session)
+    const server = await serverSeen(session, reader, { address, clock: look.clock })
+    const reading = await readingOf(reader, address, { ...look, server })
     return { name: address.name, server, reading, close: () => session.close() }
   } catch (error) {
     await session.close()
@@ -48,8 +48,27 @@ export async function lookIntoPostgres(look: PostgresLook): Promise<PostgresLook
   }
 }
 
+type Reader = Pick<PostgresSession, 'ask' | 'close'>
+
+/**
+ * Each statement in a transaction of its own that may not write. A setting of the session would do the same, and stay: behind
+ * a pooler the session is somebody else's afterwards.
+ */
+const readOnly = (session: PostgresSession): Reader => ({
+  async ask(asked, values) {
+    const [, answered] = await Promise.allSettled([
+      session.ask('BEGIN TRANSACTION READ ONLY'),
+      session.ask(asked, values),
+      session.ask('COMMIT'),
+    ])
+    if (answered.status === 'rejected') throw answered.reason
+    return answered.value
+  },
+  close: () => session.close(),
+})
+
 async function readingOf(
-  session: PostgresSession,
+  session: Reader,
   address: PostgresAddress,
   { ring, markers, clock, server }: PostgresLook & { readonly server: PostgresSeen },
 ): Promise<Reading | null> {
@@ -88,10 +107,10 @@ async function readingOf(
 
 async function serverSeen(
   session: PostgresSession,
-  address: PostgresAddress,
-  { clock }: Pick<PostgresLook, 'clock'>,
+  reader: Reader,
+  { address, clock }: Pick<PostgresLook, 'clock'> & { readonly address: PostgresAddress },
 ): Promise<PostgresSeen> {
-  const { records } = await session.ask(SERVER)
+  const { records } = await reader.ask(SERVER)
   const [said = {}] = records
   const pooled = integer(said, 'process_id') !== session.processId
   return {
@@ -101,7 +120,7 @@ async function serverSeen(
     local: said['local'] === true,
     pooled,
     ...(pooled ? { listens: false, showsLocks: false } : await togetherWith(session, address, clock)),
-    clockMs: await clockOf(session, clock),
+    clockMs: await clockOf(reader, clock),
     standby: said['standby'] === true,
     fsync: text(said, 'fsync') === 'on',
     fullPageWrites: text(said, 'full_page_writes') === 'on',
@@ -167,7 +186,7 @@ async function isShown(session: PostgresSession, other: PostgresSession): Promis
 }
 
 /** The server read its clock at some moment between asking and hearing. */
-async function clockOf(session: PostgresSession, clock: Pick<Clock, 'now'>): Promise<number> {
+async function clockOf(session: Reader, clock: Pick<Clock, 'now'>): Promise<number> {
   const before = clock.now()
   const { records } = await session.ask(`SELECT ${CLOCK} AS now`)
   const after = clock.now()
@@ -175,7 +194,7 @@ async function clockOf(session: PostgresSession, clock: Pick<Clock, 'now'>): Pro
   return leastDifference({ from: server, to: server }, { from: before.wall, to: after.wall })
 }
 
-async function lacking(session: PostgresSession, schema: string): Promise<string | null> {
+async function lacking(session: Reader, schema: string): Promise<string | null> {
   const { records } = await session.ask(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')

@@ -21,10 +21,10 @@ type Word = { readonly settled: number } | { readonly begun: string }
 
 /** To end in order after its last word. */
 const FAREWELL_MS = 500
-/** For the start of a Node on a busy machine, and the writing of the answer. */
-const MARGIN_MS = 3_000
-
-/** @throws Error where a signal asked this process to end */
+/**
+ * @param withinMs with the start of a Node on a busy machine, and the writing of the answer
+ * @throws Error where a signal asked this process to end, or ended the child
+ */
 export async function supervised(
   { started, interruption }: Pick<Surroundings, 'started' | 'interruption'>,
   withinMs: number,
@@ -50,7 +50,7 @@ export async function supervised(
     if (ended === null) reject(new Error('the child was killed'))
     else resolve({ kind: 'ended', code: ended })
   })
-  const timer = setTimeout(() => resolve({ kind: 'hung', during }), withinMs + MARGIN_MS)
+  const timer = setTimeout(() => resolve({ kind: 'hung', during }), withinMs)
   const interrupted = (): void => reject(new Error('interrupted'))
   interruption.signal.addEventListener('abort', interrupted)
   try {

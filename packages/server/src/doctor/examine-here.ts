@@ -163,7 +163,7 @@ async function examine(of: Examining): Promise<void> {
     if ('version' in database) findings.push(...judgeKeysOfDatabase(database))
     const postgres = 'refused' in database ? null : database.postgres
     if (postgres !== null) others.push({ other: 'Postgres', differenceMs: postgres.clockMs })
-    if (fileThere) checking = check(of)
+    if (fileThere && 'version' in database) checking = check(of)
   }
   await look('the processes of this host', LOCAL_MS, () => processes(of, database))
   const opened = database !== null && 'version' in database
