@@ -7,6 +7,7 @@ import type { Loss } from './losses.ts'
 import { letPeaceCome } from './peace.ts'
 import type { CameAbout, Plan } from './plan.ts'
 import { createProcessControl } from './processes.ts'
+import { watchTelling } from './telling-rules.ts'
 import { createWorld } from './world.ts'
 
 export interface Verdict {
@@ -38,6 +39,7 @@ export async function play(plan: Plan, left: ReadonlySet<number> = new Set(), te
     cameAbout: count,
   })
   const { timeline, presentations, broken } = world
+  watchTelling(world.memory, { broken, applies: () => world.storeState.forgotAt < 0 })
   const callers = createCallers(world)
   const happen = createHappen({ world, callers, faults, count })
 

@@ -237,7 +237,7 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
         if (revoked === 'unavailable' && tried < view.terms.policy.revokeTriedMs) return 'later'
       }
     } else revokedUpstream = false
-    if ((await store.finishDelete(deletion)) === 'changed') {
+    if ((await store.finishDelete(deletion, revokedUpstream)) === 'changed') {
       // A late answer was kept while we revoked: what it brought lives, and nobody else will revoke it.
       const again = await store.beginDelete(view.at)
       return again.kind !== 'deleting' ? { revokedUpstream: false } : revokeAndErase(again)

@@ -470,8 +470,13 @@ export interface ConnectionStore {
   /** Lets the next presentation be made now: one, in doubt, suspicion or block. Changes nothing elsewhere. */
   presentNow(at: At): Promise<View | Gone>
   beginDelete(at: At): Promise<Deletion | Gone | OnHold>
-  /** Erases what `deletion` saw. `changed`: a late answer brought another refresh token meanwhile; begin again and revoke that. */
-  finishDelete(deletion: Deletion): Promise<'erased' | 'changed'>
+  /**
+   * Erases what `deletion` saw.
+   *
+   * @param revokedUpstream the provider confirmed that it revoked all of it
+   * @returns `changed`: a late answer brought another refresh token meanwhile; begin again and revoke that
+   */
+  finishDelete(deletion: Deletion, revokedUpstream: boolean): Promise<'erased' | 'changed'>
   /** Due work, claimed: the same write moves its time, so that two schedulers do not do it twice. None is in hold. */
   due(query: { readonly limit: number; readonly except: readonly ProviderId[] }): Promise<readonly View[]>
   /** The rows among these whose revision is another one now: they were written since, or the store forgot its last writes. */

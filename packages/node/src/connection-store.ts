@@ -66,7 +66,7 @@ function reads(rows: Rows, context: StoreContext): Reads {
         if (isPromptRetryOfAnother(found.row, context.owner, policy.leaseMs, now)) return unchanged(null)
         const dueAt = later(now.wall, claimMs(found.row, policy, now))
         const row = { ...found.row, revision: next(found.row.revision), dueAt, updatedAt: now.wall }
-        return { row, history: [], result: context.snapshot(found, row, now) }
+        return { row, history: [], events: [], result: context.snapshot(found, row, now) }
       })
       return claimed.flatMap((snapshot) => (snapshot === null ? [] : [context.view(snapshot)]))
     },

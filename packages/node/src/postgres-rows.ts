@@ -74,7 +74,7 @@ export function postgresRows({ database, terms, onWritten, storeNow }: PostgresR
     contended?: 'skip_locked',
   ): Promise<boolean> {
     const writing = writer.change(
-      { before: before?.row ?? null, after: change.row, history: change.history },
+      { before: before?.row ?? null, after: change.row, history: change.history, events: change.events },
       contended,
     )
     if (writing === null) return true

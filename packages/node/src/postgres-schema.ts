@@ -338,6 +338,30 @@ CREATE TABLE refresh_minute (
 );
 `
 
+/** What happened, told in the same statement. `number` is the order of writing; `position`, of reading, is given afterwards. */
+const RECORDED_EVENTS = `
+CREATE TABLE event (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  position bigint UNIQUE,
+  id text NOT NULL DEFAULT ('evt_' || replace(gen_random_uuid()::text, '-', '')),
+  type text NOT NULL,
+  at bigint NOT NULL,
+  uid text COLLATE "C",
+  connection text COLLATE "C",
+  provider text COLLATE "C",
+  client text COLLATE "C",
+  labels text NOT NULL CHECK (labels::json IS NOT NULL),
+  data text NOT NULL CHECK (data::json IS NOT NULL),
+  once text COLLATE "C"
+);
+CREATE INDEX event_unplaced ON event (number) WHERE position IS NULL;
+CREATE INDEX event_of_connection ON event (connection, position) WHERE connection IS NOT NULL;
+CREATE INDEX event_notable ON event (position) WHERE type <> 'connection.refreshed';
+CREATE UNIQUE INDEX event_once ON event (once) WHERE once IS NOT NULL;
+CREATE TABLE event_placed (only_row integer PRIMARY KEY CHECK (only_row = 1), last bigint NOT NULL);
+INSERT INTO event_placed (only_row, last) VALUES (1, 0);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -351,5 +375,6 @@ export const MIGRATIONS: readonly string[] = [
   GRANT_REQUESTS,
   OVERVIEW,
   MINUTES,
+  RECORDED_EVENTS,
 ]
 export const VERSION = MIGRATIONS.length

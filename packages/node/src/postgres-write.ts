@@ -5,7 +5,7 @@
  * The row is written only where its revision is still the one that was read, and everything else only where the row was:
  * so nothing is locked between reading and writing, and a process that is frozen in between keeps nobody waiting.
  */
-import type { ConnectionRow, Fence, UnixMs } from '@tokenkeep/core'
+import type { ConnectionRow, Fence, NewEvent, UnixMs } from '@tokenkeep/core'
 import {
   CONNECTION_COLUMNS,
   CONNECTION_COLUMNS_FIXED,
@@ -19,6 +19,7 @@ import {
 import type { PostgresCell } from './postgres-session.ts'
 import { statement, tableIn, type Statement } from './postgres-statement.ts'
 import { changeOfTotal, troubleOf } from './store-marks.ts'
+import { eventValues } from './event-codec.ts'
 import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 export interface Writing {
@@ -32,6 +33,8 @@ export interface Written {
   /** Null: it stays as it is. */
   readonly after: ConnectionRow | null
   readonly history: readonly HistoryNote[]
+  /** All of one subject and moment; none without `after`. */
+  readonly events: readonly NewEvent[]
 }
 
 export interface WriteOptions {
@@ -221,6 +224,30 @@ export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
     return parts
   }
 
+  function eventPart({ events, after }: Written): Part[] {
+    const [first] = events
+    if (first === undefined || after === null) return []
+    const [, at, uid, connection, provider, client, labels] = eventValues(first)
+    return [
+      {
+        // In the order in which they happened, and numbered only once the row is this statement's.
+        text: `INSERT INTO ${table('event')} (at, uid, connection, provider, client, labels, type, data)
+          SELECT ${typed('bigint text text text text text')}, e.type, e.data
+          FROM row_written, unnest(?::text[], ?::text[]) WITH ORDINALITY AS e (type, data, n) ORDER BY e.n`,
+        values: [
+          at,
+          uid,
+          connection,
+          provider,
+          client,
+          labels,
+          events.map(({ type }) => type),
+          events.map(({ data }) => JSON.stringify(data)),
+        ],
+      },
+    ]
+  }
+
   return {
     change(written, contended = 'wait') {
       const row = rowPart(written, contended)
@@ -230,6 +257,7 @@ export function postgresWriter({ schema }: WriteOptions): PostgresWriter {
         ...labelParts(written),
         ...totalParts(written),
         ...historyParts(written),
+        ...eventPart(written),
       ]
       const parts = [...row, ...rest]
       if (parts.length === 0) return null

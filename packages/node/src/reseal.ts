@@ -59,7 +59,7 @@ export function storedSecrets(
             if (found === null) return unchanged({ keys, changed: false })
             const row = withResealed(found.row, visit(uid, keys))
             const changed = row !== found.row
-            return { row: changed ? row : null, history: [], result: { keys, changed } }
+            return { row: changed ? row : null, history: [], events: [], result: { keys, changed } }
           }),
         ),
       )

@@ -94,6 +94,7 @@ export function sqliteRows({ database, terms, bootNow }: SqliteRowsOptions): Row
     if (change.row !== null) put.row(before?.row ?? null, change.row)
     const uid = change.row?.uid ?? before?.row.uid
     if (uid !== undefined) for (const note of change.history) put.note(uid, note)
+    for (const event of change.events) put.tell(event)
     return change.result
   }
 

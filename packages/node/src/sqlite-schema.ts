@@ -350,6 +350,26 @@ CREATE TABLE refresh_minute (
 ) STRICT, WITHOUT ROWID;
 `
 
+/** What happened, in the order of the commits, told in the same transaction. Nothing refers to a connection that is gone. */
+const RECORDED_EVENTS = `
+CREATE TABLE event (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL DEFAULT ('evt_' || lower(hex(randomblob(16)))),
+  type TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  uid TEXT,
+  connection TEXT,
+  provider TEXT,
+  client TEXT,
+  labels TEXT NOT NULL CHECK (json_valid(labels)),
+  data TEXT NOT NULL CHECK (json_valid(data)),
+  once TEXT
+) STRICT;
+CREATE INDEX event_of_connection ON event (connection, position) WHERE connection IS NOT NULL;
+CREATE INDEX event_notable ON event (position) WHERE type <> 'connection.refreshed';
+CREATE UNIQUE INDEX event_once ON event (once) WHERE once IS NOT NULL;
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -366,6 +386,7 @@ export const MIGRATIONS: readonly string[] = [
   GRANT_REQUESTS,
   OVERVIEW,
   MINUTES,
+  RECORDED_EVENTS,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

@@ -1,6 +1,6 @@
 /** Writes what changed of one connection: its row, its access tokens, a held answer, its labels, its history. */
 import type { DatabaseSync } from 'node:sqlite'
-import type { ConnectionRow, Uid, UnixMs } from '@tokenkeep/core'
+import type { ConnectionRow, NewEvent, Uid, UnixMs } from '@tokenkeep/core'
 import {
   CONNECTION_COLUMNS,
   CONNECTION_COLUMNS_FIXED,
@@ -12,6 +12,7 @@ import {
   successorValues,
 } from './connection-codec.ts'
 import { changeOfTotal, troubleOf } from './store-marks.ts'
+import { EVENT_COLUMNS, eventValues } from './event-codec.ts'
 import { FORGOTTEN_AT_ONCE, HISTORY_MOST, type HistoryNote } from './store-rows.ts'
 
 /** To be called inside a transaction. */
@@ -19,6 +20,7 @@ export interface ConnectionWriter {
   /** @param before the row as it was read in the same transaction; null: a new one */
   row(before: ConnectionRow | null, after: ConnectionRow): void
   note(uid: Uid, note: HistoryNote): void
+  tell(event: NewEvent): void
   /** Deletes a few tombstones, with their history, that were written before a moment. */
   forget(before: UnixMs): void
 }
@@ -61,6 +63,7 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
   )
   const end = sql.prepare('UPDATE presentation SET ended_at = ?, outcome = ? WHERE uid = ? AND fence = ?')
   const dropOldPresentations = sql.prepare('DELETE FROM presentation WHERE uid = ? AND fence <= ?')
+  const tell = sql.prepare(`INSERT INTO event (${EVENT_COLUMNS}) VALUES (${placeholders(8)})`)
   const forget = sql.prepare(
     `DELETE FROM connection WHERE uid IN (
        SELECT uid FROM connection WHERE status = 'erased' AND updated_at < ? ORDER BY updated_at LIMIT ?)`,
@@ -129,6 +132,7 @@ export function connectionWriter(sql: DatabaseSync): ConnectionWriter {
       begin.run(...presentationValues(uid, note.entry))
       dropOldPresentations.run(uid, note.entry.fence - HISTORY_MOST)
     },
+    tell: (event) => void tell.run(...eventValues(event)),
     forget: (before) => void forget.run(Math.round(before), FORGOTTEN_AT_ONCE),
   }
 }

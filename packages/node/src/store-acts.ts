@@ -5,6 +5,8 @@ import {
   born,
   deleting,
   erased,
+  eventsOf,
+  eventsOfBirth,
   later,
   ms,
   openAttempt,
@@ -50,7 +52,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         const terms = context.termsOf({ row: draft, provider, client })
         const row = born(draft, terms, context.writing(now))
         const snapshot = context.snapshot({ row, provider, client, hold: neighbours.hold }, row, now)
-        return { row, history: [], result: { kind: 'written', snapshot } }
+        return { row, history: [], events: eventsOfBirth(row), result: { kind: 'written', snapshot } }
       })
       return done.kind === 'written' ? context.view(done.snapshot) : done
     },
@@ -71,6 +73,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
           return {
             row: after,
             history: reconnectedOver(row, now),
+            events: eventsOf(row, after, { kind: 'reconnected' }),
             result: { kind: 'written', snapshot: context.snapshot(found, after, now) },
           }
         },
@@ -86,6 +89,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         return {
           row: row === found.row ? null : row,
           history: [],
+          events: eventsOf(found.row, row, { kind: 'rejected' }),
           result: { current, snapshot: context.snapshot(found, row, now) },
         }
       })
@@ -100,7 +104,8 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         if (row === 'not_ours') return unchanged({ kind: 'not_ours' })
         const snapshot = context.snapshot(found, row, now)
         if (row === found.row) return unchanged({ kind: 'known', snapshot })
-        return { row, history: [], result: { kind: 'written', snapshot } }
+        const events = eventsOf(found.row, row, { kind: 'signed_out' })
+        return { row, history: [], events, result: { kind: 'written', snapshot } }
       })
       if (!('snapshot' in done)) return done
       return { kind: done.kind === 'written' ? 'marked' : 'known', view: context.view(done.snapshot) }
@@ -112,7 +117,7 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         if (gone !== null || found === null) return unchanged(gone ?? UNKNOWN)
         const row = allowedNow(found.row, context.termsOf(found), context.writing(now))
         const snapshot = context.snapshot(found, row, now)
-        return { row: row === found.row ? null : row, history: [], result: { kind: 'written', snapshot } }
+        return { row: row === found.row ? null : row, history: [], events: [], result: { kind: 'written', snapshot } }
       })
       return done.kind === 'written' ? context.view(done.snapshot) : done
     },
@@ -127,18 +132,20 @@ export function acts(rows: Rows, context: StoreContext): Acts {
         return {
           row: row === found.row ? null : row,
           history: [],
+          events: [],
           result: { kind: 'written', snapshot: context.snapshot(found, row, now) },
         }
       })
       return done.kind === 'written' ? deletionOf(done.snapshot, context) : done
     },
 
-    async finishDelete(deletion) {
+    async finishDelete(deletion, revokedUpstream) {
       const done = await rows.change(deletion.uid, (found, now) => {
         if (found?.row.state.status !== 'deleting') return unchanged('erased' as const)
         if (!sawAll(deletion, found.row)) return unchanged('changed' as const)
         const row = erased(found.row, context.termsOf(found), context.writing(now))
-        return { row, history: [], result: 'erased' as const }
+        const events = eventsOf(found.row, row, { kind: 'erased', revokedUpstream })
+        return { row, history: [], events, result: 'erased' as const }
       })
       await rows.forget((now) => later(now.wall, ms(-context.numbers.tombstoneMs)))
       return done

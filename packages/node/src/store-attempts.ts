@@ -3,6 +3,7 @@ import {
   accept,
   acquire,
   commit,
+  eventsOf,
   lend,
   presentedRefreshToken,
   renew,
@@ -48,7 +49,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
           ticket: lend(presented, context.session),
         }
         if (decision.row === found.row) return unchanged(acquired)
-        return { row: decision.row, history: [begun(decision.lease, context, now)], result: acquired }
+        return { row: decision.row, history: [begun(decision.lease, context, now)], events: [], result: acquired }
       })
       if (done.kind !== 'acquired') return done
       const earlier = lent.get(attempt)
@@ -62,7 +63,8 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
       return rows.change(lease.uid, (found, now): Change<Lease | 'lost'> => {
         if (found === null) return unchanged('lost')
         const renewed = renew(found.row, context.termsOf(found), lease, t0, now)
-        return renewed === 'lost' ? unchanged('lost') : { row: renewed.row, history: [], result: renewed.lease }
+        if (renewed === 'lost') return unchanged('lost')
+        return { row: renewed.row, history: [], events: [], result: renewed.lease }
       })
     },
 
@@ -77,6 +79,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
         return {
           row: concluded.row === row ? null : concluded.row,
           history: answered(row, concluded.row, answer, now),
+          events: eventsOf(row, concluded.row, { kind: 'ended', lease, end }),
           result: { kind: concluded.kind, snapshot: context.snapshot(found, concluded.row, now) },
         }
       })
@@ -92,6 +95,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
         return {
           row: concluded.row === row ? null : concluded.row,
           history: answered(row, concluded.row, answer, now),
+          events: eventsOf(row, concluded.row, { kind: 'replayed' }),
           result: { kind: concluded.kind, snapshot: context.snapshot(found, concluded.row, now) },
         }
       })
@@ -108,6 +112,7 @@ export function attemptVerbs(rows: Rows, context: StoreContext): AttemptVerbs {
         return {
           row,
           history: takenOver(found.row, row, evidence, now),
+          events: eventsOf(found.row, row, { kind: 'taken_over', by: evidence.kind }),
           result: context.snapshot(found, row, now),
         }
       })

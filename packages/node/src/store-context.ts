@@ -20,6 +20,7 @@ import {
   type View,
   type Writing,
 } from '@tokenkeep/core'
+import type { EventRows } from './event-rows.ts'
 import type { StoredSecrets } from './reseal.ts'
 import type { Found, IncarnationRows } from './store-rows.ts'
 
@@ -43,6 +44,8 @@ export interface OpenStore {
   readonly notices: Notices
   /** Which life of the database this is: for whoever keeps it. */
   readonly incarnation: IncarnationRows
+  /** What happened, as it was recorded. */
+  readonly events: EventRows
   /** Everything sealed in it: for a change of the master key. */
   readonly secrets: StoredSecrets
   /** Writes committed so far through this store. */

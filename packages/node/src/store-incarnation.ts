@@ -47,7 +47,7 @@ async function doubtAll(rows: Rows, context: StoreContext): Promise<number> {
         rows.change(uid, (found, now): Change<number> => {
           if (found === null || found.hold === null) return unchanged(0)
           const row = adopted(found.row, context.termsOf(found), context.owner, now)
-          if (row !== found.row) return { row, history: [], result: 1 }
+          if (row !== found.row) return { row, history: [], events: [], result: 1 }
           return unchanged(isAdopted(row.state) ? 1 : 0)
         }),
       ),

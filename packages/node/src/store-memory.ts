@@ -17,6 +17,7 @@ import {
 import { connectionStore } from './connection-store.ts'
 import { memoryFilter } from './memory-filter.ts'
 import { memoryOverview } from './memory-overview.ts'
+import { createMemoryEvents, memoryEvents, tellMemory, type MemoryEvents } from './memory-events.ts'
 import { createNoticeBoard, type NoticeBoard } from './notice-board.ts'
 import { registry, type RegistryRows, type StoredClient } from './registry.ts'
 import { storedSecrets } from './reseal.ts'
@@ -30,6 +31,7 @@ export interface Memory {
   readonly history: Map<Uid, Map<Fence, HistoryEntry>>
   readonly providers: Map<ProviderId, Provider>
   readonly clients: Map<ClientId, StoredClient>
+  readonly events: MemoryEvents
   /** One for each store, which hears by it of what the others write. */
   readonly boards: Set<NoticeBoard>
   incarnation: Incarnation
@@ -40,6 +42,7 @@ export const createMemory = (): Memory => ({
   history: new Map(),
   providers: new Map(),
   clients: new Map(),
+  events: createMemoryEvents(),
   boards: new Set(),
   incarnation: { installation: 'in memory', place: null, epoch: 1, branch: null, hold: null },
 })
@@ -74,6 +77,7 @@ export function createMemoryStore(options: MemoryStoreOptions): OpenStore {
     registry: registry(registryRows, parts),
     notices: board.notices,
     incarnation: rows.incarnation,
+    events: memoryEvents(memory.events, open),
     secrets: storedSecrets(rows, registryRows, async () => undefined),
     committed: () => 0,
     close: async () => {
@@ -116,6 +120,7 @@ function memoryRows({ memory, bootNow, open, wrote }: Inside): Rows {
     const key = change.row?.uid ?? uid
     if (change.row !== null) memory.rows.set(change.row.uid, change.row)
     if (key !== null) for (const note of change.history) keepNote(memory, key, note)
+    for (const event of change.events) tellMemory(memory.events, event)
     if (change.row !== null) wrote(change.row.uid)
     return change.result
   }

@@ -2,6 +2,7 @@
 import type { Moment } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
+import { postgresEvents } from './postgres-events.ts'
 import type { PostgresNotices } from './postgres-notices.ts'
 import type { OwnerLocks } from './postgres-owner-locks.ts'
 import { postgresRegistry, postgresTerms } from './postgres-registry.ts'
@@ -51,6 +52,7 @@ export function createPostgresStore(options: PostgresStoreOptions): OpenStore {
     registry: registry(registryRows, parts),
     notices: notices.notices,
     incarnation: rows.incarnation,
+    events: postgresEvents(database),
     secrets: storedSecrets(rows, registryRows, noteKey),
     committed: () => commits,
     close: async () => {

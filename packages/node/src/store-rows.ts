@@ -17,6 +17,7 @@ import type {
   Incarnation,
   ListQuery,
   Moment,
+  NewEvent,
   OpenElsewhere,
   Overview,
   OwnerId,
@@ -57,10 +58,12 @@ export interface Change<Result> {
   /** Null: the row stays as it is. */
   readonly row: ConnectionRow | null
   readonly history: readonly HistoryNote[]
+  /** What it is told as, in order; told only with a row. */
+  readonly events: readonly NewEvent[]
   readonly result: Result
 }
 
-export const unchanged = <Result>(result: Result): Change<Result> => ({ row: null, history: [], result })
+export const unchanged = <Result>(result: Result): Change<Result> => ({ row: null, history: [], events: [], result })
 
 /** The one row that says which life of which database this is. */
 export interface IncarnationRows {

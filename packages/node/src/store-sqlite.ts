@@ -3,6 +3,7 @@ import type { Clock, Moment } from '@tokenkeep/core'
 import { connectionStore } from './connection-store.ts'
 import { registry } from './registry.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { sqliteEvents } from './sqlite-events.ts'
 import { storedSecrets } from './reseal.ts'
 import { sqliteNotices } from './sqlite-notices.ts'
 import { sqliteRegistry, sqliteTerms } from './sqlite-registry.ts'
@@ -36,6 +37,7 @@ export function createSqliteStore({ database, bootNow, background, ...parts }: S
     registry: registry(registryRows, parts),
     notices: sqliteNotices({ sql: database.sql, background }),
     incarnation: rows.incarnation,
+    events: sqliteEvents(database),
     secrets: storedSecrets(rows, registryRows, noteKey),
     committed: database.committed,
     close: () => database.close(),

@@ -196,7 +196,7 @@ test('no secret stands in the files, and a deleted connection leaves no cipherte
   assert.ok(!('kind' in view))
   const deletion = await world.one.store.beginDelete(view.at)
   assert.ok(deletion.kind === 'deleting')
-  await world.one.store.finishDelete(deletion)
+  await world.one.store.finishDelete(deletion, true)
   const outside = new DatabaseSync(folder.database)
   for (const table of ['access_token', 'held_answer', 'label']) {
     assert.deepEqual({ ...outside.prepare(`SELECT count(*) AS rows FROM ${table}`).get() }, { rows: 0 }, table)

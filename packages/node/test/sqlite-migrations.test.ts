@@ -45,7 +45,7 @@ async function firstVersion(keys: Keyring): Promise<{ folder: Folder; world: Wor
   const gone = await world.connect('gone')
   const deletion = await world.one.store.beginDelete(gone.at)
   assert.ok(deletion.kind === 'deleting')
-  await world.one.store.finishDelete(deletion)
+  await world.one.store.finishDelete(deletion, true)
   const refused = await mustAcquire(world.one, (await world.connect('presenting')).at)
   await world.one.store.commit(refused.lease, { kind: 'rejected', word: 'invalid_grant' })
   world.time.pass(60_000)

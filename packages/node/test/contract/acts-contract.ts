@@ -260,11 +260,11 @@ export function actsContract(make: MakeBackend): void {
     const deletion = await world.one.store.beginDelete(at)
     assert.ok(deletion.kind === 'deleting')
     await world.one.store.commit(lease, world.granted(at, { refreshToken: 'rt 2', accessToken: 'at 2' }))
-    assert.equal(await world.one.store.finishDelete(deletion), 'changed')
+    assert.equal(await world.one.store.finishDelete(deletion, true), 'changed')
     const again = await world.one.store.beginDelete(at)
     assert.ok(again.kind === 'deleting')
     assert.deepEqual(revealed(again.toRevoke), ['rt 2'])
-    assert.equal(await world.one.store.finishDelete(again), 'erased')
+    assert.equal(await world.one.store.finishDelete(again, true), 'erased')
     await world.end()
   })
 
@@ -274,8 +274,8 @@ export function actsContract(make: MakeBackend): void {
     const { lease } = await mustAcquire(world.one, at)
     const deletion = await world.one.store.beginDelete(at)
     assert.ok(deletion.kind === 'deleting')
-    await world.one.store.finishDelete(deletion)
-    await world.one.store.finishDelete(deletion)
+    await world.one.store.finishDelete(deletion, true)
+    await world.one.store.finishDelete(deletion, true)
     assert.deepEqual(await world.one.store.read(deletion.view.row.id), { kind: 'gone', because: 'erased' })
     assert.deepEqual(await world.one.store.beginDelete(at), { kind: 'gone', because: 'erased' })
     assert.deepEqual(await world.one.store.list({ limit: 10 }), [])
@@ -293,7 +293,7 @@ export function actsContract(make: MakeBackend): void {
   test('a deletion that was not begun finishes nothing', async () => {
     const world = await createWorld(make)
     const view = await world.connect('a')
-    await world.one.store.finishDelete({ kind: 'deleting', uid: view.at.uid, view, toRevoke: [], open: null })
+    await world.one.store.finishDelete({ kind: 'deleting', uid: view.at.uid, view, toRevoke: [], open: null }, true)
     assert.equal((await mustRead(world.one, 'a')).row.state.status, 'ready')
     await world.end()
   })
@@ -304,7 +304,7 @@ export function actsContract(make: MakeBackend): void {
       const { at } = await world.connect(id)
       const deletion = await world.one.store.beginDelete(at)
       assert.ok(deletion.kind === 'deleting')
-      await world.one.store.finishDelete(deletion)
+      await world.one.store.finishDelete(deletion, true)
       return at
     }
     const stillKnown = async ({ uid }: At): Promise<View | undefined> =>

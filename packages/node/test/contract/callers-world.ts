@@ -58,7 +58,7 @@ export async function callersWorld(make: MakeCallersBackend): Promise<CallersWor
     key: (input = {}) => one.apiKeys.create({ name: 'a program', ...input }),
     beginDelete: async (id) => void (await beginDelete(id)),
     erase: async (id) => {
-      assert.equal(await store.one.store.finishDelete(await beginDelete(id)), 'erased')
+      assert.equal(await store.one.store.finishDelete(await beginDelete(id), true), 'erased')
     },
     open: () => backend.openCallers(),
     closeOne: () => first.close(),

@@ -4,6 +4,7 @@ import { actsContract } from './acts-contract.ts'
 import { answersContract } from './answers-contract.ts'
 import { attemptsContract } from './attempts-contract.ts'
 import { dpopKeysContract } from './dpop-keys-contract.ts'
+import { eventsContract } from './events-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
 import { listsContract } from './lists-contract.ts'
@@ -25,6 +26,7 @@ export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: acts`, () => actsContract(make))
   describe(`${name}: keys that tokens are bound to`, () => dpopKeysContract(make))
   describe(`${name}: hold and adoption`, () => holdContract(make))
+  describe(`${name}: recorded events`, () => eventsContract(make))
   describe(`${name}: notices`, () => noticesContract(make))
   describe(`${name}: providers and clients`, () => registryContract(make))
 }

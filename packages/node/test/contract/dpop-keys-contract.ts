@@ -41,7 +41,7 @@ export function dpopKeysContract(make: MakeBackend): void {
     const { at } = await world.connect('a', { dpopKey: 'key' })
     const deletion = await world.one.store.beginDelete(at)
     assert.ok(deletion.kind === 'deleting')
-    assert.equal(await world.one.store.finishDelete(deletion), 'erased')
+    assert.equal(await world.one.store.finishDelete(deletion, true), 'erased')
     const [tombstone] = await world.one.store.changes([[at.uid, 0 as Revision]])
     assert.ok(tombstone !== undefined)
     assert.deepEqual([tombstone.row.state.status, shown(tombstone)], ['erased', null])

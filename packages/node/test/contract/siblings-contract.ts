@@ -118,7 +118,7 @@ export function siblingsContract(make: MakeBackend): void {
     const deletion = await world.one.store.beginDelete(at)
     assert.ok(deletion.kind === 'deleting')
     assert.deepEqual(deletion.toRevoke.map((token) => token.reveal()).sort(), ['rt 2', 'rt lost'])
-    assert.equal(await world.one.store.finishDelete(deletion), 'erased')
+    assert.equal(await world.one.store.finishDelete(deletion, true), 'erased')
     await world.end()
   })
 
