@@ -30,6 +30,10 @@ import { createBootClock } from './boot.ts'
 import { createCallers, type CallerRows } from './callers.ts'
 import { createAesGcmCipher } from './cipher-aes-gcm.ts'
 import { createGlance, createSystemClock } from './clock-system.ts'
+import { createEvents } from './events.ts'
+import { keepPruning } from './event-pruning.ts'
+import type { EventRows } from './event-rows.ts'
+import { tellEvents } from './event-telling.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
 import { createApiProofs } from './api-proofs.ts'
@@ -145,12 +149,14 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       random,
       endpoint: tokenEndpointOnDemand(access, sources.token),
       events: sinkTo(minutes.heard, options.onEvent),
+      events: sinkTo(options.onEvent, tellEvents({ rows: open.events, clock: background })),
     }
     const { installation } = lived
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
     const held = { callers, receivedEvents, connectSessions, minuteRows, minutes }
+    const held = { callers, receivedEvents, connectSessions, events: open.events }
     const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
@@ -267,6 +273,7 @@ interface Assembly {
   readonly connectSessions: ConnectSessionRows
   readonly minuteRows: MinuteRows
   readonly minutes: Minutes
+  readonly events: EventRows
   readonly access: () => Promise<ProviderAccess>
   readonly sources: SourceTokens
   readonly life: Life
@@ -312,9 +319,11 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     })
   })
   const erasing = options.background === false ? null : keepErasingKeys({ registry, clock: background })
+  const pruning = options.background === false ? null : keepPruning({ rows: assembly.events, clock: background })
 
   const close = async (): Promise<void> => {
     erasing?.stop()
+    pruning?.stop()
     introspections.stop()
     await scheduler.stop()
     // A person may have said yes, and the answer is on its way.
@@ -394,6 +403,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
         return (await devices()).begin(input)
       },
     },
+    events: createEvents({ rows: assembly.events, clock }),
+    token: manager.token,
     rejected,
     introspect,
     receiveLogoutToken: async (provider, token) => (await intake()).logoutToken(provider, token),
@@ -449,6 +460,12 @@ function numbersFrom(given: OpenOptions['numbers']): Numbers {
 const sinkTo = (count: Minutes['heard'], listener: OpenOptions['onEvent']): EventSink => ({
   tell(event) {
     count(event)
+const sinkTo = (
+  listener: OpenOptions['onEvent'],
+  record: (event: Parameters<EventSink['tell']>[0]) => void,
+): EventSink => ({
+  tell(event) {
+    record(event)
     try {
       listener?.(event)
     } catch {

@@ -19,6 +19,7 @@ import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
 import type { ApiRequest, Forwarded } from './forward.ts'
 import type { ConnectSessions } from './connect-sessions.ts'
+import type { Events } from './events.ts'
 import type { DeviceSignIns } from './device-sign-ins.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
@@ -143,6 +144,8 @@ export interface Tokenkeep extends AsyncDisposable {
   readonly connectSessions: ConnectSessions
   /** The same where the person has a browser on another device only (RFC 8628). It waits in this process. */
   readonly deviceSignIns: DeviceSignIns
+  /** What happened, whatever process it happened in. */
+  readonly events: Events
   /** The programs that may use a server on this database, each known by its key. */
   readonly apiKeys: ApiKeys
   /** Refresh tokens of ours, for OAuth clients that use the drop-in token endpoint of a server. */

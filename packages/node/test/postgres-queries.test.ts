@@ -11,6 +11,8 @@ import {
   type UnixMs,
 } from '@tokenkeep/core'
 import { callerStatements } from '../src/postgres-callers.ts'
+import { eventQuery } from '../src/event-codec.ts'
+import { eventStatements } from '../src/postgres-events.ts'
 import { receivedEventStatements } from '../src/postgres-received-events.ts'
 import { connectSessionStatements } from '../src/postgres-connect-sessions.ts'
 import { postgresQueries } from '../src/postgres-select.ts'
@@ -67,6 +69,25 @@ test('what is asked about one connection, and what is due, is found by an index 
     Object.values(URGENCIES).length,
     due,
   )
+  await end()
+})
+
+test('of recorded events, everything is found by an index, and pages walk one', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  const { record: _, ...statements } = eventStatements(schema)
+  // `event_placed` has one row.
+  const walked = /Seq Scan on (?!event_placed)/
+  for (const [name, text] of Object.entries(statements)) assert.doesNotMatch(await plan(text), walked, name)
+  const all = { from: null, newestFirst: false, notableOnly: false, connection: null, limit: 10 }
+  for (const [query, index] of [
+    [{}, 'event_position_key'],
+    [{ notableOnly: true }, 'event_notable'],
+    [{ connection: 'a' as ConnectionId, newestFirst: true }, 'event_of_connection'],
+  ] as const) {
+    const text = await plan(passing(eventQuery(`"${schema}".event`, { ...all, ...query }).text))
+    assert.ok(text.includes(index) && !text.includes('Sort'), `${JSON.stringify(query)}\n${text}`)
+  }
   await end()
 })
 
@@ -158,7 +179,7 @@ const installationOf = (documented: readonly string[]): string[] => [
   'version',
 ]
 
-test('the tables and columns are those of docs/storage.md, but for what only a file needs, and the version', async (t) => {
+test('the tables and columns are those of docs/storage.md, but for what only a file needs, the version, and the order of events', async (t) => {
   if (lacksPostgres(t)) return
   const { columns, end } = await planner()
   const text = readFileSync(new URL('../../../docs/storage.md', import.meta.url), 'utf8')
@@ -172,9 +193,11 @@ test('the tables and columns are those of docs/storage.md, but for what only a f
           [...(line.split(' | ')[0] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
         )
         const table = section.slice(1, section.indexOf('`', 1))
+        if (table === 'event') return [table, [...names, 'number'].toSorted()]
         return [table, (table === 'installation' ? installationOf(names) : names).toSorted()]
       }),
   )
+  documented['event_placed'] = ['last', 'only_row']
   const stored = Object.fromEntries(Object.entries(await columns()).map(([table, names]) => [table, names.toSorted()]))
   assert.deepEqual(stored, documented)
   await end()

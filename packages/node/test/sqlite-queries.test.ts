@@ -10,6 +10,8 @@ import {
 } from '@tokenkeep/core'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import { MINUTE_STATEMENTS } from '../src/sqlite-minutes.ts'
+import { eventQuery } from '../src/event-codec.ts'
+import { EVENT_STATEMENTS } from '../src/sqlite-events.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
 import { CONNECT_SESSION_STATEMENTS } from '../src/sqlite-connect-sessions.ts'
 import type { OverviewQueries } from '../src/overview-select.ts'
@@ -261,6 +263,38 @@ test('of connect sessions, everything is found by an index', async () => {
     assert.ok(steps.length > 0 && steps.every((step) => step.startsWith('SEARCH')), `${name}: ${steps.join('\n')}`)
   }
   assert.deepEqual(everyStep(add), [])
+  await end()
+})
+
+test('of recorded events, a page walks one index in its order, however many there are', async () => {
+  const { everyStep, end } = await planner()
+  const connection = 'a' as ConnectionId
+  for (const [query, step] of [
+    [{}, 'SEARCH event USING INTEGER PRIMARY KEY (rowid>?)'],
+    [{ newestFirst: true }, 'SEARCH event USING INTEGER PRIMARY KEY (rowid<?)'],
+    [{ notableOnly: true }, 'SEARCH event USING INDEX event_notable (position>?)'],
+    [{ notableOnly: true, newestFirst: true }, 'SEARCH event USING INDEX event_notable (position<?)'],
+    [{ connection }, 'SEARCH event USING INDEX event_of_connection (connection=? AND position>?)'],
+    [
+      { connection, notableOnly: true, newestFirst: true },
+      'SEARCH event USING INDEX event_of_connection (connection=? AND position<?)',
+    ],
+  ] as const) {
+    const all = { from: null, newestFirst: false, notableOnly: false, connection: null, limit: 10 }
+    assert.deepEqual(everyStep(eventQuery('event', { ...all, ...query }).text), [step], JSON.stringify(query))
+  }
+  await end()
+})
+
+test('of recorded events, everything else is found by an index', async () => {
+  const { everyStep, end } = await planner()
+  const { record, newest, ...others } = EVENT_STATEMENTS
+  for (const [name, text] of Object.entries(others)) {
+    const steps = everyStep(text)
+    assert.ok(steps.length > 0 && steps.every((step) => step.startsWith('SEARCH')), `${name}: ${steps.join('\n')}`)
+  }
+  assert.deepEqual(everyStep(record), [])
+  assert.deepEqual(everyStep(newest), ['SCAN sqlite_sequence'], 'a row for each table that counts')
   await end()
 })
 

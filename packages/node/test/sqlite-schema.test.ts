@@ -16,7 +16,8 @@ const names = (sql: DatabaseSync, query: string): string[] =>
     .all()
     .map(({ name }) => String(name))
 
-const tables = (sql: DatabaseSync): string[] => names(sql, `SELECT name FROM sqlite_schema WHERE type = 'table'`)
+const tables = (sql: DatabaseSync): string[] =>
+  names(sql, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'sqlite_sequence'`)
 
 /** The first cells of the tables in `docs/storage.md`, under the heading that names the table. */
 function documented(): Record<string, string[]> {
