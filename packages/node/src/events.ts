@@ -13,13 +13,15 @@ export interface RecordedEvent {
   readonly at: number
   /** Null: it is about none. So are the others. */
   readonly connection: string | null
-  readonly uid: string | null
   readonly provider: string | null
   readonly client: string | null
   /** Of the connection, as they were then. */
   readonly labels: Readonly<Record<string, string>>
   /** What the type says; `docs/events.md` lists it. */
   readonly data: Readonly<Record<string, unknown>>
+}
+
+export interface FollowedEvent extends RecordedEvent {
   /** What comes after this one is read from here. */
   readonly cursor: string
 }
@@ -62,7 +64,7 @@ export interface Events {
    * @param options with `signal` it ends where that is aborted
    * @throws TokenError `invalid_input`, `store_unavailable`, `closed`
    */
-  follow(options?: FollowOptions): AsyncIterable<RecordedEvent>
+  follow(options?: FollowOptions): AsyncIterable<FollowedEvent>
 }
 
 export interface FollowOptions extends EventFilter {
@@ -148,9 +150,16 @@ function readFilter({ types, connection, labels = {} }: EventFilter): Wanted {
   }
 }
 
-const recorded = (event: StoredEvent): RecordedEvent => {
-  const { position: _, ...told } = event
-  return { ...told, cursor: cursorOf(event) }
+/** The same object for all who are told. */
+const known = new WeakMap<StoredEvent, FollowedEvent>()
+
+function recorded(event: StoredEvent): FollowedEvent {
+  const before = known.get(event)
+  if (before !== undefined) return before
+  const { position: _, uid: __, ...told } = event
+  const made = { ...told, cursor: cursorOf(event) }
+  known.set(event, made)
+  return made
 }
 
 // ---- cursors -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TokenError, type ConnectionId, type NewEvent, type UnixMs } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
-import { createEvents, type Events, type FollowOptions, type RecordedEvent } from '../src/events.ts'
+import { createEvents, type Events, type FollowOptions, type FollowedEvent, type RecordedEvent } from '../src/events.ts'
 import type { EventRows } from '../src/event-rows.ts'
 import { createMemoryEvents, memoryEvents, tellMemory } from '../src/memory-events.ts'
 import { openWorld } from './world.ts'
@@ -12,8 +12,8 @@ const isInvalid = (pattern: RegExp) => (error: unknown) =>
   error instanceof TokenError && error.code === 'invalid_input' && pattern.test(error.message)
 
 /** Reads until `count` came. */
-async function take(events: Events, count: number, options: FollowOptions = {}): Promise<RecordedEvent[]> {
-  const taken: RecordedEvent[] = []
+async function take(events: Events, count: number, options: FollowOptions = {}): Promise<FollowedEvent[]> {
+  const taken: FollowedEvent[] = []
   for await (const event of events.follow(options)) {
     taken.push(event)
     if (taken.length === count) break

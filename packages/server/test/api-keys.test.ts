@@ -40,6 +40,7 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   introspect: ['token:read'],
   getOverview: ['connections:read'],
   listConnections: ['connections:read'],
+  listEvents: ['connections:read'],
   getConnection: ['connections:read'],
   getHistory: ['connections:read'],
   createConnectSession: ['connections:write'],

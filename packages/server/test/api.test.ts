@@ -430,6 +430,7 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     clients: parts(whole.clients) as Tokenkeep['clients'],
     connections: parts(whole.connections) as Tokenkeep['connections'],
     connectSessions: parts(whole.connectSessions) as Tokenkeep['connectSessions'],
+    events: parts(whole.events) as Tokenkeep['events'],
     apiKeys: parts(whole.apiKeys) as Tokenkeep['apiKeys'],
     localRefreshTokens: parts(whole.localRefreshTokens) as Tokenkeep['localRefreshTokens'],
     handOuts: parts(whole.handOuts) as Tokenkeep['handOuts'],

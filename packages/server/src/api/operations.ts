@@ -1,6 +1,7 @@
 /** The HTTP API as a table: what is routed, checked and published is what stands here. */
 import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
+import { EventsAnswer, EventsQuery } from './event-wire.ts'
 import { TrustBody } from './identity-wire.ts'
 import { ConnectionsQuery } from './connections-query.ts'
 import { OverviewAnswer } from './overview-wire.ts'
@@ -142,6 +143,16 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.HistoryAnswer,
     problems: OF_A_CONNECTION,
+  },
+  listEvents: {
+    method: 'GET',
+    path: '/v1/events',
+    summary: 'What happened; with Accept: text/event-stream as it happens, resumed by Last-Event-ID',
+    scopes: ['connections:read'],
+    query: EventsQuery,
+    status: 200,
+    answer: EventsAnswer,
+    problems: ['invalid_input'],
   },
   createConnectSession: {
     method: 'POST',

@@ -1,5 +1,5 @@
 /** The commands and their options. What a command does is loaded when it is called, so that `token` starts fast. */
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import {
   KEY_ALGS,
@@ -7,17 +7,30 @@ import {
   SECRET_ALGS,
   TOKEN_ENDPOINT_AUTH_METHODS,
   type Narrowing,
-  type ProviderWords,
-  type ReusePolicy,
-  type Winner,
 } from '@tokenkeep/core'
 import { addConnectionList } from './connection-list.ts'
+import {
+  claim,
+  collected,
+  count,
+  filled,
+  header,
+  labelled,
+  limit,
+  parameter,
+  port,
+  reusePolicy,
+  seconds,
+  signed,
+  sourced,
+  variable,
+} from './read-argument.ts'
 import { GRANTS } from './grant-arguments.ts'
 import type { Context } from './context.ts'
+import { addEvents } from './events-commands.ts'
 import { EXIT_MEANINGS, type ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
 import type { PlaceOptions } from './place.ts'
-import { collected, count, labelled, paired, type Pairs } from './read-argument.ts'
 import { registerRecords } from './records-commands.ts'
 import { refuseServer, type ServerOptions } from './server-place.ts'
 import { sourceOf, type SecretName, type SecretSource } from './secret-source.ts'
@@ -66,6 +79,7 @@ export function createProgram(around: Surroundings, output: Output, settle: (cod
   addProviders(program.command('provider').description('authorization servers'), context)
   addClients(program.command('client').description('our registrations at providers'), context)
   addConnections(program.command('connection').description('the sign-ins that are kept alive'), context, settle)
+  addEvents(program, context)
   addServe(program, context, settle)
   addKeys(program.command('key').description('the API keys by which programs use a server'), context)
   addMasterKeys(program.command('master-key').description('the keys that seal what is stored; no API keys'), context)
@@ -485,75 +499,4 @@ function chosen(given: SecretOptions, name: SecretName): SecretSource | null {
     ...(typeof file === 'string' ? { file } : {}),
     ...(typeof env === 'string' ? { env } : {}),
   })
-}
-
-// ---- reading arguments ---------------------------------------------------------------------------------------------
-
-function filled(text: string): string {
-  // An unset variable in a script must not silently mean the default place.
-  if (text === '') throw new InvalidArgumentError('It is empty.')
-  return text
-}
-
-function seconds(text: string): number {
-  const value = Number(text)
-  if (!/^\d+(\.\d+)?$/.test(text) || !Number.isFinite(value))
-    throw new InvalidArgumentError('It is a number of seconds.')
-  return value
-}
-
-function limit(text: string): number | null {
-  return text === 'none' ? null : count(text)
-}
-
-function port(text: string): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('It is a port, 0 to 65535.')
-  return Number(text)
-}
-
-const sourced = (text: string, before?: Pairs): Pairs => paired(text, before, 'A source is PROVIDER=CONNECTION.')
-
-const claim = (text: string, before?: Pairs): Pairs => paired(text, before, 'A claim is NAME=VALUE.')
-const variable = (text: string, before?: Pairs): Pairs => paired(text, before, 'A variable is NAME=VALUE.')
-const parameter = (text: string, before?: Pairs): Pairs => paired(text, before, 'A parameter is NAME=VALUE.')
-const header = (text: string, before?: Pairs): Pairs => paired(text, before, 'A header is NAME=VALUE.')
-
-/** What `--sign` calls each list of a provider's words. */
-const SIGN_NAMES = {
-  reused: 'reused',
-  rejected: 'rejected',
-  interactionRequired: 'interaction-required',
-  misconfigured: 'misconfigured',
-  unavailable: 'unavailable',
-  inDoubt: 'in-doubt',
-} as const satisfies Record<keyof ProviderWords, string>
-const OUTCOMES: ReadonlyMap<string, keyof ProviderWords> = new Map(
-  (Object.keys(SIGN_NAMES) as (keyof ProviderWords)[]).map((outcome) => [SIGN_NAMES[outcome], outcome]),
-)
-
-type Signs = import('./provider.ts').OutcomeSigns
-
-function signed(text: string, before: Signs = {}): Signs {
-  const [, name = '', status, word] = /^([a-z-]+)=(?:(\d{3}):)?(.*)$/s.exec(text) ?? []
-  const outcome = OUTCOMES.get(name)
-  if (outcome === undefined || (status === undefined && word === '')) {
-    throw new InvalidArgumentError(
-      `It is OUTCOME=WORD or OUTCOME=STATUS:WORD, with ${[...OUTCOMES.keys()].join(', ')}.`,
-    )
-  }
-  const sign =
-    status === undefined ? (word ?? '') : { status: Number(status), ...(word === '' ? {} : { word: word ?? '' }) }
-  return { ...before, [outcome]: [...(before[outcome] ?? []), sign] }
-}
-
-const WINNERS: readonly Winner[] = ['same', 'any', 'newest']
-
-function reusePolicy(text: string): ReusePolicy {
-  if (text === 'strict' || text === 'reusable' || text === 'unknown') return { kind: text }
-  const [, times] = /^counted:(\d{1,4})$/.exec(text) ?? []
-  if (times !== undefined) return { kind: 'counted', n: Number(times) }
-  const [, grace, said] = /^grace:(\d{1,6})(?::([a-z]+))?$/.exec(text) ?? []
-  const winner = WINNERS.find((each) => each === (said ?? 'newest'))
-  if (grace !== undefined && winner !== undefined) return { kind: 'grace', seconds: Number(grace), winner }
-  throw new InvalidArgumentError('It is strict, reusable, unknown, counted:N or grace:SECONDS[:same|any|newest].')
 }

@@ -10,6 +10,7 @@ import { createCallerDesk, type Caller } from './caller.ts'
 import { registerClientJwks } from './client-jwks.ts'
 import { answerOn, watchConnections, type Connections } from './connections.ts'
 import { registerConnect } from './connect/connect.ts'
+import { registerEvents, type EventStreams } from './events-route.ts'
 import { registerDropIn } from './drop-in/drop-in.ts'
 import { createShares } from './drop-in/shares.ts'
 import { createFreeSince } from './free-since.ts'
@@ -66,10 +67,11 @@ const LATE_NOTICED_MS = 1_000
 export function createApp(setup: AppSetup): App {
   let server: FastifyInstance | null = null
   let connections: Connections | null = null
+  let streams: EventStreams | null = null
   let ready = true
   const app: App = {
     async listen({ host, port, tls }) {
-      server = build(setup, { tls, ready: () => ready })
+      ;({ server, streams } = build(setup, { tls, ready: () => ready }))
       connections = watchConnections(server.server, tls === undefined ? 'connection' : 'secureConnection')
       try {
         // Of Fastify's two servers for this name the second has none of our settings and is not waited for.
@@ -83,9 +85,12 @@ export function createApp(setup: AppSetup): App {
     },
     stopping() {
       ready = false
+      // They would never end by themselves.
+      streams?.end()
     },
     async close(withinMs) {
       ready = false
+      streams?.end()
       if (server === null) return
       // Repeated, it waits for the same end.
       const closing = server.close()
@@ -104,7 +109,7 @@ export function createApp(setup: AppSetup): App {
 function build(
   { keep, settings, metrics, log, clock, version }: AppSetup,
   of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean },
-): FastifyInstance {
+): { readonly server: FastifyInstance; readonly streams: EventStreams } {
   const addressed = createAddressed(settings)
   const desk = createCallerDesk({ callers: keep.callers, clock, settings, log })
   const transport = transportOf(settings)
@@ -190,6 +195,8 @@ function build(
     shares.forgetAll()
   }
   registerProxy(app, { acting, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
+  registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
+  const streams = registerEvents(app, { keep, desk, metrics, pressure, clock })
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
   registerRoutes(app, { keep, acting, desk, addressed, metrics, clock, visible, pressure, log, forget })
@@ -208,7 +215,7 @@ function build(
     freeSince: createFreeSince(app.server, { of: of.tls === undefined ? 'connection' : 'secureConnection', clock }),
     waitMs: settings.dropInWaitMs,
   })
-  return app
+  return { server: app, streams }
 }
 
 /** How Node reads requests, beside what Fastify hands on to it. */

@@ -46,6 +46,8 @@ type Input<Of, Part extends 'query' | 'body'> =
   Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
 export type Handlers = {
   readonly [Id in Exclude<OperationId, 'getToken'>]: (
+type Handlers = {
+  readonly [Id in Exclude<OperationId, 'getToken' | 'listEvents'>]: (
     asked: Asked<Id>,
   ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
 }
@@ -382,12 +384,12 @@ const beyond = (how: string): HttpProblem =>
 type Labels = Readonly<Record<string, string>>
 
 /** Both together; null: they contradict each other. */
-function merged(own: Labels, asked: Labels): Labels | null {
+export function merged(own: Labels, asked: Labels): Labels | null {
   const contradicts = Object.entries(own).some(([name, value]) => Object.hasOwn(asked, name) && asked[name] !== value)
   return contradicts ? null : { ...asked, ...own }
 }
 
-function labelsOf(given: readonly string[] | undefined): Labels {
+export function labelsOf(given: readonly string[] | undefined): Labels {
   const labels = new Map<string, string>()
   for (const text of given ?? []) {
     const at = text.indexOf('=')

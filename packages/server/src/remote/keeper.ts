@@ -1,5 +1,5 @@
 import type { ConnectFailure, Incarnation } from '@tokenkeep/core'
-import type { Adopted, ConnectSessionInput, Tokenkeep } from '@tokenkeep/node'
+import type { Adopted, ConnectSessionInput, Events, FollowOptions, RecordedEvent, Tokenkeep } from '@tokenkeep/node'
 
 /** What commands need of a Tokenkeep, wherever it is: in this process on a data folder, or behind a server's HTTP API. */
 export interface Keeper extends Pick<
@@ -18,6 +18,9 @@ export interface Keeper extends Pick<
   incarnation(): Promise<Pick<Incarnation, 'hold'>>
   adopt(): Promise<Pick<Adopted, 'wasOnHold' | 'inDoubt'>>
   readonly connections: Omit<Tokenkeep['connections'], 'logout' | 'overview'>
+  readonly events: Pick<Events, 'list'> & {
+    follow(options?: Omit<FollowOptions, 'after'>): AsyncIterable<RecordedEvent>
+  }
   readonly apiKeys: Omit<Tokenkeep['apiKeys'], 'get'>
   readonly localRefreshTokens: Omit<Tokenkeep['localRefreshTokens'], 'get'>
 }

@@ -19,6 +19,7 @@ import type {
   ProvidersWire,
   ShareWire,
 } from '../api/wire.ts'
+import { remoteEvents } from './remote-events.ts'
 import { createExchange, type Asked, type Server } from './exchange.ts'
 import type { ServerKeeper } from './keeper.ts'
 import { CONNECT_FAILURES, CONNECT_STATUSES, INTROSPECTED } from './known-words.ts'
@@ -125,6 +126,7 @@ export function openRemote(server: Server): ServerKeeper {
         )
       },
     },
+    events: remoteEvents({ ask, get }),
     async token(id, { scope, resource = [], minTtlMs, waitMs } = {}) {
       const query = new URLSearchParams()
       if (scope !== undefined) query.set('scope', scope)
