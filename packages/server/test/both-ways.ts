@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { startDevserver, type Devserver, type SeededSession, type SessionSeed } from '@tokenkeep/devserver'
 import { openTokenkeep } from '@tokenkeep/node'
 import { commandHere, type HereOptions } from './command-here.ts'
-import { answer, openDesk, type Desk, type Ended } from './command.ts'
+import { answer, openDesk, type Desk, type Ended, type Started } from './command.ts'
 
 /** How a command reaches the data: by opening the folder, or by asking the server. */
 export type Way = 'folder' | 'server'
@@ -19,6 +19,8 @@ export interface BothWays {
   /** An API key that may do everything. */
   readonly key: string
   command(way: Way, args: readonly string[], options?: HereOptions): Promise<Ended>
+  /** Starts a command that goes on, as a process of its own. */
+  start(way: Way, args: readonly string[]): Started
   /** A new sign-in at the provider. */
   seed(more?: Partial<SessionSeed>): Promise<SeededSession & { readonly refreshToken: string }>
   /** Keeps a new sign-in under this id. */
@@ -68,6 +70,10 @@ export async function openBothWays(): Promise<BothWays> {
       if (way === 'folder') return locally(args, options)
       const environment = { TOKENKEEP_URL: url, TOKENKEEP_API_KEY: key, ...options.environment }
       return noted(await commandHere(args, { folder: desk.folder, ...options, environment }))
+    },
+    start(way, args) {
+      if (way === 'folder') return desk.start([...args, ...place])
+      return desk.start(args, { environment: { TOKENKEEP_URL: url, TOKENKEEP_API_KEY: key } })
     },
     seed,
     async keep(id, labels = []) {

@@ -1,5 +1,6 @@
 /** `GET /v1/events`: pages, and the stream of what happens. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { request, type IncomingMessage } from 'node:http'
 import { after, test } from 'node:test'
 import { EVENT_TYPES, type RecordedEvent } from '@tokenkeep/node'
@@ -96,6 +97,22 @@ const toldIn = ({ frames }: { readonly frames: readonly Frame[] }): EventWire[] 
 
 test('the types on the wire are those that are recorded, in the same order', () => {
   assert.deepEqual(EVENT_TYPES_WIRE, EVENT_TYPES)
+})
+
+test('docs/events.md lists every type, with exactly what it says', () => {
+  const text = readFileSync(new URL('../../../docs/events.md', import.meta.url), 'utf8')
+  const rows = text.split('\n').filter((line) => /^\| `(connection|provider|installation)\./.test(line))
+  const documented = rows.map((row) => {
+    const cells = row.split('|').map((cell) => cell.trim())
+    const words = (cell = ''): string[] => [...cell.matchAll(/`([a-z_.]+)`/g)].map(([, word = '']) => word)
+    return [words(cells[1])[0], words(cells[3])] as const
+  })
+  const OF_CONNECTIONS = ['connection', 'provider', 'client', 'labels']
+  const published = EVENT_TYPES_WIRE.map((type) => {
+    const members = Object.keys(EVENT_DATA[type].shape)
+    return [type, type.startsWith('connection.') ? members.filter((each) => !OF_CONNECTIONS.includes(each)) : members]
+  })
+  assert.deepEqual(documented, published)
 })
 
 test('a page tells what happened, with whose it is, and where to go on', async () => {

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander'
 import { collected, count, labelled } from './read-argument.ts'
 import type { Context } from './context.ts'
 
-/** `tokenkeep events` and `tokenkeep watch` */
+/** `tokenkeep events` */
 export function addEvents(program: Command, context: () => Context): void {
   program
     .command('events')
@@ -16,10 +16,4 @@ export function addEvents(program: Command, context: () => Context): void {
     .action(async (given: import('./events.ts').EventsArguments) =>
       (await import('./events.ts')).showEvents(context(), given),
     )
-  program
-    .command('watch')
-    .description('the connections that need somebody, and what happens, as it happens')
-    .option('--provider <id>', 'only of this provider')
-    .option('--label <name=value>', 'only those with this label; may be repeated', labelled)
-    .action(async (given: import('./watch.ts').WatchArguments) => (await import('./watch.ts')).watch(context(), given))
 }

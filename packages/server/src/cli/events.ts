@@ -40,8 +40,9 @@ export async function showEvents(context: Context, given: EventsArguments): Prom
         : await events.list({ ...filter, after, limit: limit ?? LIST_MOST })
     const found = after === undefined ? page.events.toReversed() : page.events
     if (following === null) {
-      output.answer({ events: found.map(eventWire), cursor: newest ?? page.cursor, more: after !== undefined && page.more }, () =>
-        found.length === 0 ? ['no such events'] : lines(found, context),
+      output.answer(
+        { events: found.map(eventWire), cursor: newest ?? page.cursor, more: after !== undefined && page.more },
+        () => (found.length === 0 ? ['no such events'] : lines(found, context)),
       )
       return
     }
