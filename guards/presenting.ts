@@ -66,7 +66,7 @@ export const PRESENTING: readonly Guard[] = [
         changes: [
           {
             file: 'packages/node/src/store-attempts.ts',
-            find: 'return { row: decision.row, history: [begun(decision.lease, context, now)], result: acquired }',
+            find: 'return { row: decision.row, history: [begun(decision.lease, context, now)], events: [], result: acquired }',
             replace: 'return unchanged(acquired)',
           },
         ],

@@ -371,6 +371,15 @@ test('a server that is overloaded, at its limit, without its database or about t
   await all(busy, 503, 'overloaded')
 })
 
+test('what happened is listed, and goes on from a cursor', async () => {
+  const listed = async (query = ''): Promise<{ events: readonly unknown[]; next_cursor: string; more: boolean }> =>
+    JSON.parse((await reached(api.ask('listEvents', { query }), 200)).text) as Awaited<ReturnType<typeof listed>>
+  const { events, next_cursor: cursor } = await listed('?order=newest&limit=1')
+  assert.equal(events.length, 1)
+  await world.connect('told')
+  assert.equal((await listed(`?after=${cursor}`)).events.length, 1)
+})
+
 test('a copy of the database presents nothing, and says so', async () => {
   const { refreshToken } = await world.connect('copied')
   await keep.connections.import({ id: 'bare', client: 'app', refreshToken: `${refreshToken}-another` })
