@@ -57,7 +57,15 @@ export { SIGNING_ALGORITHMS } from './signing-algorithms.ts'
 export type { TrustedIdentity, TrustedIdentityInput } from './trusted-identity.ts'
 export type { ConnectSessionInput } from './connect-session-input.ts'
 export type { ConnectSessions, Finished } from './connect-sessions.ts'
-export type { EventFilter, EventListOptions, EventPage, Events, FollowOptions, FollowedEvent, RecordedEvent } from './events.ts'
+export type {
+  EventFilter,
+  EventListOptions,
+  EventPage,
+  Events,
+  FollowOptions,
+  FollowedEvent,
+  RecordedEvent,
+} from './events.ts'
 export { EVENT_TYPES } from './event-types.ts'
 export type { DeviceSignInInput } from './device-sign-in-input.ts'
 export type { DeviceFailure, DeviceFinished, DeviceSignIn, DeviceSignIns } from './device-sign-ins.ts'

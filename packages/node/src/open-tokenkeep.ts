@@ -148,15 +148,13 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
       clock,
       random,
       endpoint: tokenEndpointOnDemand(access, sources.token),
-      events: sinkTo(minutes.heard, options.onEvent),
-      events: sinkTo(options.onEvent, tellEvents({ rows: open.events, clock: background })),
+      events: sinkTo(options.onEvent, [minutes.heard, tellEvents({ rows: open.events, clock: background })]),
     }
     const { installation } = lived
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
-    const held = { callers, receivedEvents, connectSessions, minuteRows, minutes }
-    const held = { callers, receivedEvents, connectSessions, events: open.events }
+    const held = { callers, receivedEvents, connectSessions, minuteRows, minutes, events: open.events }
     const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
@@ -404,7 +402,6 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       },
     },
     events: createEvents({ rows: assembly.events, clock }),
-    token: manager.token,
     rejected,
     introspect,
     receiveLogoutToken: async (provider, token) => (await intake()).logoutToken(provider, token),
@@ -457,15 +454,9 @@ function numbersFrom(given: OpenOptions['numbers']): Numbers {
 }
 
 /** What a listener throws is its own trouble: it must not reach the refresh that told it. */
-const sinkTo = (count: Minutes['heard'], listener: OpenOptions['onEvent']): EventSink => ({
+const sinkTo = (listener: OpenOptions['onEvent'], ours: readonly EventSink['tell'][]): EventSink => ({
   tell(event) {
-    count(event)
-const sinkTo = (
-  listener: OpenOptions['onEvent'],
-  record: (event: Parameters<EventSink['tell']>[0]) => void,
-): EventSink => ({
-  tell(event) {
-    record(event)
+    for (const tell of ours) tell(event)
     try {
       listener?.(event)
     } catch {

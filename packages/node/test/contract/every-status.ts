@@ -22,5 +22,5 @@ export async function inEveryStatus(world: World): Promise<void> {
   await store.beginDelete((await world.connect('deleting', { labels: blue })).at)
   const gone = await store.beginDelete((await world.connect('gone', { labels: blue })).at)
   assert.ok(gone.kind === 'deleting')
-  await store.finishDelete(gone)
+  await store.finishDelete(gone, true)
 }

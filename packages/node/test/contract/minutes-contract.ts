@@ -123,7 +123,7 @@ export function minutesContract(name: string, make: () => Promise<MinutesBackend
     const gone = await world.connect('gone', { client: 'grace', labels: { team: 'sales' } })
     const deletion = await world.one.store.beginDelete(gone.at)
     assert.ok(deletion.kind === 'deleting')
-    await world.one.store.finishDelete(deletion)
+    await world.one.store.finishDelete(deletion, true)
     await rows.addHandOuts([kept.row.uid, gone.row.uid, '', 'nobody'].map((uid) => handOut(0, uid, 1)))
     const named = new Map((await rows.handOuts(ALL)).map((row) => [row.uid, [row.connection, row.labels]]))
     assert.deepEqual(named.get(kept.row.uid), ['kept', { team: 'sales' }])

@@ -34,6 +34,15 @@ export const collected = (text: string, before: readonly string[] | undefined): 
   text,
 ]
 
+/** One of some words; may be repeated. */
+export const oneOf =
+  <Word extends string>(words: readonly Word[]) =>
+  (text: string, before: readonly Word[] | undefined): readonly Word[] => {
+    const word = words.find((each) => each === text)
+    if (word === undefined) throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`)
+    return [...(before ?? []), word]
+  }
+
 export type Pairs = Readonly<Record<string, string>>
 
 export const labelled = (text: string, before?: Pairs): Pairs => paired(text, before, 'A label is NAME=VALUE.')

@@ -195,7 +195,6 @@ function build(
     shares.forgetAll()
   }
   registerProxy(app, { acting, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
-  registerProxy(app, { keep, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
   const streams = registerEvents(app, { keep, desk, metrics, pressure, clock })
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })

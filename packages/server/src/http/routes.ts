@@ -45,8 +45,6 @@ interface Asked<Id extends OperationId> {
 type Input<Of, Part extends 'query' | 'body'> =
   Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
 export type Handlers = {
-  readonly [Id in Exclude<OperationId, 'getToken'>]: (
-type Handlers = {
   readonly [Id in Exclude<OperationId, 'getToken' | 'listEvents'>]: (
     asked: Asked<Id>,
   ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
