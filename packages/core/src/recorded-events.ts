@@ -79,7 +79,9 @@ export interface RecordedEventData {
   'installation.on_hold': { readonly because: HoldReason }
   'installation.adopted': { readonly epoch: number }
 }
-type Nothing = Readonly<Record<never, never>>
+interface Nothing {
+  readonly [member: string]: never
+}
 
 export type RecordedEventType = keyof RecordedEventData
 
@@ -228,4 +230,4 @@ const about = (
   labels: ConnectionRow['labels'],
   at: UnixMs,
   each: readonly Told[],
-): readonly NewEvent[] => each.map((one) => ({ uid, connection: id, provider, client, labels, at, ...one }) as NewEvent)
+): readonly NewEvent[] => each.map((one) => ({ uid, connection: id, provider, client, labels, at, ...one }))

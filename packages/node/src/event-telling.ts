@@ -1,13 +1,5 @@
 /** Records what a process sees that is no change of a connection: so that it is told to everybody, too. */
-import {
-  assertNever,
-  ms,
-  type Clock,
-  type EventSubject,
-  type NewEvent,
-  type TokenkeepEvent,
-  type UnixMs,
-} from '@tokenkeep/core'
+import { assertNever, ms, type Clock, type EventSubject, type NewEvent, type TokenkeepEvent } from '@tokenkeep/core'
 import type { EventRows } from './event-rows.ts'
 
 /** Several processes see the same at nearly the same moment, and the first of them tells it. */
@@ -24,7 +16,8 @@ export function tellEvents(of: {
   const record = async (event: NewEvent, once: string): Promise<void> => {
     for (let tries = 0; tries < TRIES; tries += 1) {
       try {
-        return await of.rows.record(event, once)
+        await of.rows.record(event, once)
+        return
       } catch {
         await of.clock.alarm(ms(FIRST_PAUSE_MS * 2 ** tries)).rung
       }
@@ -48,7 +41,7 @@ function recordedFrom(told: TokenkeepEvent): NewEvent | null {
   const { at } = told
   switch (told.type) {
     case 'client_refused': {
-      const data = { word: told.word, retryAt: told.retryAt as UnixMs }
+      const data = { word: told.word, retryAt: told.retryAt }
       return { ...ofClient(told), type: 'provider.misconfigured', data }
     }
     case 'circuit_opened':

@@ -7,7 +7,6 @@ import {
   type ClientId,
   type ConnectionId,
   type End,
-  type Lease,
   type NewEvent,
   type ProviderId,
   type UnixMs,
@@ -210,7 +209,7 @@ export function eventsContract(make: MakeBackend): void {
     const { lease } = await mustAcquire(world.one, at)
     await world.one.store.renew(lease)
     await world.one.store.presentNow(at)
-    await world.one.store.commit({ ...lease, attempt: 'another' as AttemptId } as Lease, UNAVAILABLE)
+    await world.one.store.commit({ ...lease, attempt: 'another' as AttemptId }, UNAVAILABLE)
     assert.deepEqual(await told(world.one), ['connection.created'])
     await world.end()
   })
