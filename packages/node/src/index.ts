@@ -31,7 +31,7 @@ export type {
   ClientAnswer,
   ClientSeen,
   ConnectionsSeen,
-  Counted,
+  CountedConnections,
   DatabaseSeen,
   EndpointSeen,
   FileSystemSeen,
@@ -44,7 +44,6 @@ export type {
   PostgresSeen,
   SqliteSeen,
   StateSeen,
-  Troubled,
 } from './examination/seen.ts'
 export { API_KEY_SCOPES } from './api-key-input.ts'
 export type { ApiKeyInput, ApiKeyScope } from './api-key-input.ts'

@@ -1,5 +1,5 @@
 /** What an examination sees of an installation. Nothing in here is secret, and nothing was changed to see it. */
-import type { ClientKeyState, HoldReason, KeyAlg, NotSentBecause, Status } from '@tokenkeep/core'
+import type { ClientKeyState, HoldReason, KeyAlg, NotSentBecause, Trouble } from '@tokenkeep/core'
 
 export interface KeysSeen {
   /** `the key file ...` or `the variable TOKENKEEP_KEY`. */
@@ -89,7 +89,7 @@ export interface PostgresSeen {
   readonly lacksPermission: string | null
 }
 
-export interface Counted {
+export interface CountedConnections {
   /** At most `most`: then there may be more. */
   readonly count: number
   readonly most: number
@@ -98,12 +98,11 @@ export interface Counted {
 }
 
 export interface ConnectionsSeen {
-  readonly all: Pick<Counted, 'count' | 'most'>
-  readonly byStatus: Readonly<Record<Troubled, Counted>>
+  readonly all: Pick<CountedConnections, 'count' | 'most'>
+  readonly byStatus: Readonly<Record<Trouble, CountedConnections>>
   /** Whose user has to sign in within the days, whatever is refreshed; null: a database of an earlier version cannot tell. */
-  readonly ending: (Counted & { readonly withinDays: number }) | null
+  readonly ending: (CountedConnections & { readonly withinDays: number }) | null
 }
-export type Troubled = Extract<Status, 'in_doubt' | 'suspect' | 'blocked' | 'needs_user' | 'deleting'>
 
 /** One request to a provider that carried nothing of ours. */
 export interface MetadataSeen {

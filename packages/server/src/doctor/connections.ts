@@ -1,5 +1,6 @@
 /** The connections that somebody has to do something about, or will have to. */
-import type { Counted, ConnectionsSeen, Troubled } from '@tokenkeep/node'
+import type { Trouble } from '@tokenkeep/core'
+import type { ConnectionsSeen, CountedConnections } from '@tokenkeep/node'
 import { findingsOf, type Find, type Finding, type Kinds } from './finding.ts'
 
 export const CONNECTIONS = {
@@ -48,10 +49,10 @@ const KIND_OF = {
   in_doubt: 'connections_in_doubt',
   suspect: 'connections_suspect',
   deleting: 'connections_deleting',
-} as const satisfies Record<Troubled, keyof typeof CONNECTIONS>
+} as const satisfies Record<Trouble, keyof typeof CONNECTIONS>
 
 /** In the order of who has to do something. */
-const ORDER = Object.keys(KIND_OF) as Troubled[]
+const ORDER = Object.keys(KIND_OF) as Trouble[]
 
 export function judgeConnections({ all, byStatus, ending }: ConnectionsSeen): readonly Finding[] {
   const troubled = judgeTroubled(byStatus)
@@ -72,15 +73,15 @@ export function judgeConnections({ all, byStatus, ending }: ConnectionsSeen): re
 }
 
 /** The same where a server lists them. */
-export const judgeTroubled = (byStatus: Readonly<Record<Troubled, Counted>>): readonly Finding[] =>
+export const judgeTroubled = (byStatus: Readonly<Record<Trouble, CountedConnections>>): readonly Finding[] =>
   ORDER.flatMap((status) => {
     const counted = byStatus[status]
     if (counted.count === 0) return []
     return [found(KIND_OF[status], { count: atMost(counted), examples: examplesOf(counted) })]
   })
 
-const atMost = ({ count, most }: Pick<Counted, 'count' | 'most'>): string =>
+const atMost = ({ count, most }: Pick<CountedConnections, 'count' | 'most'>): string =>
   count >= most ? `${most} or more` : String(count)
 
-const examplesOf = ({ count, examples }: Counted): string =>
+const examplesOf = ({ count, examples }: CountedConnections): string =>
   count > examples.length ? `${examples.join(', ')}, ...` : examples.join(', ')

@@ -1,6 +1,6 @@
 /** Looks at a server from outside: what it tells everybody, and what it lets the API key do. */
-import { TokenError } from '@tokenkeep/core'
-import type { Counted, Troubled } from '@tokenkeep/node'
+import { TokenError, type Trouble } from '@tokenkeep/core'
+import type { CountedConnections } from '@tokenkeep/node'
 import type { Context } from '../cli/context.ts'
 import type { ServerPlace } from '../cli/server-place.ts'
 import type { ServerKeeper } from '../remote/keeper.ts'
@@ -93,8 +93,8 @@ async function tried(trial: () => Promise<unknown>): Promise<'may' | 'may_not' |
   }
 }
 
-async function troubledAt(keep: ServerKeeper): Promise<Readonly<Record<Troubled, Counted>>> {
-  const counted = async (status: Troubled): Promise<Counted> => {
+async function troubledAt(keep: ServerKeeper): Promise<Readonly<Record<Trouble, CountedConnections>>> {
+  const counted = async (status: Trouble): Promise<CountedConnections> => {
     const found = await keep.connections.list({ status, limit: LISTED_MOST })
     return { count: found.length, most: LISTED_MOST, examples: found.slice(0, EXAMPLES).map(({ id }) => id) }
   }
