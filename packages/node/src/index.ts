@@ -11,6 +11,8 @@ export type {
   Tokenkeep,
 } from './tokenkeep.ts'
 export type { Actor } from './actor.ts'
+export { ACTS } from './audit.ts'
+export type { Act, Audit, AuditLine, AuditQuery } from './audit.ts'
 export type {
   HandOutCount,
   HandOuts,

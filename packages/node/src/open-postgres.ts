@@ -8,6 +8,7 @@ import type { Keyring } from './keyring.ts'
 import { createMarkers, type Markers } from './markers.ts'
 import type { OpenedDatabase, OpeningParts } from './opened-database.ts'
 import { readPostgresUrl } from './postgres-address.ts'
+import { postgresAudit } from './postgres-audit.ts'
 import { postgresCallers } from './postgres-callers.ts'
 import { postgresConnectSessions } from './postgres-connect-sessions.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
@@ -83,6 +84,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
       receivedEvents: postgresReceivedEvents(database),
       connectSessions: postgresConnectSessions(database),
       minutes: postgresMinutes(database),
+      audit: postgresAudit(database),
       cipher,
       keys,
       state,

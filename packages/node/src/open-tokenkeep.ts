@@ -36,6 +36,8 @@ import type { EventRows } from './event-rows.ts'
 import { tellEvents } from './event-telling.ts'
 import { prepareDataFolder, prepareFolder } from './data-folder.ts'
 import { createConnectSessions, type ConnectSessionRows } from './connect-sessions.ts'
+import { createAuditLog, type AuditLog } from './audit.ts'
+import { audited } from './audited.ts'
 import { createApiProofs } from './api-proofs.ts'
 import { dpopKeysOnDemand } from './dpop-keys-on-demand.ts'
 import { createFetchFor } from './fetch-for.ts'
@@ -62,6 +64,7 @@ import { createSystemRandom } from './random-system.ts'
 import { createSourceTokens, type SourceTokens } from './source-tokens.ts'
 import { createSpill } from './spill-slots.ts'
 import { backUpSqlite } from './sqlite-backup.ts'
+import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
 import { sqliteConnectSessions } from './sqlite-connect-sessions.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
@@ -108,6 +111,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     receivedEvents,
     connectSessions,
     minutes: minuteRows,
+    audit: auditRows,
     cipher,
     keys,
     state,
@@ -132,6 +136,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     opened.push(spill)
     const minutes = keepMinutes({ rows: minuteRows, clock, background })
     opened.push({ close: () => minutes.stop() })
+    const audit = createAuditLog({ rows: auditRows, clock })
+    opened.push({ close: () => audit.settled() })
     const access = onDemand(async () => {
       const { createProviderAccess } = await import('./provider-access.ts')
       return createProviderAccess({ clock })
@@ -154,7 +160,8 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const manyHosts = options.postgres !== undefined
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
-    const held = { callers, receivedEvents, connectSessions, minuteRows, minutes, events: open.events }
+    const records = { minuteRows, minutes, audit, events: open.events }
+    const held = { callers, receivedEvents, connectSessions, ...records }
     const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
@@ -212,6 +219,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     receivedEvents: sqliteReceivedEvents(database),
     connectSessions: sqliteConnectSessions(database),
     minutes: sqliteMinutes(database),
+    audit: sqliteAudit(database),
     cipher,
     keys,
     state,
@@ -272,6 +280,7 @@ interface Assembly {
   readonly minuteRows: MinuteRows
   readonly minutes: Minutes
   readonly events: EventRows
+  readonly audit: AuditLog
   readonly access: () => Promise<ProviderAccess>
   readonly sources: SourceTokens
   readonly life: Life
@@ -282,7 +291,7 @@ interface Assembly {
 }
 
 async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
-  const { owner, numbers, options, background, glance, opened, life, minutes, minuteRows } = assembly
+  const { owner, numbers, options, background, glance, opened, life, minutes, minuteRows, audit } = assembly
   const { registry, clock, store } = ports
   let closing: Promise<void> | null = null
   const cacheBytes = options.cacheBytes ?? CACHE_BYTES
@@ -371,7 +380,9 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     forward: (id, request) => forwards.forward(connectionId(id), request, token),
   })
   const reading = { rows: minuteRows, clock, connectionId, flush: minutes.flush }
-  const keep: Tokenkeep = {
+  /** Acts leave no line here. */
+  const whole: Tokenkeep = {
+    audit: audit.of(LIBRARY),
     providers: {
       // Only who adds a provider needs what is known about them.
       put: async (input) => registry.putProvider(readProviderInput(input, await knownPresets())),
@@ -420,7 +431,12 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     by(given) {
       const actor = readActor(given)
       const counting = minutes.handedTo(recipientOf(actor))
-      return { ...keep, ...handingOut((id, asked) => manager.tokenFor(counting, id, asked)) }
+      return {
+        ...whole,
+        ...audited(whole, audit, actor),
+        audit: audit.of(actor),
+        ...handingOut((id, asked) => manager.tokenFor(counting, id, asked)),
+      }
     },
     stopRefreshing() {
       introspections.stop()
@@ -429,9 +445,9 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
       scheduler.onlyWatch()
     },
     close: () => (closing ??= close()),
-    [Symbol.asyncDispose]: () => keep.close(),
+    [Symbol.asyncDispose]: () => whole.close(),
   }
-  return keep
+  return { ...whole, ...audited(whole, audit, LIBRARY) }
 }
 
 /** What an operator calls this process: the program that was started, and its process id. */

@@ -1,5 +1,6 @@
 /** A database that was opened, whatever engine keeps it, with what belongs to it. */
 import type { Clock, Incarnation, Moment } from '@tokenkeep/core'
+import type { AuditRows } from './audit.ts'
 import type { CallerRows } from './callers.ts'
 import type { AesGcmCipher } from './cipher-aes-gcm.ts'
 import type { ConnectSessionRows } from './connect-sessions.ts'
@@ -26,6 +27,7 @@ export interface OpenedDatabase {
   readonly receivedEvents: ReceivedEventRows
   readonly connectSessions: ConnectSessionRows
   readonly minutes: MinuteRows
+  readonly audit: AuditRows
   readonly cipher: AesGcmCipher
   readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */

@@ -362,6 +362,25 @@ CREATE TABLE event_placed (only_row integer PRIMARY KEY CHECK (only_row = 1), la
 INSERT INTO event_placed (only_row, last) VALUES (1, 0);
 `
 
+/** Who did what. */
+const AUDIT = `
+CREATE TABLE audit (
+  no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at bigint NOT NULL,
+  actor text COLLATE "C" NOT NULL,
+  actor_facts text NOT NULL CHECK (actor_facts::json IS NOT NULL),
+  act text NOT NULL,
+  subject text COLLATE "C",
+  details text NOT NULL CHECK (details::json IS NOT NULL),
+  outcome text,
+  ended_at bigint,
+  CHECK ((outcome IS NULL) = (ended_at IS NULL))
+);
+CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_subject ON audit (subject, no) WHERE subject IS NOT NULL;
+CREATE INDEX audit_actor ON audit (actor, no);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -376,5 +395,6 @@ export const MIGRATIONS: readonly string[] = [
   OVERVIEW,
   MINUTES,
   RECORDED_EVENTS,
+  AUDIT,
 ]
 export const VERSION = MIGRATIONS.length

@@ -370,6 +370,25 @@ CREATE INDEX event_notable ON event (position) WHERE type <> 'connection.refresh
 CREATE UNIQUE INDEX event_once ON event (once) WHERE once IS NOT NULL;
 `
 
+/** Who did what. */
+const AUDIT = `
+CREATE TABLE audit (
+  no INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  actor_facts TEXT NOT NULL CHECK (json_valid(actor_facts)),
+  act TEXT NOT NULL,
+  subject TEXT,
+  details TEXT NOT NULL CHECK (json_valid(details)),
+  outcome TEXT,
+  ended_at INTEGER,
+  CHECK ((outcome IS NULL) = (ended_at IS NULL))
+) STRICT;
+CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_subject ON audit (subject, no) WHERE subject IS NOT NULL;
+CREATE INDEX audit_actor ON audit (actor, no);
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -387,6 +406,7 @@ export const MIGRATIONS: readonly string[] = [
   OVERVIEW,
   MINUTES,
   RECORDED_EVENTS,
+  AUDIT,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

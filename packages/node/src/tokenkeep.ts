@@ -15,6 +15,7 @@ import type {
   TokenOptions,
 } from '@tokenkeep/core'
 import type { Actor } from './actor.ts'
+import type { Audit } from './audit.ts'
 import type { ApiKeys, Callers, LocalRefreshTokens } from './callers.ts'
 import type { ClientInput } from './client-input.ts'
 import type { ApiRequest, Forwarded } from './forward.ts'
@@ -189,13 +190,19 @@ export interface Tokenkeep extends AsyncDisposable {
    * @see RFC 8935 section 2; RFC 8417; CAEP 1.0 section 3
    */
   receiveSecurityEvent(provider: string, token: string): Promise<Received>
+  /**
+   * Who did what, for a year. Every administrative act has its line, which is written before it: where that is not
+   * possible, the act is refused with `store_unavailable`.
+   */
+  readonly audit: Audit
   /** Who was handed tokens, counted by the minute for three days. */
   readonly handOuts: HandOuts
   /** What became of refreshes, counted by the minute for 30 days. */
   readonly refreshes: Refreshes
   /**
    * The same for somebody else, for a server or a command of your own: what is handed out through it is counted as handed
-   * to that actor. What is called without it is the program's own, `library`.
+   * to that actor, and what is done through it has that actor in the audit log. What is called without it is the program's
+   * own, `library`.
    *
    * @throws TokenError `invalid_input`
    */

@@ -8,6 +8,8 @@ import {
   type ProviderId,
   type UnixMs,
 } from '@tokenkeep/core'
+import { selectLines } from '../src/audit-codec.ts'
+import { AUDIT_STATEMENTS } from '../src/sqlite-audit.ts'
 import { CALLER_STATEMENTS } from '../src/sqlite-callers.ts'
 import { MINUTE_STATEMENTS } from '../src/sqlite-minutes.ts'
 import { eventQuery } from '../src/event-codec.ts'
@@ -350,5 +352,23 @@ test('pages of hand-outs and steps of refreshes walk an index in its order, and 
   // The inner query is in order; only the page itself may be sorted again.
   for (const name of ['handOuts', 'handOutsBehind', 'handOutsOf', 'handOutsOfBehind'] as const)
     assert.ok(everyStep(MINUTE_STATEMENTS[name]).filter((each) => each.includes('TEMP B-TREE')).length <= 1, name)
+  await end()
+})
+
+test('lines of the audit log are found by an index, in their order', async () => {
+  const { everyStep, end } = await planner()
+  for (const [text, index] of [
+    [selectLines('audit', { subject: 'a' }), /audit_subject \(subject=\?/],
+    [selectLines('audit', { actor: 'a', before: 1 }), /audit_actor \(actor=\? AND (?:rowid|no)</],
+    [selectLines('audit', { after: 1 }), /INTEGER PRIMARY KEY \(rowid>\?\)/],
+    [AUDIT_STATEMENTS.forget, /audit_at \(at<\?\)/],
+  ] as const) {
+    const steps = everyStep(text)
+    assert.ok(
+      steps.some((step) => index.test(step)),
+      `${text}: ${steps.join('; ')}`,
+    )
+    assert.ok(!steps.some((step) => step.includes('TEMP B-TREE')), steps.join('; '))
+  }
   await end()
 })

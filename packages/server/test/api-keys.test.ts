@@ -68,6 +68,7 @@ const LETS_PASS: Readonly<Record<OperationId, readonly ApiKeyScope[]>> = {
   untrustIdentity: ['keys:write'],
   listHandOuts: ['connections:read'],
   getRefreshes: ['connections:read'],
+  listAudit: [],
   getIncarnation: ['connections:read', 'connections:write'],
   adopt: [],
 }

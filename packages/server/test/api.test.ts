@@ -341,6 +341,7 @@ test('a wrong request is refused the same way by every operation, before anythin
 test('what was counted is answered, and of a connection that a key does not see nothing is said', async () => {
   await reached(api.ask('listHandOuts'), 200)
   await reached(api.ask('getRefreshes'), 200)
+  await reached(api.ask('listAudit'), 200)
   const { key } = await api.key(['connections:read'], { team: 'nobody' })
   await reached(api.ask('listHandOuts', { query: 'connection=copied', key }), 404, 'unknown_connection')
 })
@@ -444,6 +445,7 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     localRefreshTokens: parts(whole.localRefreshTokens) as Tokenkeep['localRefreshTokens'],
     handOuts: parts(whole.handOuts) as Tokenkeep['handOuts'],
     refreshes: parts(whole.refreshes) as Tokenkeep['refreshes'],
+    audit: parts(whole.audit) as Tokenkeep['audit'],
     by: (actor) => failing(whole.by(actor), misfortune),
     token: fails,
     rejected: fails,

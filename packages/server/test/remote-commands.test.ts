@@ -73,6 +73,14 @@ suite('every command asks a server as it asks a data folder', () => {
       '2020-01-01',
     ])
     assert.match(out, /MINUTE.*CALLER.*HAND-OUTS\n.*command +- +counted-1 +1\n$/)
+    const [act, ...more] = await sameJson<{ act: string; outcome: string; actor: { kind: string } }[]>(
+      ...['audit', '--subject', 'counted-1'],
+    )
+    assert.deepEqual([act?.act, act?.outcome, act?.actor.kind, more], ['connection.import', 'done', 'command', []])
+    assert.match((await same(['audit', '--limit', '1'])).out, /^ID +AT +WHO +DID .*\n\d+ .*\n$/)
+    assert.match((await same(['audit', '--subject', 'nobody'])).out, /no such acts/)
+    for (const way of WAYS)
+      assert.equal(errorAnswer(await on(way, ['audit', '--actor', both.key, '--json'])).code, 'invalid_input')
     assert.match((await same(['hand-outs', '--to', '2020-01-01T00:00:00Z'])).out, /no such hand-outs/)
     for (const args of [
       ['--from', 'yesterday'],

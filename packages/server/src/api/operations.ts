@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { ApiKeyScope } from '@tokenkeep/node'
 import { EventsAnswer, EventsQuery } from './event-wire.ts'
+import { AuditAnswer, AuditQuery } from './audit-wire.ts'
 import { TrustBody } from './identity-wire.ts'
 import { ConnectionsQuery } from './connections-query.ts'
 import { OverviewAnswer } from './overview-wire.ts'
@@ -352,6 +353,16 @@ export const OPERATIONS = {
     status: 200,
     answer: minutes.RefreshesAnswer,
     problems: ['invalid_input', 'forbidden'],
+  },
+  listAudit: {
+    method: 'GET',
+    path: '/v1/audit',
+    summary: 'Who did what: every administrative act, newest first',
+    scopes: ['admin'],
+    query: AuditQuery,
+    status: 200,
+    answer: AuditAnswer,
+    problems: ['invalid_input'],
   },
   getIncarnation: {
     method: 'GET',

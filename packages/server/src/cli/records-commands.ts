@@ -24,6 +24,14 @@ export function registerRecords(program: Command, context: () => Context): void 
         ...(to === undefined ? {} : { to: momentGiven(to) }),
       })
     })
+  program
+    .command('audit')
+    .description('who did what: every administrative act, newest first')
+    .option('--subject <id>', 'to this connection, provider, client or API key', filled)
+    .option('--actor <id>', 'by this API key (key_...); library or command: where the data are', filled)
+    .option('--after <id>', 'only later lines than this one', count)
+    .option('--limit <n>', 'so many at most; default 100', count)
+    .action(async (given: import('./audit.ts').AuditArguments) => (await import('./audit.ts')).listAudit(context(), given))
 }
 
 interface HandOutsGiven {

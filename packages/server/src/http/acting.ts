@@ -1,6 +1,8 @@
-/** The library as a caller uses it: what is handed out through it is counted as handed to that caller. */
+/** The library as a caller uses it: what is handed out through it is counted as handed to that caller, and
+ * what is done has its line in the audit log. */
 import type { Tokenkeep } from '@tokenkeep/node'
 import type { Caller } from './caller.ts'
+import type { Log } from './log.ts'
 
 export type Acting = (caller: Caller) => Tokenkeep
 
@@ -15,3 +17,16 @@ export function createActing(keep: Tokenkeep): Acting {
     return made
   }
 }
+
+export type Denied = (caller: Caller, operation: string, subject: string | undefined) => void
+
+/** Notes that a caller is refused for lack of a scope. It is refused at once, and also where that cannot be noted. */
+export const createDenied =
+  (acting: Acting, log: Pick<Log, 'warn'>): Denied =>
+  (caller, operation, subject) => {
+    acting(caller)
+      .audit.denied(operation, subject)
+      .catch(() =>
+        log.warn({ operation, apiKeyId: caller.apiKey.id }, 'a refusal could not be written to the audit log'),
+      )
+  }

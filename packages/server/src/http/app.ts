@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { parseConnectionId, TokenError, type Clock } from '@tokenkeep/core'
 import type { Coordination, Tokenkeep } from '@tokenkeep/node'
-import { createActing } from './acting.ts'
+import { createActing, createDenied } from './acting.ts'
 import { createAddressed } from './addressed.ts'
 import { createCallerDesk, type Caller } from './caller.ts'
 import { registerClientJwks } from './client-jwks.ts'
@@ -188,17 +188,18 @@ function build(
   const pressure = watchPressure(settings.eventLoopDelayMsMax, clock)
   app.addHook('onClose', () => pressure.stop())
   const acting = createActing(keep)
-  registerTokenRoute(app, { acting, desk, metrics, clock, visible, pressure })
+  const denied = createDenied(acting, log)
+  registerTokenRoute(app, { acting, denied, desk, metrics, clock, visible, pressure })
   const shares = createShares({ callers: keep.callers, clock })
   const forget = (): void => {
     desk.forget()
     shares.forgetAll()
   }
-  registerProxy(app, { acting, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
-  const streams = registerEvents(app, { keep, desk, metrics, pressure, clock })
+  registerProxy(app, { acting, denied, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
+  const streams = registerEvents(app, { keep, desk, metrics, pressure, clock, denied })
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
-  registerRoutes(app, { keep, acting, desk, addressed, metrics, clock, visible, pressure, log, forget })
+  registerRoutes(app, { keep, acting, denied, desk, addressed, metrics, clock, visible, pressure, log, forget })
   const strangersPerMinute = settings.wrongKeysPerMinute
   registerConnect(app, { keep, addressed, metrics, pressure, clock, log, forget, strangersPerMinute })
   registerDropIn(app, {

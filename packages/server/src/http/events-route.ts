@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TokenError, type Clock } from '@tokenkeep/core'
 import type { FollowedEvent, Tokenkeep } from '@tokenkeep/node'
+import type { Denied } from './acting.ts'
 import { OPERATIONS } from '../api/operations.ts'
 import { EventsQuery } from '../api/event-wire.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
@@ -18,6 +19,7 @@ export interface EventsRouteSetup {
   readonly metrics: Metrics
   readonly pressure: Pressure
   readonly clock: Pick<Clock, 'now'>
+  readonly denied: Denied
 }
 
 export interface EventStreams {
@@ -128,7 +130,10 @@ export function registerEvents(app: FastifyInstance, setup: EventsRouteSetup): E
     onRequest: async (request) => {
       pressure.check()
       const caller = await callerOf(request, desk)
-      if (!may(caller, scopes)) throw forbidden(scopes)
+      if (!may(caller, scopes)) {
+        setup.denied(caller, 'listEvents', undefined)
+        throw forbidden(scopes)
+      }
       request.caller = caller
     },
     handler: async (request, reply) => {

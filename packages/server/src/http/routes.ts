@@ -4,7 +4,8 @@ import { parseConnectionId, runsAgain, TokenError, type Clock, type FailureCode 
 import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
-import type { Acting } from './acting.ts'
+import type { Acting, Denied } from './acting.ts'
+import { auditHandlers } from './audit-routes.ts'
 import { isLoopback } from './addressed.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
 import type { Addressed } from './addressed.ts'
@@ -21,6 +22,7 @@ import * as wire from './wire-objects.ts'
 export interface RoutesSetup {
   readonly keep: Tokenkeep
   readonly acting: Acting
+  readonly denied: Denied
   readonly desk: CallerDesk
   readonly addressed: Addressed
   readonly clock: Pick<Clock, 'now'>
@@ -65,13 +67,21 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       onRequest: async (request) => {
         setup.pressure.check()
         const caller = await callerOf(request, setup.desk)
-        if (!may(caller, operation.scopes)) throw forbidden(operation.scopes)
+        if (!may(caller, operation.scopes)) {
+          setup.denied(caller, id, subjectIn(request))
+          throw forbidden(operation.scopes)
+        }
         request.caller = caller
       },
       handler: async (request, reply) => {
         const baseUrl = setup.addressed.baseUrl(request.headers.host, request.protocol)
         const asked = { ...readRequest(operation, request), baseUrl } as Asked<never>
-        const answer = await handle(asked)
+        const answer = await handle(asked).catch((error: unknown) => {
+          // What a key may not pass on, or do beyond its labels, is known only here.
+          if (error instanceof HttpProblem && error.code === 'forbidden' && request.caller !== null)
+            setup.denied(request.caller, id, subjectIn(request))
+          throw error
+        })
         setup.metrics.answered(id, operation.status)
         if (operation.method !== 'GET' && !OF_TOKENS.includes(id)) tellOfAct(setup.log, id, request, answer)
         return reply
@@ -82,6 +92,8 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
     })
   }
 }
+
+const subjectIn = ({ params }: FastifyRequest): string | undefined => (params as Partial<Ids>).id
 
 /** What callers do all the time; the others change something, and somebody will ask who it was. */
 const OF_TOKENS: readonly OperationId[] = ['getToken', 'rejectToken', 'introspect']
@@ -137,7 +149,7 @@ function bodyIn({ body }: FastifyRequest): unknown {
   return body
 }
 
-function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handlers {
+function handlersOf({ keep, acting, desk, clock, visible, forget }: RoutesSetup): Handlers {
   const now = (): number => clock.now().wall
   const overview = createOverviews({ keep, clock })
 
@@ -159,6 +171,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
 
   return {
     ...minutesHandlers({ keep, visible }),
+    ...auditHandlers({ keep }),
 
     async rejectToken({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
@@ -188,7 +201,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       if (caller.limited && body.grant_type !== undefined && runsAgain(body.grant_type)) throw machineAccess()
       const { id, client } = body
       const signIn = wire.signInOf(body, now())
-      const imported = keep.connections.import({ ...signIn, ...wire.grantOf(body), id, client, labels })
+      const imported = acting(caller).connections.import({ ...signIn, ...wire.grantOf(body), id, client, labels })
       return wire.connectionWire(await imported.catch((error: unknown) => rethrow(error, caller)))
     },
     async getConnection({ caller, ids }) {
@@ -196,15 +209,15 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     },
     async reconnectConnection({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
-      const reconnected = keep.connections.reconnect(id, wire.reconnectOf(body, now()))
+      const reconnected = acting(caller).connections.reconnect(id, wire.reconnectOf(body, now()))
       return wire.connectionWire(await reconnected.catch((error: unknown) => rethrow(error, caller)))
     },
     async resolveConnection({ caller, ids }) {
-      return wire.connectionWire(await keep.connections.resolve(await visible(caller, ids.id), 'present'))
+      return wire.connectionWire(await acting(caller).connections.resolve(await visible(caller, ids.id), 'present'))
     },
     async deleteConnection({ caller, ids }) {
       const id = await visible(caller, ids.id)
-      const { revokedUpstream } = await keep.connections.delete(id)
+      const { revokedUpstream } = await acting(caller).connections.delete(id)
       forget()
       return { id, revoked_upstream: revokedUpstream }
     },
@@ -219,7 +232,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       const given = wire.connectSessionInput({ ...body, labels })
       // One that it does not see is not there, and could not be made under that id either.
       if (given.connection !== undefined && caller.limited) await visibleOrFree(caller, given.connection)
-      const { session, link } = await keep.connectSessions.create(given, caller.apiKey)
+      const { session, link } = await acting(caller).connectSessions.create(given, caller.apiKey)
       return { ...wire.connectSessionWire(session, now()), url: linkUrl(baseUrl, link) }
     },
     async getConnectSession({ caller, ids }) {
@@ -236,7 +249,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async shareConnection({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
       const { id: holder } = await keyInSight(caller, body.api_key)
-      const { localRefreshToken, refreshToken } = await keep.localRefreshTokens.share(id, { with: holder })
+      const { localRefreshToken, refreshToken } = await acting(caller).localRefreshTokens.share(id, { with: holder })
       return { ...wire.localRefreshTokenWire(localRefreshToken), refresh_token: refreshToken }
     },
     async revokeLocalRefreshToken({ caller, ids }) {
@@ -244,7 +257,7 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       // Asked in both cases, so that both take as long.
       const seen = !caller.limited || (await desk.admits(caller, token?.connection ?? 'none'))
       if (token === null || !seen) throw unknownLocalRefreshToken()
-      const revoked = await keep.localRefreshTokens.revoke(token.id)
+      const revoked = await acting(caller).localRefreshTokens.revoke(token.id)
       forget()
       return wire.localRefreshTokenWire(revoked)
     },
@@ -252,8 +265,8 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async getIncarnation() {
       return wire.incarnationWire(await keep.incarnation())
     },
-    async adopt() {
-      return wire.adoptedWire(await keep.adopt())
+    async adopt({ caller }) {
+      return wire.adoptedWire(await acting(caller).adopt())
     },
 
     async listProviders() {
@@ -262,8 +275,8 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async getProvider({ ids }) {
       return wire.providerWire(await keep.providers.get(ids.id))
     },
-    async putProvider({ ids, body }) {
-      return wire.providerWire(await keep.providers.put(wire.providerInput(ids.id, body)))
+    async putProvider({ caller, ids, body }) {
+      return wire.providerWire(await acting(caller).providers.put(wire.providerInput(ids.id, body)))
     },
     async listClients() {
       return { clients: (await keep.clients.list()).map(wire.clientWire) }
@@ -271,14 +284,14 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
     async getClient({ ids }) {
       return wire.clientWire(await keep.clients.get(ids.id))
     },
-    async putClient({ ids, body }) {
-      return wire.clientWire(await keep.clients.put(wire.clientInput(ids.id, body)))
+    async putClient({ caller, ids, body }) {
+      return wire.clientWire(await acting(caller).clients.put(wire.clientInput(ids.id, body)))
     },
     async listClientKeys({ ids }) {
       return { keys: (await keep.clients.keys(ids.id)).map(wire.clientKeyWire) }
     },
-    async rotateClientKey({ ids, body }) {
-      return { keys: (await keep.clients.rotateKey(ids.id, wire.rotationOf(body))).map(wire.clientKeyWire) }
+    async rotateClientKey({ caller, ids, body }) {
+      return { keys: (await acting(caller).clients.rotateKey(ids.id, wire.rotationOf(body))).map(wire.clientKeyWire) }
     },
 
     async listApiKeys({ caller }) {
@@ -294,18 +307,18 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
         throw beyond('with scopes that it does not have itself')
       if (expiresAt !== null && (wanted.expiresAt == null || wanted.expiresAt > expiresAt))
         throw beyond('that outlives it: give expires_at, not after its own end')
-      const { apiKey, key } = await keep.apiKeys.create(wanted)
+      const { apiKey, key } = await acting(caller).apiKeys.create(wanted)
       return { ...wire.apiKeyWire(apiKey), key }
     },
     async revokeApiKey({ caller, ids }) {
       const { id } = await keyInSight(caller, ids.id)
-      const revoked = await keep.apiKeys.revoke(id)
+      const revoked = await acting(caller).apiKeys.revoke(id)
       forget()
       return wire.apiKeyWire(revoked)
     },
     async setSource({ caller, ids, body }) {
       const { id } = await keyInSight(caller, ids.id)
-      return wire.apiKeyWire(await keep.apiKeys.setSource(id, ids.provider, body.connection))
+      return wire.apiKeyWire(await acting(caller).apiKeys.setSource(id, ids.provider, body.connection))
     },
     async trustIdentity({ caller, ids, body }) {
       const apiKey = await keyInSight(caller, ids.id)
@@ -315,13 +328,13 @@ function handlersOf({ keep, desk, clock, visible, forget }: RoutesSetup): Handle
       const { expiresAt } = caller.apiKey
       if (expiresAt !== null && (apiKey.expiresAt === null || apiKey.expiresAt > expiresAt))
         throw beyond('that outlives it, nor let one be shown by a JWT')
-      const trusting = await keep.apiKeys.trust(apiKey.id, wanted)
+      const trusting = await acting(caller).apiKeys.trust(apiKey.id, wanted)
       forget()
       return wire.apiKeyWire(trusting)
     },
     async untrustIdentity({ caller, ids }) {
       const { id } = await keyInSight(caller, ids.id)
-      const distrusting = await keep.apiKeys.untrust(id, ids.identity)
+      const distrusting = await acting(caller).apiKeys.untrust(id, ids.identity)
       forget()
       return wire.apiKeyWire(distrusting)
     },

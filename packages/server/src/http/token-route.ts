@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TokenError, type Clock, type HandOut, type TokenOptions } from '@tokenkeep/core'
 import { OPERATIONS } from '../api/operations.ts'
 import { TokenQuery } from '../api/wire.ts'
-import type { Acting } from './acting.ts'
+import type { Acting, Denied } from './acting.ts'
 import { bearerOf, forbidden, may, unauthorized, type Caller, type CallerDesk } from './caller.ts'
 import { readQuery } from './input.ts'
 import type { Metrics } from './metrics.ts'
@@ -17,6 +17,7 @@ import { secondsLeft } from './wire-objects.ts'
 
 export interface TokenRouteSetup {
   readonly acting: Acting
+  readonly denied: Denied
   readonly desk: CallerDesk
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
@@ -73,8 +74,11 @@ export function registerTokenRoute(app: FastifyInstance, setup: TokenRouteSetup)
   }
 
   const handOut = (caller: Caller, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
-    if (!may(caller, scopes)) throw forbidden(scopes)
     const { id } = request.params as { id: string }
+    if (!may(caller, scopes)) {
+      setup.denied(caller, 'getToken', id)
+      throw forbidden(scopes)
+    }
     const asked = optionsOf(request)
     if (asked?.waitMs !== undefined) reply.header('preference-applied', `wait=${asked.waitMs / 1000}`)
     const token = caller.limited ? limited(caller, id, asked) : acting(caller).token(id, asked)

@@ -1,3 +1,4 @@
+import type { AuditReading } from './audit.ts'
 import type { ConnectFailure, Incarnation } from '@tokenkeep/core'
 import type { Adopted, ConnectSessionInput, Events, FollowOptions, RecordedEvent, Tokenkeep } from '@tokenkeep/node'
 
@@ -16,6 +17,7 @@ export interface Keeper extends Pick<
 > {
   /** Whether it is on hold. */
   incarnation(): Promise<Pick<Incarnation, 'hold'>>
+  readonly audit: AuditReading
   adopt(): Promise<Pick<Adopted, 'wasOnHold' | 'inDoubt'>>
   readonly connections: Omit<Tokenkeep['connections'], 'logout' | 'overview'>
   readonly events: Pick<Events, 'list'> & {

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { parseConnectionId, parseName, TokenError, type ConnectionInfo, type ListOptions } from '@tokenkeep/core'
 import type { ClientKeyInfo } from '@tokenkeep/node'
+import { remoteAudit } from './audit.ts'
 import { jwksPath } from '../api/jwks-path.ts'
 import type {
   AdoptedWire,
@@ -215,6 +216,7 @@ export function openRemote(server: Server): ServerKeeper {
         }),
     },
     ...remoteMinutes(ask),
+    audit: remoteAudit(ask),
     close: async () => close(),
     [Symbol.asyncDispose]: () => keep.close(),
   }

@@ -1,6 +1,7 @@
 /** Revokes local refresh tokens, and nothing at the provider: others may share the connection (RFC 7009). */
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Tokenkeep } from '@tokenkeep/node'
+import type { Acting } from '../acting.ts'
 import type { Metrics } from '../metrics.ts'
 import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
 import { ownToken, tokenOf } from './own-token.ts'
@@ -9,6 +10,7 @@ import type { Shares } from './shares.ts'
 
 export interface RevocationSetup extends FormEndpointSetup {
   readonly keep: Tokenkeep
+  readonly acting: Acting
   readonly shares: Shares
   readonly metrics: Metrics
 }
@@ -22,7 +24,7 @@ const notOurs = (): OAuthRefusal =>
   )
 
 export function registerRevocation(scope: FastifyInstance, setup: RevocationSetup): void {
-  const { keep, shares, metrics } = setup
+  const { keep, acting, shares, metrics } = setup
 
   const revoke = async (asked: AskedByForm, token: string): Promise<void> => {
     const own = await ownToken(keep.callers, asked, token)
@@ -30,7 +32,7 @@ export function registerRevocation(scope: FastifyInstance, setup: RevocationSetu
     // access token is the provider's, and would go on working (section 2.2.1).
     if (own === null && asked.form.get('token_type_hint') === 'access_token') throw notOurs()
     if (own === null) return
-    await keep.localRefreshTokens.revoke(own.id)
+    await acting(asked.caller).localRefreshTokens.revoke(own.id)
     shares.forget(token)
   }
 

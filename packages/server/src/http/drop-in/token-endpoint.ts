@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { parseVariant, TokenError, type FailureCode, type TokenOptions } from '@tokenkeep/core'
+import { createDenied } from '../acting.ts'
 import { may } from '../caller.ts'
 import type { Asking } from './asked-again.ts'
 import { registerFormEndpoint, type AskedByForm, type FormEndpointSetup } from './form-endpoint.ts'
@@ -42,6 +43,7 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
     return { askedAt, freeSince: freeSince.of(request.raw.socket, askedAt) }
   }
   const plain: TokenOptions = { minTtlMs: HALF_OF_ITS_LIFE_MS, waitMs }
+  const denied = createDenied(setup.acting, setup.log)
   const sources = createSources(setup)
   const targets = createTargets(setup)
   const handOut = createHandingOut({ ...setup, operation: OPERATION })
@@ -171,7 +173,10 @@ export function registerTokenEndpoint(scope: FastifyInstance, setup: TokenEndpoi
     handle(asked, reply) {
       const grantType = grantTypeOf(asked.form)
       try {
-        if (!may(asked.caller, ['token:read'])) throw mayNot()
+        if (!may(asked.caller, ['token:read'])) {
+          denied(asked.caller, OPERATION, undefined)
+          throw mayNot()
+        }
         grants[grantType](asked, reply)
       } catch (error) {
         fail(reply, asked.form, error)

@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TokenError } from '@tokenkeep/core'
 import type { ApiAnswer, Forwarded } from '@tokenkeep/node'
 import { PROXY } from '../../api/operations.ts'
-import type { Acting } from '../acting.ts'
+import type { Acting, Denied } from '../acting.ts'
 import { bearerOf, callerOf, forbidden, may, type Caller, type CallerDesk } from '../caller.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Pressure } from '../pressure.ts'
@@ -20,6 +20,7 @@ import { readProxyTarget, type ProxyTarget } from './target.ts'
 
 export interface ProxySetup {
   readonly acting: Acting
+  readonly denied: Denied
   readonly desk: CallerDesk
   readonly metrics: Metrics
   readonly pressure: Pressure
@@ -53,7 +54,10 @@ async function proxied(setup: ProxySetup, request: FastifyRequest, reply: Fastif
   const { pressure, desk, metrics } = setup
   pressure.check()
   const caller = await callerOf(request, desk)
-  if (!may(caller, PROXY.scopes)) throw forbidden(PROXY.scopes)
+  if (!may(caller, PROXY.scopes)) {
+    setup.denied(caller, 'proxy', undefined)
+    throw forbidden(PROXY.scopes)
+  }
   const target = readProxyTarget(request.url)
   refuseStrayKey(request)
 
