@@ -40,10 +40,13 @@ export interface Asked {
   readonly version: string
 }
 
-/** Each look has its own end, and the stages follow one another: 18 s together. */
+/** Each look has its own end, and the stages follow one another: what the first ones took is not left for the last. */
+const ALL_MS = 18_000
 const LOCAL_MS = 3_000
-const DATABASE_MS = 4_000
+/** Longer than a session of Postgres takes to be refused, which says more. */
+const DATABASE_MS = 6_000
 const NETWORK_MS = 11_000
+const NETWORK_LEAST_MS = 3_000
 /** Within the last stage. */
 const PROVIDER_MS = 5_000
 const QUESTION_MS = 2_500
@@ -57,8 +60,7 @@ const CLIENTS_AT_ONCE = 8
 const CLIENTS_MOST = 100
 
 /** How long `examineHere` may take at most, milliseconds. */
-export const hereMs = ({ quickCheck }: Pick<Asked, 'quickCheck'>): number =>
-  LOCAL_MS + DATABASE_MS + (quickCheck ? CHECK_ASKED_MS : NETWORK_MS)
+export const hereMs = ({ quickCheck }: Pick<Asked, 'quickCheck'>): number => ALL_MS + (quickCheck ? CHECK_ASKED_MS : 0)
 
 export async function examineHere({ around, options }: Context, asked: Asked, looks: Looks): Promise<void> {
   const { findings, look } = looks
@@ -167,15 +169,17 @@ async function examine(of: Examining): Promise<void> {
   }
   await look('the processes of this host', LOCAL_MS, () => processes(of, database))
   const opened = database !== null && 'version' in database
+  const leftMs = ALL_MS - (clock.now().mono - begun.mono)
+  const networkMs = Math.max(NETWORK_LEAST_MS, Math.min(NETWORK_MS, leftMs))
   await Promise.all([
     checking,
-    look('the server of these settings', NETWORK_MS, () => serverHere(of)),
+    look('the server of these settings', networkMs, () => serverHere(of)),
     ...(opened
       ? [
           look('the connections', DATABASE_MS, async () => {
             findings.push(...judgeConnections(await examination.connections()))
           }),
-          look('the providers', NETWORK_MS, () => providers(of, others)),
+          look('the providers', networkMs, () => providers(of, others, networkMs)),
         ]
       : []),
   ])
@@ -245,12 +249,12 @@ function callable(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
-async function providers(of: Examining, others: OtherClock[]): Promise<void> {
+async function providers(of: Examining, others: OtherClock[], withinMs: number): Promise<void> {
   const { examination, asked, looks } = of
   const { findings, look } = looks
   const now = (): number => examination.clock.now().wall
   const mono = (): number => examination.clock.now().mono
-  const untilMs = mono() + NETWORK_MS - PROVIDER_MS
+  const untilMs = mono() + withinMs - PROVIDER_MS
   const all = await examination.providers()
   const clients = await examination.clients()
   if (all.length === 0) findings.push(noProvider())
@@ -272,13 +276,10 @@ async function providers(of: Examining, others: OtherClock[]): Promise<void> {
   }
   const byId = new Map(all.map((provider) => [provider.id as string, provider]))
   const some = clients.slice(0, CLIENTS_MOST)
-  const { left } = await eachOf(
-    some,
-    { most: CLIENTS_AT_ONCE, untilMs: untilMs + PROVIDER_MS / 2, now: mono },
-    (client) =>
-      look(`the client ${client.id}`, PROVIDER_MS, () =>
-        oneClient(of, client, { provider: byId.get(client.provider), said, reached }),
-      ).then(() => undefined),
+  const { left } = await eachOf(some, { most: CLIENTS_AT_ONCE, untilMs, now: mono }, (client) =>
+    look(`the client ${client.id}`, PROVIDER_MS, () =>
+      oneClient(of, client, { provider: byId.get(client.provider), said, reached }),
+    ).then(() => undefined),
   )
   if (left + clients.length - some.length > 0)
     findings.push(clientsLeft(left + clients.length - some.length, clients.length))
