@@ -10,11 +10,15 @@ const OF_OURS: Readonly<Record<string, readonly string[]>> = {
   core: [],
   node: ['@tokenkeep/core'],
   server: ['@tokenkeep/core', '@tokenkeep/node'],
+  dashboard: [],
   devserver: [],
   testpostgres: [],
 }
 /** The server starts the devserver where it is installed: by its types, and by `import()` when that is asked for. */
 const LATER_OF_OURS: Readonly<Record<string, readonly string[]>> = { server: ['@tokenkeep/devserver'] }
+
+/** The page knows the server by the contract of its HTTP API, and by its types only: nothing of it is in what a browser loads. */
+const CONTRACT = { from: 'packages/dashboard/src/contract.ts', folder: 'packages/server/src/api/' }
 
 /** The path of a token. Each file may use those before it. */
 const PATH_OF_A_TOKEN = ['connection', 'decide', 'lease', 'grant', 'commit', 'handout', 'manager']
@@ -77,13 +81,23 @@ test('a relative import never leaves its package, and names its file', () => {
   const wrong = sourceFiles('packages/*/{src,test}/**').flatMap((file) =>
     importsOf(file)
       .filter(({ from }) => isRelative(from))
-      .filter(({ from }) => {
+      .filter(({ from, when }) => {
         const target = posix.join(posix.dirname(file.path), from)
-        return !target.startsWith(`packages/${packageOf(file.path)}/`) || !/\.(ts|js|json)$/.test(from)
+        if (file.path === CONTRACT.from && when === 'type' && target.startsWith(CONTRACT.folder)) return false
+        return !target.startsWith(`packages/${packageOf(file.path)}/`) || !/\.(tsx?|js|json|css)$/.test(from)
       })
       .map(({ from }) => `${file.path} imports ${from}`),
   )
   assert.deepEqual(wrong, [])
+})
+
+test('of the server the page knows the contract of the HTTP API, in one file', () => {
+  const contract = sources.filter(({ path }) => path === CONTRACT.from)
+  assert.equal(contract.length, 1)
+  const others = contract
+    .flatMap(importsOf)
+    .filter(({ from }) => !posix.join(posix.dirname(CONTRACT.from), from).startsWith(CONTRACT.folder))
+  assert.deepEqual(others, [])
 })
 
 test('core imports nothing but its own files', () => {
@@ -138,8 +152,9 @@ test('no file uses, over whatever way, a file that uses it', () => {
 
 function dependenciesOf(name: string): readonly string[] {
   const text = readFileSync(`${ROOT}packages/${name}/package.json`, 'utf8')
-  const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> }
-  return Object.keys(dependencies)
+  const { private: isPrivate, ...manifest } = JSON.parse(text) as Record<string, Record<string, string> | undefined>
+  // Of a private package nobody installs anything: what it needs is in what it is built into.
+  return Object.keys({ ...manifest['dependencies'], ...(isPrivate ? manifest['devDependencies'] : {}) })
 }
 
 function awaits({ tree }: SourceFile): boolean {

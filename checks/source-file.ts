@@ -14,7 +14,7 @@ export interface SourceFile {
 
 /** @returns the TypeScript files that the patterns name, never declarations or what was built */
 export function sourceFiles(...patterns: readonly string[]): readonly SourceFile[] {
-  const paths = repositoryFiles(...patterns).filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
+  const paths = repositoryFiles(...patterns).filter((path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts'))
   return paths.map((path) => ({
     path,
     tree: ts.createSourceFile(path, readFileSync(ROOT + path, 'utf8'), ts.ScriptTarget.Latest, true),

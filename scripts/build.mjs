@@ -1,4 +1,4 @@
-// Makes what is published, from nothing: `dist` of each package, and its copy of LICENSE and NOTICE.
+// Makes what is published, from nothing: `dist` of each package, the web page, and each package's copy of LICENSE and NOTICE.
 //
 // The old `dist` goes first: `tsc -b` trusts its own notes and neither brings back what somebody deleted nor deletes
 // what a renamed file left behind. The copies are made here and not committed, so that there is one text to change.
@@ -15,6 +15,11 @@ const compiler = fileURLToPath(import.meta.resolve('typescript/bin/tsc'))
 const { status } = spawnSync(process.execPath, [compiler, '-b'], { stdio: 'inherit' })
 if (status !== 0) {
   console.error('tokenkeep: the build failed')
+  process.exit(1)
+}
+
+if (spawnSync(process.execPath, ['scripts/page.mjs'], { stdio: 'inherit' }).status !== 0) {
+  console.error('tokenkeep: the build of the web page failed')
   process.exit(1)
 }
 

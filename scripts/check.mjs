@@ -16,6 +16,8 @@ const PARTS = {
   lint: [tool('eslint/bin/eslint.js'), '.', '--max-warnings', '0'],
   // publint and attw on what `npm pack` makes of a fresh build
   packages: ['scripts/packages.mjs'],
+  // the web page, for browsers
+  page: [tool('typescript/bin/tsc'), '-p', 'packages/dashboard'],
   types: [tool('typescript/bin/tsc'), '-p', 'tsconfig.check.json'],
   // the house rules that are tests: direction of imports, who may reveal, who may read a clock, public API, ...
   // Those that run or pack the product belong to `npm test` alone.

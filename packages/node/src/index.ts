@@ -68,6 +68,7 @@ export type {
   RecordedEvent,
 } from './events.ts'
 export { EVENT_TYPES } from './event-types.ts'
+export type { PageSession, PageSessions } from './page-sessions.ts'
 export type { DeviceSignInInput } from './device-sign-in-input.ts'
 export type { DeviceFailure, DeviceFinished, DeviceSignIn, DeviceSignIns } from './device-sign-ins.ts'
 export type { ClientInput } from './client-input.ts'

@@ -11,6 +11,7 @@ import { readPostgresUrl } from './postgres-address.ts'
 import { postgresAudit } from './postgres-audit.ts'
 import { postgresCallers } from './postgres-callers.ts'
 import { postgresConnectSessions } from './postgres-connect-sessions.ts'
+import { postgresPageSessions } from './postgres-page-sessions.ts'
 import { inspectPostgres, openPostgresDatabase, type PostgresIdentity } from './postgres-database.ts'
 import { postgresMinutes } from './postgres-minutes.ts'
 import { postgresNotices } from './postgres-notices.ts'
@@ -85,6 +86,7 @@ export async function openPostgresParts(opening: PostgresOpening): Promise<Opene
       connectSessions: postgresConnectSessions(database),
       minutes: postgresMinutes(database),
       audit: postgresAudit(database),
+      pageSessions: postgresPageSessions(database),
       cipher,
       keys,
       state,

@@ -67,6 +67,8 @@ import { backUpSqlite } from './sqlite-backup.ts'
 import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteCallers } from './sqlite-callers.ts'
 import { sqliteConnectSessions } from './sqlite-connect-sessions.ts'
+import { sqlitePageSessions } from './sqlite-page-sessions.ts'
+import { createPageSessions, type PageSessionRows } from './page-sessions.ts'
 import { inspectSqlite, openSqliteDatabase } from './sqlite-database.ts'
 import { sqliteMinutes } from './sqlite-minutes.ts'
 import { sqliteReceivedEvents } from './sqlite-received-events.ts'
@@ -112,6 +114,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     connectSessions,
     minutes: minuteRows,
     audit: auditRows,
+    pageSessions,
     cipher,
     keys,
     state,
@@ -161,7 +164,7 @@ export async function openWithClocks(options: OpenOptions, clocks: Clocks): Prom
     const { secrets } = open
     const forKeys = masterKeys({ installation, keys, manyHosts, cipher, secrets, state, liveness: files })
     const records = { minuteRows, minutes, audit, events: open.events }
-    const held = { callers, receivedEvents, connectSessions, ...records }
+    const held = { callers, receivedEvents, connectSessions, pageSessions, ...records }
     const assembly = { owner, numbers, options, background, glance, opened, life, access, sources, ...held }
     return await assemble(ports, { ...assembly, masterKeys: forKeys, coordination })
   } catch (error) {
@@ -220,6 +223,7 @@ async function openSqlite(options: OpenOptions, path: string, given: OpeningPart
     connectSessions: sqliteConnectSessions(database),
     minutes: sqliteMinutes(database),
     audit: sqliteAudit(database),
+    pageSessions: sqlitePageSessions(database),
     cipher,
     keys,
     state,
@@ -281,6 +285,7 @@ interface Assembly {
   readonly minutes: Minutes
   readonly events: EventRows
   readonly audit: AuditLog
+  readonly pageSessions: PageSessionRows
   readonly access: () => Promise<ProviderAccess>
   readonly sources: SourceTokens
   readonly life: Life
@@ -380,6 +385,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     forward: (id, request) => forwards.forward(connectionId(id), request, token),
   })
   const reading = { rows: minuteRows, clock, connectionId, flush: minutes.flush }
+  const callers = createCallers({ rows: assembly.callers, clock, connectionId, shownJwts })
   /** Acts leave no line here. */
   const whole: Tokenkeep = {
     audit: audit.of(LIBRARY),
@@ -391,7 +397,8 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     },
     clients: createClients({ registry, clock }),
     connections,
-    ...createCallers({ rows: assembly.callers, clock, connectionId, shownJwts }),
+    ...callers,
+    pageSessions: createPageSessions({ rows: assembly.pageSessions, apiKey: callers.apiKeys.get, clock }),
     connectSessions: createConnectSessions({
       rows: assembly.connectSessions,
       registry,

@@ -10,6 +10,7 @@ import type { MinuteRows } from './minute-rows.ts'
 import type { OwnerLocks } from './postgres-owner-locks.ts'
 import type { ReceivedEventRows } from './received-events.ts'
 import type { OpenStore, StoreParts } from './store-context.ts'
+import type { PageSessionRows } from './page-sessions.ts'
 import type { Coordination } from './tokenkeep.ts'
 
 /** What opening one needs. */
@@ -28,6 +29,7 @@ export interface OpenedDatabase {
   readonly connectSessions: ConnectSessionRows
   readonly minutes: MinuteRows
   readonly audit: AuditRows
+  readonly pageSessions: PageSessionRows
   readonly cipher: AesGcmCipher
   readonly keys: Keyring
   /** The folder on this host for locks and spill slots. */

@@ -381,6 +381,18 @@ CREATE INDEX audit_subject ON audit (subject, no) WHERE subject IS NOT NULL;
 CREATE INDEX audit_actor ON audit (actor, no);
 `
 
+/** Who signed in at the web page. */
+const PAGE_SESSIONS = `
+CREATE TABLE page_session (
+  digest text COLLATE "C" PRIMARY KEY,
+  api_key text COLLATE "C" NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  created_at bigint NOT NULL,
+  expires_at bigint NOT NULL
+);
+CREATE INDEX page_session_of_api_key ON page_session (api_key, created_at);
+CREATE INDEX page_session_end ON page_session (expires_at);
+`
+
 /** In order; the number of those applied is the version that `installation` holds. To be run with our schema as search path. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -396,5 +408,6 @@ export const MIGRATIONS: readonly string[] = [
   MINUTES,
   RECORDED_EVENTS,
   AUDIT,
+  PAGE_SESSIONS,
 ]
 export const VERSION = MIGRATIONS.length

@@ -389,6 +389,18 @@ CREATE INDEX audit_subject ON audit (subject, no) WHERE subject IS NOT NULL;
 CREATE INDEX audit_actor ON audit (actor, no);
 `
 
+/** Who signed in at the web page. */
+const PAGE_SESSIONS = `
+CREATE TABLE page_session (
+  digest TEXT PRIMARY KEY,
+  api_key TEXT NOT NULL REFERENCES api_key (id) ON DELETE CASCADE,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX page_session_of_api_key ON page_session (api_key, created_at);
+CREATE INDEX page_session_end ON page_session (expires_at);
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -407,6 +419,7 @@ export const MIGRATIONS: readonly string[] = [
   MINUTES,
   RECORDED_EVENTS,
   AUDIT,
+  PAGE_SESSIONS,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

@@ -25,6 +25,7 @@ import type { DeviceSignIns } from './device-sign-ins.ts'
 import type { Adopted } from './life.ts'
 import type { MasterKeys } from './master-keys.ts'
 import type { HandOuts, Refreshes } from './minute-reading.ts'
+import type { PageSessions } from './page-sessions.ts'
 import type { ProviderInput } from './provider-input.ts'
 import type { Received } from './revocation-intake.ts'
 
@@ -153,6 +154,8 @@ export interface Tokenkeep extends AsyncDisposable {
   readonly localRefreshTokens: LocalRefreshTokens
   /** Who asks, and what for: for a server of your own. */
   readonly callers: Callers
+  /** People who signed in at the web page of a server with an API key. */
+  readonly pageSessions: PageSessions
   /**
    * An access token that works, refreshed first where needed.
    *

@@ -15,6 +15,7 @@ import { eventQuery } from '../src/event-codec.ts'
 import { eventStatements } from '../src/postgres-events.ts'
 import { receivedEventStatements } from '../src/postgres-received-events.ts'
 import { connectSessionStatements } from '../src/postgres-connect-sessions.ts'
+import { pageSessionStatements } from '../src/postgres-page-sessions.ts'
 import { postgresQueries } from '../src/postgres-select.ts'
 import { passing, statement, type Statement } from '../src/postgres-statement.ts'
 import { postgresWriter } from '../src/postgres-write.ts'
@@ -169,6 +170,14 @@ test('of connect sessions, everything is found by an index', async (t) => {
   if (lacksPostgres(t)) return
   const { schema, plan, end } = await planner()
   for (const [name, query] of Object.entries(connectSessionStatements(schema)))
+    assert.doesNotMatch(await plan(query), WALKED, name)
+  await end()
+})
+
+test('of sessions of the page, everything is found by an index', async (t) => {
+  if (lacksPostgres(t)) return
+  const { schema, plan, end } = await planner()
+  for (const [name, query] of Object.entries(pageSessionStatements(schema)))
     assert.doesNotMatch(await plan(query), WALKED, name)
   await end()
 })

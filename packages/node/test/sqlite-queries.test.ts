@@ -17,6 +17,7 @@ import { EVENT_STATEMENTS } from '../src/sqlite-events.ts'
 import { RECEIVED_EVENT_STATEMENTS } from '../src/sqlite-received-events.ts'
 import { CONNECT_SESSION_STATEMENTS } from '../src/sqlite-connect-sessions.ts'
 import type { OverviewQueries } from '../src/overview-select.ts'
+import { PAGE_SESSION_STATEMENTS } from '../src/sqlite-page-sessions.ts'
 import {
   OVERVIEW,
   SELECT_ATTEMPTS,
@@ -297,6 +298,17 @@ test('of recorded events, everything else is found by an index', async () => {
   }
   assert.deepEqual(everyStep(record), [])
   assert.deepEqual(everyStep(newest), ['SCAN sqlite_sequence'], 'a row for each table that counts')
+  await end()
+})
+
+test('of sessions of the page, everything is found by an index', async () => {
+  const { everyStep, end } = await planner()
+  const { add, ...others } = PAGE_SESSION_STATEMENTS
+  for (const [name, text] of Object.entries(others)) {
+    const steps = everyStep(text).filter((step) => /^(SCAN|SEARCH)/.test(step))
+    assert.ok(steps.length > 0 && steps.every((step) => step.startsWith('SEARCH')), `${name}: ${steps.join('\n')}`)
+  }
+  assert.deepEqual(everyStep(add), [])
   await end()
 })
 

@@ -54,7 +54,14 @@ const RIGHT: Readonly<Partial<Record<OperationId, Asking>>> = {
   setSource: { body: { connection: null } },
   trustIdentity: { body: { issuer: 'https://issuer.example.org', subject: 's', audience: 'a' } },
 }
-const right = (id: OperationId): Asking => RIGHT[id] ?? {}
+/** Of the page, which shows a session instead of a key. */
+const SESSIONS: readonly OperationId[] = ['createSession', 'getSession', 'deleteSession']
+const { secret: sessionSecret } = await keep.pageSessions.create(world.admin.id)
+const fromPage = { cookie: `tokenkeep-session=${sessionSecret}`, 'tokenkeep-page': '1' }
+const right = (id: OperationId): Asking =>
+  SESSIONS.includes(id)
+    ? { key: null, headers: fromPage, ...(id === 'createSession' ? { body: { api_key: world.admin.key } } : {}) }
+    : (RIGHT[id] ?? {})
 
 test('the document is a valid OpenAPI document', async () => {
   const document: unknown = JSON.parse((await api.send({ target: '/openapi.json' })).text)
@@ -321,9 +328,11 @@ test('a wrong request is refused the same way by every operation, before anythin
   for (const id of IDS) {
     const { scopes, method } = operationOf(id)
     const ask = (more: Asking) => api.ask(id, { ...right(id), ...more })
-    await reached(ask({ key: null }), 401, 'unauthorized')
-    await reached(ask({ key: `tkk_${'A'.repeat(43)}` }), 401, 'unauthorized')
-    await reached(ask({ key: (scopes.includes('token:read') ? other : under).key }), 403, 'forbidden')
+    if (!SESSIONS.includes(id)) {
+      await reached(ask({ key: null }), 401, 'unauthorized')
+      await reached(ask({ key: `tkk_${'A'.repeat(43)}` }), 401, 'unauthorized')
+      await reached(ask({ key: (scopes.includes('token:read') ? other : under).key }), 403, 'forbidden')
+    }
     await reached(ask({ headers: { host: 'evil.example' } }), 421, 'host_refused')
     await reached(ask({ headers: { origin: 'https://evil.example' } }), 403, 'origin_refused')
     await reached(ask({ query: 'unheard=of' }), 400, 'invalid_input')
@@ -334,7 +343,11 @@ test('a wrong request is refused the same way by every operation, before anythin
     )
     if (method === 'GET') continue
     await reached(ask({ body: { big: 'x'.repeat(70_000) } }), 413, 'body_too_large')
-    await reached(ask({ body: {}, headers: { 'content-type': 'text/plain' } }), 415, 'unsupported_media_type')
+    await reached(
+      ask({ body: {}, headers: { ...right(id).headers, 'content-type': 'text/plain' } }),
+      415,
+      'unsupported_media_type',
+    )
   }
 })
 
@@ -344,6 +357,20 @@ test('what was counted is answered, and of a connection that a key does not see 
   await reached(api.ask('listAudit'), 200)
   const { key } = await api.key(['connections:read'], { team: 'nobody' })
   await reached(api.ask('listHandOuts', { query: 'connection=copied', key }), 404, 'unknown_connection')
+})
+
+test('who is not signed in is told so, and who is can sign out', async () => {
+  const page = { key: null, headers: { 'tokenkeep-page': '1' } }
+  await reached(api.ask('createSession', { ...page, body: { api_key: `tkk_${'A'.repeat(43)}` } }), 401, 'unauthorized')
+  await reached(api.ask('createSession', { ...page, body: {} }), 400, 'invalid_input')
+  await reached(api.ask('getSession', { key: null }), 401, 'unauthorized')
+  await reached(api.ask('deleteSession', page), 401, 'unauthorized')
+  const { secret } = await keep.pageSessions.create(world.admin.id)
+  const headers = { ...fromPage, cookie: `tokenkeep-session=${secret}` }
+  await reached(api.ask('getSession', { key: null, headers }), 200)
+  await reached(api.ask('deleteSession', { key: null, headers }), 200)
+  await reached(api.ask('getSession', { key: null, headers }), 401, 'unauthorized')
+  await reached(api.ask('createSession', { ...page, body: { api_key: world.admin.key } }), 201)
 })
 
 test('a server that is overloaded, at its limit, without its database or about to end says so for every operation', async () => {
@@ -442,6 +469,7 @@ function failing(whole: Tokenkeep, misfortune: Error): Tokenkeep {
     connectSessions: parts(whole.connectSessions) as Tokenkeep['connectSessions'],
     events: parts(whole.events) as Tokenkeep['events'],
     apiKeys: parts(whole.apiKeys) as Tokenkeep['apiKeys'],
+    pageSessions: parts(whole.pageSessions) as Tokenkeep['pageSessions'],
     localRefreshTokens: parts(whole.localRefreshTokens) as Tokenkeep['localRefreshTokens'],
     handOuts: parts(whole.handOuts) as Tokenkeep['handOuts'],
     refreshes: parts(whole.refreshes) as Tokenkeep['refreshes'],

@@ -45,6 +45,7 @@ async function deskWithKey(t: TestContext, input: Partial<ApiKeyInput> = {}) {
           ? keep.callers.byKey(given)
           : Promise.reject(new TokenError(failing, 'the database cannot be used now')),
     },
+    pageSessions: keep.pageSessions,
     clock: { now: () => ({ wall: (Date.now() + aheadMs) as UnixMs, mono: (performance.now() + aheadMs) as MonoMs }) },
     settings: HTTP_SETTINGS,
     log: SILENT,
@@ -120,6 +121,7 @@ test('what a key has used up stays used up, also where ten thousand keys are in 
   assert.ok(real !== null)
   const desk = createCallerDesk({
     callers: { ...keep.callers, byKey: (given) => Promise.resolve({ ...real, id: given }) },
+    pageSessions: keep.pageSessions,
     clock: { now: () => ({ wall: Date.now() as UnixMs, mono: 0 as MonoMs }) },
     settings: { ...HTTP_SETTINGS, callerRequestsPer10s: 2 },
     log: SILENT,
@@ -150,6 +152,7 @@ test('a JWT is believed until it ends, or its key does, also without the databas
             ? Promise.reject(new TokenError('store_unavailable', 'the database cannot be used now'))
             : Promise.resolve({ kind: 'known', apiKey: { ...real, expiresAt }, identity: IDENTITY, until }),
       },
+      pageSessions: keep.pageSessions,
       clock: { now: () => ({ wall: at as UnixMs, mono: at as MonoMs }) },
       settings: HTTP_SETTINGS,
       log: SILENT,

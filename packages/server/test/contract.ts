@@ -70,6 +70,13 @@ export function readContract(text: string): Contract {
         sameForPages(answer)
         return
       }
+      if (target === '/' || target.startsWith('/assets/')) return
+      const sets = path === '/v1/session' && method !== 'GET' && status < 300
+      assert.equal(
+        headers['set-cookie'] !== undefined,
+        sets,
+        'a cookie comes where somebody signs in or out, and nowhere else',
+      )
       sameForAll(answer, status === 200 && /^\/clients\/[^/]+\/jwks\.json$/.test(target) ? PUBLIC : 'no-store')
       const operation = operations.find((each) => each.method === method && each.path.test(path))
       if (operation === undefined) {
@@ -107,9 +114,7 @@ export function sameForAll({ status, headers, text }: Answer, kept: typeof PUBLI
   assert.equal(headers['content-security-policy'], "default-src 'none'; frame-ancestors 'none'")
   assert.equal(headers['referrer-policy'], 'no-referrer')
   assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
-  const foreign = Object.keys(headers).filter((name) =>
-    /^access-control-|^server$|^x-powered-by$|^set-cookie$|^etag$/.test(name),
-  )
+  const foreign = Object.keys(headers).filter((name) => /^access-control-|^server$|^x-powered-by$|^etag$/.test(name))
   assert.deepEqual(foreign, [], 'nothing for other origins, about our software, or to be kept')
   assert.doesNotMatch(text, /\\n\s+at |\n\s+at .+:\d+|node_modules|\.[jt]s:\d+/, 'no stack')
   if (status === 503 || status === 429) assert.match(String(headers['retry-after']), /^\d+$/)

@@ -35,6 +35,7 @@ suite('tokenkeep dev', { concurrency: 3 }, () => {
       'data',
       'connections',
       'url',
+      'page',
       'tokenEndpoint',
       'apiKey',
       'clientId',

@@ -7,6 +7,7 @@ import { TrustBody } from './identity-wire.ts'
 import { ConnectionsQuery } from './connections-query.ts'
 import { OverviewAnswer } from './overview-wire.ts'
 import * as minutes from './minutes-wire.ts'
+import * as session from './session-wire.ts'
 import * as wire from './wire.ts'
 import type { ProblemCode } from './problem-codes.ts'
 
@@ -15,8 +16,10 @@ export interface Operation {
   /** With parameters as OpenAPI writes them: `{id}`. */
   readonly path: string
   readonly summary: string
-  /** What the key must be allowed to do; one of them is enough. */
+  /** What the key must be allowed to do; one of them is enough. Empty: nothing. */
   readonly scopes: readonly ApiKeyScope[]
+  /** It answers with what opens something at others', or says what is known of that: never to the page. */
+  readonly keyOnly?: true
   readonly query?: z.ZodObject
   readonly body?: z.ZodObject
   readonly status: 200 | 201
@@ -33,6 +36,7 @@ export const OPERATIONS = {
     path: '/v1/connections/{id}/token',
     summary: 'An access token that works, refreshed first where needed',
     scopes: ['token:read'],
+    keyOnly: true,
     query: wire.TokenQuery,
     status: 200,
     answer: wire.TokenAnswer,
@@ -55,6 +59,7 @@ export const OPERATIONS = {
     path: '/v1/connections/{id}/rejected',
     summary: 'Say that an API answered 401 to this access token; the next one is another',
     scopes: ['token:read'],
+    keyOnly: true,
     body: wire.RejectedBody,
     status: 200,
     answer: wire.RejectedAnswer,
@@ -65,6 +70,7 @@ export const OPERATIONS = {
     path: '/v1/connections/{id}/introspect',
     summary: 'Ask the provider whether the access token is active (RFC 7662)',
     scopes: ['token:read'],
+    keyOnly: true,
     status: 200,
     answer: wire.IntrospectedAnswer,
     problems: [...OF_A_CONNECTION, 'deleting', 'unreadable'],
@@ -188,6 +194,7 @@ export const OPERATIONS = {
     path: '/v1/connections/{id}/local-refresh-tokens',
     summary: 'Make a local refresh token for one caller of the drop-in token endpoint',
     scopes: ['keys:write'],
+    keyOnly: true,
     body: wire.ShareBody,
     status: 201,
     answer: wire.ShareAnswer,
@@ -363,6 +370,34 @@ export const OPERATIONS = {
     status: 200,
     answer: AuditAnswer,
     problems: ['invalid_input'],
+  },
+  createSession: {
+    method: 'POST',
+    path: '/v1/session',
+    summary: 'Sign in at the page with an API key: the answer sets a cookie',
+    scopes: [],
+    body: session.SignInBody,
+    status: 201,
+    answer: session.PageSession,
+    problems: ['invalid_input', 'unauthorized'],
+  },
+  getSession: {
+    method: 'GET',
+    path: '/v1/session',
+    summary: 'Who is signed in, and until when',
+    scopes: [],
+    status: 200,
+    answer: session.PageSession,
+    problems: [],
+  },
+  deleteSession: {
+    method: 'DELETE',
+    path: '/v1/session',
+    summary: 'Sign out: the session ends, and its cookie',
+    scopes: [],
+    status: 200,
+    answer: session.SignedOutAnswer,
+    problems: [],
   },
   getIncarnation: {
     method: 'GET',

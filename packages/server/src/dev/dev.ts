@@ -7,6 +7,7 @@ import { openTokenkeep, type Tokenkeep } from '@tokenkeep/node'
 import { holdWords } from '../cli/hold-words.ts'
 import { Interrupted, type Context } from '../cli/context.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
+import { openInBrowser } from '../cli/open-in-browser.ts'
 import { devPlace, openOptionsOf, type DevPlace } from '../cli/place.ts'
 import { createMetrics } from '../serve/metrics-prometheus.ts'
 import { startAuthorizationServer } from './authorization-server.ts'
@@ -57,7 +58,9 @@ export async function dev(context: Context, { port, asPort, once, version }: Dev
   const { hold } = await keep.incarnation()
   if (hold !== null) output.aside(holdWords(hold))
   if (around.interruption.signal.aborted) throw new Interrupted()
-  narrator.ready(await factsOf({ server, serving, place, credentials, forTour }))
+  const page = forTour ? null : serving.entry((await keep.callers.byKey(credentials.apiKey))?.id ?? '')
+  const pageOpened = page !== null && openInBrowser(page, around)
+  narrator.ready({ ...(await factsOf({ server, serving, place, credentials, forTour })), page, pageOpened })
   listen(narrator.event)
   if (!forTour) return await watch(context, { keep, server, serving, narrator })
   const ok = await takeTour({ server, place, narrator, around, serving, credentials })
@@ -108,7 +111,7 @@ async function factsOf(of: {
   readonly place: DevPlace
   readonly credentials: Credentials
   readonly forTour: boolean
-}): Promise<Facts> {
+}): Promise<Omit<Facts, 'page' | 'pageOpened'>> {
   const { server, serving, place, credentials, forTour } = of
   const byHand = forTour ? null : await signIn(server, { id: 'by-hand', accessTokenSeconds: 300 })
   return {

@@ -61,6 +61,7 @@ function introduction(facts: Facts, { colours }: Output, folder: string): string
   )
   if (byHand === null) return [colours.bold('A tour of Tokenkeep, with sign-ins of four seconds.'), '', ...where, '']
   return [
+    ...theWebPage(facts, colours),
     ...overHttp(facts, { colours, credentials: `${data}/${basename(place.credentials)}` }),
     colours.bold('Tokenkeep keeps three sign-ins alive. Ctrl-C stops it; started again, it goes on.'),
     '',
@@ -69,6 +70,20 @@ function introduction(facts: Facts, { colours }: Output, folder: string): string
     ...fromSecondTerminal(facts, data),
     ...straightAtTheServer(byHand),
   ]
+}
+
+/** The code is good once, so that whoever reads this later in a scrollback gets nowhere with it. */
+function theWebPage({ url, page, pageOpened }: Facts, colours: Colours): string[] {
+  if (page === null) return []
+  const how = pageOpened
+    ? [`  ${url}/`, '', 'It opens in your browser, signed in.']
+    : [
+        `  ${page}`,
+        '',
+        'This link signs a browser in, once, within a minute. After that the page asks',
+        'for the API key that stands below.',
+      ]
+  return [colours.bold('The web page shows which connections work, and what comes next.'), '', ...how, '']
 }
 
 /** The request of the page that it all began with, and the same for programs that are no OAuth clients. */

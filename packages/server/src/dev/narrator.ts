@@ -11,6 +11,10 @@ export interface Facts {
   readonly demoApi: string
   /** Where Tokenkeep serves, without a slash at the end. */
   readonly url: string
+  /** The page, with a code that signs a browser in once, within a minute; null for the tour, which nobody looks at. */
+  readonly page: string | null
+  /** A browser was told to open it. */
+  readonly pageOpened: boolean
   /** The drop-in's. */
   readonly tokenEndpoint: string
   readonly credentials: Credentials
@@ -59,10 +63,10 @@ const STATUS_EVERY_MS = 10_000
 export function createJsonNarrator(output: Output, now: () => number): Narrator {
   return {
     statusEveryMs: STATUS_EVERY_MS,
-    ready({ authorizationServer, controlUrl, demoApi, place, connections, url, tokenEndpoint, credentials }) {
+    ready({ authorizationServer, controlUrl, demoApi, place, connections, url, page, tokenEndpoint, credentials }) {
       const before = { ready: true, authorizationServer, controlUrl, demoApi, data: place.folder, connections }
       const { apiKey, clientId, clientSecret, refreshToken } = credentials
-      output.line({ ...before, url, tokenEndpoint, apiKey, clientId, clientSecret, refreshToken })
+      output.line({ ...before, url, page, tokenEndpoint, apiKey, clientId, clientSecret, refreshToken })
     },
     event: (event) => output.line(event),
     status(statuses) {

@@ -13,6 +13,8 @@ export interface Serving extends AsyncDisposable {
   readonly url: string
   /** The drop-in's. */
   readonly tokenEndpoint: string
+  /** The page, with what lets the browser that opens it sign in once, within a minute. @param apiKey the id of a key */
+  entry(apiKey: string): string
   /** No request is taken any more; those that are here are answered; then the data are closed. Once, whoever asks. */
   close(): Promise<void>
 }
@@ -38,6 +40,7 @@ export async function startServing({ keep, metrics, port, version, around }: Ser
   return {
     url,
     tokenEndpoint: `${url}/realms/${PROVIDER}/protocol/openid-connect/token`,
+    entry: (apiKey) => `${url}${app.entry(apiKey)}`,
     close,
     [Symbol.asyncDispose]: close,
   }

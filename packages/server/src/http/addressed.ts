@@ -66,8 +66,8 @@ export function createAddressed({
   }
 }
 
-/** What a person comes to from elsewhere: by the link in a message, and back from a provider. */
-const isFollowed = (url: string): boolean => url.startsWith('/connect/')
+/** What a person comes to from elsewhere: by a link in a message, and back from a provider. The page itself says nothing. */
+const isFollowed = (url: string): boolean => url === '/' || url.startsWith('/connect/')
 
 const noSingleHost = (): HttpProblem =>
   new HttpProblem('malformed_request', 'a request has one header Host (RFC 9112 section 3.2).')

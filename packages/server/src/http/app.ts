@@ -17,6 +17,10 @@ import { createFreeSince } from './free-since.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
+import { createEntryCodes, type EntryCodes } from './page/entry-codes.ts'
+import { registerPage } from './page/page-files.ts'
+import { createSessionCookie } from './page/session-cookie.ts'
+import { registerSessionRoutes } from './page/session-routes.ts'
 import { watchPressure } from './pressure.ts'
 import { registerProxy } from './proxy/proxy-route.ts'
 import { HttpProblem, refusalOf, saysLess, stopping } from './problem.ts'
@@ -47,6 +51,13 @@ export interface ListenOptions {
 export interface App extends AsyncDisposable {
   /** @throws TokenError `in_use`, `invalid_input` where nobody can listen there */
   listen(at: ListenOptions): Promise<{ readonly url: string; readonly port: number }>
+  /**
+   * Lets a browser on this machine sign in at the page once, within a minute, without anybody copying a key.
+   *
+   * @param apiKey the id of the key to sign in with
+   * @returns what stands behind the server's URL; a fragment, so that no request and no log has it
+   */
+  entry(apiKey: string): string
   /** From now on `/readyz` says no; everything else goes on. */
   stopping(): void
   /** Takes no new request, and answers those that are here for `withinMs` at most. */
@@ -69,9 +80,10 @@ export function createApp(setup: AppSetup): App {
   let connections: Connections | null = null
   let streams: EventStreams | null = null
   let ready = true
+  const codes = createEntryCodes(setup)
   const app: App = {
     async listen({ host, port, tls }) {
-      ;({ server, streams } = build(setup, { tls, ready: () => ready }))
+      ;({ server, streams } = build(setup, { tls, codes, ready: () => ready }))
       connections = watchConnections(server.server, tls === undefined ? 'connection' : 'secureConnection')
       try {
         // Of Fastify's two servers for this name the second has none of our settings and is not waited for.
@@ -83,6 +95,7 @@ export function createApp(setup: AppSetup): App {
       const { address, port: taken } = server.server.address() as AddressInfo
       return { url: urlOf(tls === undefined ? 'http' : 'https', address, taken), port: taken }
     },
+    entry: (apiKey) => `/#/enter/${codes.make(apiKey)}`,
     stopping() {
       ready = false
       // They would never end by themselves.
@@ -108,10 +121,12 @@ export function createApp(setup: AppSetup): App {
 
 function build(
   { keep, settings, metrics, log, clock, version }: AppSetup,
-  of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean },
+  of: { readonly tls: ListenOptions['tls']; readonly ready: () => boolean; readonly codes: EntryCodes },
 ): { readonly server: FastifyInstance; readonly streams: EventStreams } {
+  const { codes } = of
   const addressed = createAddressed(settings)
-  const desk = createCallerDesk({ callers: keep.callers, clock, settings, log })
+  const desk = createCallerDesk({ callers: keep.callers, pageSessions: keep.pageSessions, clock, settings, log })
+  const cookie = createSessionCookie(addressed)
   const transport = transportOf(settings)
   /** Bodies that are sent on while they arrive, for as long as that takes. */
   const unhurried = new WeakSet<object>()
@@ -196,10 +211,25 @@ function build(
     shares.forgetAll()
   }
   registerProxy(app, { acting, denied, desk, metrics, pressure, visible, unhurried, idleMs: settings.proxyIdleMs })
-  const streams = registerEvents(app, { keep, desk, metrics, pressure, clock, denied })
+  const streams = registerEvents(app, { keep, desk, sessions: cookie, metrics, pressure, clock, denied })
   registerClientJwks(app, { keep, metrics, clock, pressure })
   registerReceivers(app, { keep, desk, metrics, pressure, clock, log })
-  registerRoutes(app, { keep, acting, denied, desk, addressed, metrics, clock, visible, pressure, log, forget })
+  registerRoutes(app, {
+    keep,
+    acting,
+    denied,
+    desk,
+    sessions: cookie,
+    addressed,
+    metrics,
+    clock,
+    visible,
+    pressure,
+    log,
+    forget,
+  })
+  registerSessionRoutes(app, { keep, desk, cookie, codes, clock, metrics, pressure, log, forget })
+  registerPage(app, { metrics, pressure })
   const strangersPerMinute = settings.wrongKeysPerMinute
   registerConnect(app, { keep, addressed, metrics, pressure, clock, log, forget, strangersPerMinute })
   registerDropIn(app, {

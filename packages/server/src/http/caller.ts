@@ -6,9 +6,10 @@
  * believed for as long as remembered tokens are handed out without it: a living access token beats an error.
  */
 import { hash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv6 } from 'node:net'
 import { later, ms, since, TokenError, type Clock, type MonoMs } from '@tokenkeep/core'
-import type { ApiKey, ApiKeyScope, ByJwt, Callers } from '@tokenkeep/node'
+import type { ApiKey, ApiKeyScope, ByJwt, Callers, PageSessions } from '@tokenkeep/node'
 import { BELIEVED_MS, createBelieved, forgetOldest, isBelievedWithout } from './bounded.ts'
 import { HttpProblem } from './problem.ts'
 import { createRateWindow, createRateWindows, type RateWindow } from './rate-window.ts'
@@ -41,6 +42,13 @@ export interface CallerDesk {
    * @throws TokenError `rate_limited`
    */
   countWrong(address: string): void
+  /**
+   * The caller of a session of the page. Counts the request; a wrong one counts for the address that it came from.
+   *
+   * @throws TokenError `rate_limited`
+   * @returns null: nobody, or not any more
+   */
+  session(secret: string, address: string): Promise<Caller | null>
   /** Whether the connection exists for this caller. One question to the database, whatever the answer. */
   admits(caller: Caller, connection: string): Promise<boolean>
   /** Keys or connections were changed here: nothing that was believed is believed any longer. */
@@ -74,11 +82,12 @@ const NOBODY: Nobody = { apiKey: null, tell: () => undefined }
 
 export function createCallerDesk(of: {
   readonly callers: Callers
+  readonly pageSessions: Pick<PageSessions, 'bySecret'>
   readonly clock: Pick<Clock, 'now'>
   readonly settings: Pick<HttpSettings, 'callerRequestsPer10s' | 'wrongKeysPerMinute'>
   readonly log: Log
 }): CallerDesk {
-  const { callers, clock, settings, log } = of
+  const { callers, pageSessions, clock, settings, log } = of
   const known = new Map<string, Known>()
   /** What each limited key may see, for while the database does not answer. */
   const seen = createBelieved<boolean>(REMEMBERED_MAX)
@@ -122,6 +131,10 @@ export function createCallerDesk(of: {
     const apiKey = await callers.byKey(credential)
     return apiKey === null ? NOBODY : { apiKey, identity: null, endsAt: endOf(apiKey) }
   }
+  const askSession = async (secret: string): Promise<Omit<Read, 'readAt'> | Nobody> => {
+    const session = await pageSessions.bySecret(secret)
+    return session === null ? NOBODY : { apiKey: session.apiKey, identity: null, endsAt: session.expiresAt }
+  }
   const endOf = ({ expiresAt }: ApiKey): number => expiresAt ?? Infinity
 
   /** Seldom, for nobody knows who sends these JWTs. */
@@ -150,13 +163,13 @@ export function createCallerDesk(of: {
     return { apiKey: null, tell: () => log.warn({ ...about, because }, 'a JWT that its issuer signed was refused') }
   }
 
-  /** What the database says of a key or JWT; while it does not answer, what it said last. */
-  const read = async (credential: string): Promise<Read | Nobody> => {
+  /** What the database says of a key, JWT or session; while it does not answer, what it said last. */
+  const read = async (name: string, asked: () => Promise<Omit<Read, 'readAt'> | Nobody>): Promise<Read | Nobody> => {
     try {
-      const said = await ask(credential)
+      const said = await asked()
       return said.apiKey === null ? said : { ...said, readAt: clock.now().mono }
     } catch (error) {
-      const entry = known.get(nameOf(credential))
+      const entry = known.get(name)
       const { mono: now, wall } = clock.now()
       if (entry === undefined || !isBelievedWithout(error, entry.readAt, now)) throw error
       if (entry.endsAt <= wall) throw error
@@ -165,37 +178,59 @@ export function createCallerDesk(of: {
     }
   }
 
-  return {
-    remembered(credential) {
-      const entry = known.get(nameOf(credential))
-      if (entry === undefined) return undefined
-      const now = clock.now().mono
-      if (now >= entry.until) return undefined
-      count(entry.window, now)
-      return entry.caller
+  const remembered = (name: string): Caller | undefined => {
+    const entry = known.get(name)
+    if (entry === undefined) return undefined
+    const now = clock.now().mono
+    if (now >= entry.until) return undefined
+    count(entry.window, now)
+    return entry.caller
+  }
+
+  const identify = async (
+    name: string,
+    of: {
+      readonly asked: () => Promise<Omit<Read, 'readAt'> | Nobody>
+      readonly address: string
+      /** What a wrong one is called. */
+      readonly what: string
     },
-    async identify(credential, address) {
-      const said = await read(credential)
-      const { mono: now, wall } = clock.now()
-      if (said.apiKey === null) {
-        known.delete(nameOf(credential))
-        // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
-        countWrong(address, isKey(credential) ? 'API keys' : 'API keys and JWTs', now)
-        said.tell()
-        return null
-      }
-      const { apiKey, identity, readAt, endsAt } = said
-      const entry: Known = {
-        caller: { apiKey, identity, limited: Object.keys(apiKey.labels).length > 0 },
-        window: windowOf(apiKey.id),
-        until: later(now, ms(Math.min(BELIEVED_MS, endsAt - wall))),
-        readAt,
-        endsAt,
-      }
-      if (known.size >= REMEMBERED_MAX) known.clear()
-      known.set(nameOf(credential), entry)
-      count(entry.window, now)
-      return entry.caller
+  ): Promise<Caller | null> => {
+    const said = await read(name, of.asked)
+    const { mono: now, wall } = clock.now()
+    if (said.apiKey === null) {
+      known.delete(name)
+      // Looked for first and counted then: whoever shares an address with a flood still gets in with a good key.
+      countWrong(of.address, of.what, now)
+      said.tell()
+      return null
+    }
+    const { apiKey, identity, readAt, endsAt } = said
+    const entry: Known = {
+      caller: { apiKey, identity, limited: Object.keys(apiKey.labels).length > 0 },
+      window: windowOf(apiKey.id),
+      until: later(now, ms(Math.min(BELIEVED_MS, endsAt - wall))),
+      readAt,
+      endsAt,
+    }
+    if (known.size >= REMEMBERED_MAX) known.clear()
+    known.set(name, entry)
+    count(entry.window, now)
+    return entry.caller
+  }
+
+  return {
+    remembered: (credential) => remembered(nameOf(credential)),
+    identify: (credential, address) =>
+      identify(nameOf(credential), {
+        asked: () => ask(credential),
+        address,
+        what: isKey(credential) ? 'API keys' : 'API keys and JWTs',
+      }),
+    async session(secret, address) {
+      const name = nameOfSession(secret)
+      const asked = () => askSession(secret)
+      return remembered(name) ?? (await identify(name, { asked, address, what: 'sessions' }))
     },
     countWrong: (address) => countWrong(address, 'tokens', clock.now().mono),
     async admits({ apiKey }, connection) {
@@ -237,6 +272,9 @@ export const isKey = (credential: string): boolean => credential.startsWith('tkk
 const nameOf = (credential: string): string =>
   isKey(credential) ? credential : hash('sha256', credential, 'base64url')
 
+/** No key and no JWT has a space, so that none of them is ever taken for a session. */
+const nameOfSession = (secret: string): string => `session ${hash('sha256', secret, 'base64url')}`
+
 /** Whoever has one IPv6 address usually has the other 2^64 of its network as well. */
 export function networkOf(address: string): string {
   if (!isIPv6(address) || address.includes('.')) return address
@@ -260,12 +298,22 @@ export function bearerOf(authorization: string | undefined): string | null {
   return key ?? null
 }
 
-/** Who sends this request. @throws HttpProblem `unauthorized`; TokenError `rate_limited` */
+/**
+ * Who sends this request: by its key, else by the session of the page where that is taken.
+ *
+ * @param sessions null: a key alone is taken, as where tokens are handed out
+ * @throws HttpProblem `unauthorized`, `origin_refused`; TokenError `rate_limited`
+ */
 export async function callerOf(
-  request: { readonly headers: { readonly authorization?: string | undefined }; readonly ip: string },
+  request: FromSomebody,
   desk: CallerDesk,
+  sessions: SessionsOfRequests | null,
 ): Promise<Caller> {
   const { authorization } = request.headers
+  if (authorization === undefined && sessions !== null) {
+    const secret = sessions.secretOf(request)
+    if (secret !== null) return (await desk.session(secret, request.ip)) ?? raiseOver()
+  }
   const key = bearerOf(authorization)
   if (key === null) throw unauthorized(authorization === undefined ? 'none' : 'other_scheme')
   const caller = desk.remembered(key) ?? (await desk.identify(key, request.ip))
@@ -273,14 +321,37 @@ export async function callerOf(
   return caller
 }
 
+export interface FromSomebody {
+  readonly method: string
+  readonly headers: IncomingHttpHeaders
+  readonly protocol: string
+  readonly ip: string
+}
+
+/** How a request shows the session of the page. */
+export interface SessionsOfRequests {
+  /** @returns null: it shows none. @throws HttpProblem `origin_refused`: another page than ours sends it */
+  secretOf(request: FromSomebody): string | null
+}
+
+function raiseOver(): never {
+  throw unauthorized('session_over')
+}
+
 /** RFC 6750 section 3. */
-export const unauthorized = (given: 'none' | 'wrong' | 'other_scheme'): HttpProblem =>
+export const unauthorized = (
+  given: 'none' | 'wrong' | 'other_scheme' | 'session_over' | 'not_signed_in' | 'code_over',
+): HttpProblem =>
   new HttpProblem(
     'unauthorized',
     {
       none: 'an API key is missing: send it as `Authorization: Bearer KEY` (`tokenkeep key create` makes one).',
       wrong:
         'this API key is not known here: it is wrong, revoked or past its end (`tokenkeep key list`); or it is a JWT that is not valid, or of nobody whom a key trusts.',
+      session_over: 'you are not signed in any more: sign in again with an API key.',
+      code_over:
+        'this link was used already, or its minute is over: sign in with an API key, or start again for a new one.',
+      not_signed_in: 'nobody is signed in here.',
       other_scheme: 'the header Authorization is not `Bearer KEY` with an API key of Tokenkeep.',
     }[given],
     {

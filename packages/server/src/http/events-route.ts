@@ -5,7 +5,7 @@ import type { FollowedEvent, Tokenkeep } from '@tokenkeep/node'
 import type { Denied } from './acting.ts'
 import { OPERATIONS } from '../api/operations.ts'
 import { EventsQuery } from '../api/event-wire.ts'
-import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
+import { callerOf, forbidden, may, type Caller, type CallerDesk, type SessionsOfRequests } from './caller.ts'
 import { eventWire } from '../api/event-object.ts'
 import { readQuery } from './input.ts'
 import { labelsOf, merged } from './routes.ts'
@@ -16,6 +16,7 @@ import { SECURITY_HEADERS } from './security-headers.ts'
 export interface EventsRouteSetup {
   readonly keep: Pick<Tokenkeep, 'events'>
   readonly desk: CallerDesk
+  readonly sessions: SessionsOfRequests
   readonly metrics: Metrics
   readonly pressure: Pressure
   readonly clock: Pick<Clock, 'now'>
@@ -41,7 +42,7 @@ const SILENT_READER_MS = 60_000
 const RETRY_MS = 2_000
 
 export function registerEvents(app: FastifyInstance, setup: EventsRouteSetup): EventStreams {
-  const { keep, desk, metrics, pressure, clock } = setup
+  const { keep, desk, sessions, metrics, pressure, clock } = setup
   const streams = new Map<AbortController, string>()
   const frames = new WeakMap<FollowedEvent, string>()
 
@@ -115,7 +116,7 @@ export function registerEvents(app: FastifyInstance, setup: EventsRouteSetup): E
 
   const watchKey = (request: FastifyRequest, end: () => void): NodeJS.Timeout => {
     const look = async (): Promise<void> => {
-      const caller = await callerOf(request, desk)
+      const caller = await callerOf(request, desk, sessions)
       const { apiKey } = request.caller as Caller
       // Nor with other rights than it had.
       if (!may(caller, scopes) || JSON.stringify(caller.apiKey.labels) !== JSON.stringify(apiKey.labels)) end()
@@ -129,7 +130,7 @@ export function registerEvents(app: FastifyInstance, setup: EventsRouteSetup): E
     config: { operation: 'listEvents' },
     onRequest: async (request) => {
       pressure.check()
-      const caller = await callerOf(request, desk)
+      const caller = await callerOf(request, desk, sessions)
       if (!may(caller, scopes)) {
         setup.denied(caller, 'listEvents', undefined)
         throw forbidden(scopes)

@@ -49,10 +49,17 @@ export function openApiDocument(version: string): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    security: [{ apiKey: [] }],
+    security: [{ apiKey: [] }, { pageSession: [] }],
     components: {
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'An API key (`tokenkeep key create`)' },
+        pageSession: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: '__Host-tokenkeep-session',
+          description:
+            'The session of the web page, `tokenkeep-session` where there is no https; what is not GET has the header `Tokenkeep-Page: 1` as well',
+        },
       },
     },
     paths,
@@ -65,7 +72,11 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
   return {
     operationId: id,
     summary,
-    description: `Needs an API key with scope ${scopes.map((scope) => `\`${scope}\``).join(' or ')} (or \`admin\`).`,
+    ...(operation.keyOnly === true ? { security: [{ apiKey: [] }] } : id === 'createSession' ? { security: [] } : {}),
+    description:
+      scopes.length === 0
+        ? 'For every API key.'
+        : `Needs an API key with scope ${scopes.map((scope) => `\`${scope}\``).join(' or ')} (or \`admin\`).`,
     requestParams: {
       ...(inPath.length === 0 ? {} : { path: z.object(Object.fromEntries(inPath)) }),
       ...(query === undefined ? {} : { query }),
@@ -76,7 +87,11 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
     responses: {
       [`${status}` as const]: { description: 'Done', content: { 'application/json': { schema: answer } } },
-      ...problemResponses([...operation.problems, ...EVERYWHERE, ...(method === 'GET' ? [] : WITH_A_BODY)]),
+      ...problemResponses([
+        ...operation.problems,
+        ...EVERYWHERE.filter((code) => code !== 'forbidden' || scopes.length > 0),
+        ...(method === 'GET' ? [] : WITH_A_BODY),
+      ]),
     },
   }
 }
@@ -85,6 +100,7 @@ function proxyObject(method: string): ZodOpenApiOperationObject {
   return {
     operationId: `proxy${method.charAt(0).toUpperCase()}${method.slice(1)}`,
     summary: PROXY.summary,
+    security: [{ apiKey: [] }],
     description:
       `Needs an API key with scope ${PROXY.scopes.map((scope) => `\`${scope}\``).join(' or ')} (or \`admin\`). ` +
       'The path may hold slashes, and may be left out; query and body are handed on. An answer of the API has the header ' +

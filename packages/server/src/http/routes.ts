@@ -7,7 +7,7 @@ import { OPERATIONS, type Operation, type OperationId } from '../api/operations.
 import type { Acting, Denied } from './acting.ts'
 import { auditHandlers } from './audit-routes.ts'
 import { isLoopback } from './addressed.ts'
-import { callerOf, forbidden, may, type Caller, type CallerDesk } from './caller.ts'
+import { callerOf, forbidden, may, type Caller, type CallerDesk, type SessionsOfRequests } from './caller.ts'
 import type { Addressed } from './addressed.ts'
 import { linkUrl } from './connect/connect.ts'
 import { readInput, readQuery } from './input.ts'
@@ -24,6 +24,7 @@ export interface RoutesSetup {
   readonly acting: Acting
   readonly denied: Denied
   readonly desk: CallerDesk
+  readonly sessions: SessionsOfRequests
   readonly addressed: Addressed
   readonly clock: Pick<Clock, 'now'>
   readonly metrics: Metrics
@@ -46,8 +47,10 @@ interface Asked<Id extends OperationId> {
 }
 type Input<Of, Part extends 'query' | 'body'> =
   Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
+/** `page/session-routes.ts` does these: they make and end what others are known by. */
+type SessionOperation = 'createSession' | 'getSession' | 'deleteSession'
 export type Handlers = {
-  readonly [Id in Exclude<OperationId, 'getToken' | 'listEvents'>]: (
+  readonly [Id in Exclude<OperationId, 'getToken' | 'listEvents' | SessionOperation>]: (
     asked: Asked<Id>,
   ) => Promise<z.infer<(typeof OPERATIONS)[Id]['answer']>>
 }
@@ -66,7 +69,7 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       // Before the body is read: nobody unknown makes us read one.
       onRequest: async (request) => {
         setup.pressure.check()
-        const caller = await callerOf(request, setup.desk)
+        const caller = await callerOf(request, setup.desk, operation.keyOnly === true ? null : setup.sessions)
         if (!may(caller, operation.scopes)) {
           setup.denied(caller, id, subjectIn(request))
           throw forbidden(operation.scopes)

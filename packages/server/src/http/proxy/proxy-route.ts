@@ -53,7 +53,7 @@ export function registerProxy(app: FastifyInstance, setup: ProxySetup): void {
 async function proxied(setup: ProxySetup, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { pressure, desk, metrics } = setup
   pressure.check()
-  const caller = await callerOf(request, desk)
+  const caller = await callerOf(request, desk, null)
   if (!may(caller, PROXY.scopes)) {
     setup.denied(caller, 'proxy', undefined)
     throw forbidden(PROXY.scopes)
