@@ -183,6 +183,7 @@ export function portsOf(process: Process, around: Surroundings): Ports {
       reject: (...given) => call('reject', () => store.reject(...given)),
       signOut: (...given) => call('signOut', () => store.signOut(...given)),
       presentNow: (...given) => call('presentNow', () => store.presentNow(...given)),
+      label: (...given) => call('presentNow', () => store.label(...given)),
       beginDelete: (...given) => call('beginDelete', () => store.beginDelete(...given)),
       finishDelete: (...given) => call('finishDelete', () => store.finishDelete(...given)),
       due: (...given) => call('due', () => store.due(...given)),

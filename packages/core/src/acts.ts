@@ -95,6 +95,32 @@ export function reconnected(
 }
 
 /**
+ * The row with other labels; the same object where they are the same. What is due stays as it is: it may be claimed.
+ *
+ * @param changes null takes a label away, what is not named stays (RFC 7396)
+ */
+export function labelled(
+  row: ConnectionRow,
+  changes: Readonly<Record<string, string | null>>,
+  writing: Writing,
+): ConnectionRow {
+  const merged = Object.entries({ ...row.labels, ...changes }).filter(
+    (label): label is [string, string] => label[1] !== null,
+  )
+  const labels = Object.fromEntries(merged)
+  if (sameLabels(labels, row.labels)) return row
+  return { ...row, labels, revision: next(row.revision), updatedAt: writing.now.wall }
+}
+
+/** Whatever their order. */
+export function sameLabels(one: ConnectionRow['labels'], other: ConnectionRow['labels']): boolean {
+  const [names, others] = [Object.keys(one), Object.keys(other)]
+  return (
+    names.length === others.length && names.every((name) => Object.hasOwn(other, name) && one[name] === other[name])
+  )
+}
+
+/**
  * An API refused an access token (401). One forced refresh for each access token, 10 s apart. Where the token that it
  * brought is refused, too, none follows for 5 minutes, doubling to an hour: that API refuses everything.
  *

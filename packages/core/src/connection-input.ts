@@ -98,7 +98,8 @@ export type Reason = NeedsUserReason | BlockedReason
 const TOKEN_LENGTH_MAX = 16 * 1024
 const TOKEN_TYPE_LENGTH_MAX = 64
 const SCOPE_LENGTH_MAX = 4000
-const LABELS_MAX = 32
+/** Of one connection. */
+export const LABELS_MAX = 32
 const TEXT_LENGTH_MAX = 200
 const LIST_MAX = 1000
 
@@ -184,14 +185,43 @@ export function readLabels(labels: Readonly<Record<string, string>> | undefined)
   if (typeof (labels ?? {}) !== 'object' || Array.isArray(labels))
     throw new TokenError('invalid_input', `labels are an object of names and values, such as { team: 'sales' }`)
   const entries = Object.entries(labels ?? {})
-  if (entries.length > LABELS_MAX) throw new TokenError('invalid_input', `at most ${LABELS_MAX} labels`)
+  if (entries.length > LABELS_MAX) throw tooManyLabels()
   for (const [name, value] of entries) {
-    if (!/^[A-Za-z0-9._/-]{1,64}$/.test(name)) {
-      throw new TokenError('invalid_input', 'a label name has 1 to 64 of the characters A-Z a-z 0-9 . _ / -')
-    }
+    checkLabelName(name)
     shortText(`label "${name}"`, value)
   }
   return Object.fromEntries(entries)
+}
+
+/** @throws TokenError `invalid_input` */
+export function readLabelChanges(changes: unknown): Readonly<Record<string, string | null>> {
+  if (typeof changes !== 'object' || changes === null || Array.isArray(changes))
+    throw new TokenError(
+      'invalid_input',
+      `labels are an object of names and values, such as { team: 'sales', old: null }`,
+    )
+  const entries = Object.entries(changes) as (readonly [string, unknown])[]
+  for (const [name, value] of entries) {
+    checkLabelName(name)
+    // Undefined would be neither a value nor none.
+    if (value !== null) shortText(`label "${name}"`, value === undefined ? '\0' : (value as string))
+  }
+  return Object.fromEntries(entries) as Readonly<Record<string, string | null>>
+}
+
+function checkLabelName(name: string): void {
+  if (/^[A-Za-z0-9._/-]{1,64}$/.test(name)) return
+  throw new TokenError('invalid_input', 'a label name has 1 to 64 of the characters A-Z a-z 0-9 . _ / -')
+}
+
+export const tooManyLabels = (): TokenError =>
+  new TokenError('invalid_input', `a connection has at most ${LABELS_MAX} labels`)
+
+export interface LabelOptions {
+  /** Only if its labels are still these; all of them. */
+  readonly unchangedFrom?: Readonly<Record<string, string>> | undefined
+  /** Only if it has these labels, before and afterwards: otherwise it is unknown to whoever asks, or kept in their sight. */
+  readonly within?: Readonly<Record<string, string>> | undefined
 }
 
 function epoch(field: string, value: number | undefined): UnixMs | null {

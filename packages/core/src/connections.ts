@@ -5,6 +5,7 @@ import {
   checkSignInMembers,
   clientIdOf,
   connectionId,
+  readLabelChanges,
   readLabels,
   readLimit,
   readList,
@@ -13,6 +14,7 @@ import {
   sealSignIn,
   shortText,
   type ConnectionInput,
+  type LabelOptions,
   type ListOptions,
   type LogoutInput,
   type SealingFor,
@@ -23,6 +25,7 @@ import { sourceOf, type GrantRequest } from './grant-request.ts'
 import { readGrantRequest } from './grant-request-input.ts'
 import { closedError, errorFor, goneError, onHold, unreadable } from './handout.ts'
 import type { ConnectionId, Serial, Uid } from './ids.ts'
+import { labelsRefused } from './label-refused.ts'
 import { createIntrospectionTrust } from './introspection-trust.ts'
 import type { Manager } from './manager.ts'
 import type { Overview } from './overview.ts'
@@ -114,6 +117,14 @@ export interface Connections {
    * @see OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7
    */
   logout(event: LogoutInput): Promise<{ readonly signedOut: readonly string[] }>
+  /**
+   * Sets labels, and takes some away.
+   *
+   * @param changes null takes a label away; what is not named stays (RFC 7396)
+   * @throws TokenError `unknown_connection`, `deleting`; `changed_meanwhile`: the labels are not those of `unchangedFrom`;
+   *   `forbidden`: they would not be `within` any more; `invalid_input`, `store_unavailable`
+   */
+  label(id: string, changes: Readonly<Record<string, string | null>>, options?: LabelOptions): Promise<ConnectionInfo>
   /** Who presented this connection's refresh tokens, newest first. */
   history(id: string, limit?: number): Promise<readonly HistoryEntry[]>
 }
@@ -374,6 +385,14 @@ export function createConnections(ports: Ports, manager: Manager, isClosed: () =
       if (allowed.row.presentNow === null) return infoOf(allowed)
       await manager.tend(allowed)
       return infoOf(await seen(given))
+    },
+
+    async label(given, changes, options = {}) {
+      const wanted = readLabelChanges(changes)
+      const view = await seen(given)
+      const done = await store.label(view.at, wanted, options)
+      if (!('kind' in done)) return infoOf(done)
+      throw done.kind === 'gone' ? goneError(done, given) : labelsRefused(done.kind, view.row.id)
     },
 
     async logout(given) {

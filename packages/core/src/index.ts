@@ -113,7 +113,18 @@ export type {
 export { takeOver } from './takeover.ts'
 export { accept, commit, keptFrom } from './commit.ts'
 export type { Concluded, Writing } from './commit.ts'
-export { allowedNow, born, deleting, erased, isSignedInAfter, reconnected, refused, signedOut } from './acts.ts'
+export {
+  allowedNow,
+  born,
+  deleting,
+  erased,
+  isSignedInAfter,
+  labelled,
+  reconnected,
+  sameLabels,
+  refused,
+  signedOut,
+} from './acts.ts'
 export { presentedRefreshToken } from './sibling.ts'
 export { viewOf } from './view.ts'
 export { adopted, begunAnew, goesOn, reasonToHold } from './incarnation.ts'
@@ -134,10 +145,17 @@ export { EXPIRING_NAMED, EXPIRING_WITHIN_MS, LIVING, TROUBLES, overviewOf } from
 export type { Count, Counted, Expiry, OfProvider, Overview, Trouble, TroubleFound } from './overview.ts'
 export { createIntrospections } from './introspections.ts'
 export type { Introspections } from './introspections.ts'
-export { readLabels } from './connection-input.ts'
+export { LABELS_MAX, readLabels } from './connection-input.ts'
 export type { AssertionInput, ExchangeInput, GrantInput } from './grant-request-input.ts'
 export type * from './grant-request.ts'
-export type { ConnectionInput, ListOptions, LogoutInput, Reason, SignInInput } from './connection-input.ts'
+export type {
+  ConnectionInput,
+  LabelOptions,
+  ListOptions,
+  LogoutInput,
+  Reason,
+  SignInInput,
+} from './connection-input.ts'
 export { startScheduler } from './scheduler.ts'
 export type { Scheduler } from './scheduler.ts'
 export type { Gate, Standing } from './gate.ts'

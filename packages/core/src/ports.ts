@@ -14,6 +14,7 @@ import type {
   View,
   Why,
 } from './connection.ts'
+import type { LabelOptions } from './connection-input.ts'
 import type { TokenkeepEvent } from './events.ts'
 import type { Answer, End, Form, NotSent } from './grant.ts'
 import type {
@@ -262,12 +263,13 @@ export interface Presentation {
 export interface Registry {
   provider(id: ProviderId): Promise<Provider | null>
   providers(): Promise<readonly Provider[]>
-  putProvider(provider: Omit<Provider, 'revision'>): Promise<Provider>
+  /** @throws TokenError `changed_meanwhile` */
+  putProvider(provider: Omit<Provider, 'revision'>, condition?: PutCondition): Promise<Provider>
   /** The client, what it proves itself with now opened. */
   client(id: ClientId): Promise<OpenedClient | null | 'no_key' | 'tampered'>
   clients(): Promise<readonly Client[]>
   /** Adds or changes it. Keys that its method does not use are erased; those it uses stay beside what is given. */
-  putClient(given: GivenClient): Promise<Client>
+  putClient(given: GivenClient, condition?: PutCondition): Promise<Client>
   /** What may be seen of the keys that it signs with, the retired ones too; null: there is no such client. */
   clientKeys(id: ClientId): Promise<readonly ClientKey[] | null>
   /**
@@ -277,6 +279,12 @@ export interface Registry {
    * @throws TokenError `unknown_client`
    */
   changeClientKeys(id: ClientId, change: KeyChange): Promise<readonly ClientKey[]>
+}
+
+/** Under which settings are replaced; otherwise they were changed meanwhile. */
+export interface PutCondition {
+  /** Only those of this revision; 'any': only where there are some. Absent: whatever is there, or nothing. */
+  readonly revision?: number | 'any' | undefined
 }
 
 /** A client as it is put, with its credential. */
@@ -469,6 +477,15 @@ export interface ConnectionStore {
   ): Promise<{ readonly kind: 'marked' | 'known'; readonly view: View } | { readonly kind: 'not_ours' } | Gone>
   /** Lets the next presentation be made now: one, in doubt, suspicion or block. Changes nothing elsewhere. */
   presentNow(at: At): Promise<View | Gone>
+  /**
+   * Sets labels and takes some away. `changed`: they are not those of `unchangedFrom`; `too_many`: there would be more than a
+   * connection has; `outside`: it would not be among those `within` any more. Where it is not one of them, it is gone.
+   */
+  label(
+    at: At,
+    changes: Readonly<Record<string, string | null>>,
+    options: LabelOptions,
+  ): Promise<View | Gone | { readonly kind: 'changed' | 'too_many' | 'outside' }>
   beginDelete(at: At): Promise<Deletion | Gone | OnHold>
   /**
    * Erases what `deletion` saw.

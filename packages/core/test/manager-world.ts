@@ -320,6 +320,7 @@ export function createWorld(provider: Partial<Provider> = {}, registered: Partia
           .sort((one, other) => (one.id < other.id ? -1 : 1))
           .slice(0, limit)
           .map(viewed),
+      label: () => assert.fail('nobody asks for it'),
       page: () => assert.fail('nobody asks for it'),
       overview: () => assert.fail('nobody asks for it'),
       create: async (draft) => write(born(draft, terms, writing())),

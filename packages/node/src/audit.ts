@@ -14,6 +14,7 @@ export const ACTS = [
   'connection.import',
   'connection.reconnect',
   'connection.resolve',
+  'connection.label',
   'connection.delete',
   'connect_session.create',
   'device_sign_in.begin',

@@ -86,6 +86,7 @@ export function audited(whole: Acting, log: AuditLog, actor: Actor): Acting {
         subject: id,
         details: { how: word(how) },
       })),
+      label: act('connection.label', connections.label, (id, labels) => ({ subject: id, details: { labels } })),
       delete: act(
         'connection.delete',
         connections.delete,

@@ -20,6 +20,7 @@ import {
   type NewClientKey,
   type Registry,
   type UnixMs,
+  type GivenClient,
 } from '@tokenkeep/core'
 import { readClientInput } from './client-input.ts'
 import { isRecord, nameOf, recordOf, onlyMembers, refuser, flag, type Refuse } from './input-members.ts'
@@ -43,7 +44,8 @@ export function createClients({
     (await registry.clientKeys(id)) ?? raise(unknownClient(id))
 
   return {
-    async put(input) {
+    async put(input, condition) {
+      const put = (client: GivenClient): Promise<Client> => registry.putClient(client, condition)
       const { provider: of } = readClientInput(input)
       const provider = await registry.provider(of)
       const read = readClientInput(input, provider?.tokenEndpointAuthMethod)
@@ -53,16 +55,16 @@ export function createClients({
       if (clientCertificate !== null) {
         const { readCertificate } = await material()
         const { certificate, key } = readCertificate(clientCertificate, clientKey ?? '', now(), refuse)
-        return registry.putClient({ ...given, certificate, tlsKey: key })
+        return put({ ...given, certificate, tlsKey: key })
       }
       if (read.tokenEndpointAuthMethod !== 'private_key_jwt' || read.clientAssertionFile !== null) {
-        return registry.putClient(given)
+        return put(given)
       }
       const alg = settings.tokenEndpointAuthSigningAlg as KeyAlg | null
       if (clientKey !== null) {
         const { readSigningKey } = await material()
         const added = await readSigningKey(clientKey, { alg, kid }, now(), refuse)
-        return registry.putClient({
+        return put({
           ...given,
           tokenEndpointAuthSigningAlg: added.key.alg,
           signingKey: { ...added, when: 'now' },
@@ -70,7 +72,7 @@ export function createClients({
       }
       const has = ((await registry.clientKeys(read.id)) ?? []).length > 0
       const first = has ? null : await (await material()).makeSigningKey(alg ?? KEY_ALG_UNSAID, now())
-      return registry.putClient({
+      return put({
         ...given,
         tokenEndpointAuthSigningAlg: alg ?? KEY_ALG_UNSAID,
         signingKey: first && { ...first, when: 'none_is_there' },

@@ -391,7 +391,7 @@ async function assemble(ports: Ports, assembly: Assembly): Promise<Tokenkeep> {
     audit: audit.of(LIBRARY),
     providers: {
       // Only who adds a provider needs what is known about them.
-      put: async (input) => registry.putProvider(readProviderInput(input, await knownPresets())),
+      put: async (input, condition) => registry.putProvider(readProviderInput(input, await knownPresets()), condition),
       get: async (id) => (await registry.provider(nameOf<ProviderId>('provider', id))) ?? raise(unknownProvider(id)),
       list: () => registry.providers(),
     },

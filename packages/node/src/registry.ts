@@ -14,6 +14,7 @@ import {
   type OpenedKeys,
   type Provider,
   type ProviderId,
+  type PutCondition,
   type Registry,
   type Revision,
   type Sealed,
@@ -64,9 +65,10 @@ export function registry(
     provider: (id) => rows.provider(id),
     providers: () => rows.providers(),
 
-    async putProvider(provider) {
+    async putProvider(provider, condition) {
       let put: Provider = { ...provider, revision: FIRST }
       await rows.changeProvider(provider.id, (found) => {
+        assertStill('provider', provider.id, found, condition)
         if (found !== null && sameSettings(found, provider)) {
           // A change ends blocks; saying the same again at every start must not.
           put = found
@@ -91,13 +93,14 @@ export function registry(
 
     clients: () => rows.clients(),
 
-    async putClient(given) {
+    async putClient(given, condition) {
       const { clientSecret, tlsKey, signingKey: added, ...settings } = given
       const secret = await sealedSecret(given)
       const tls = tlsKey === null ? null : await sealedTlsKey(given, tlsKey)
       const signing = added === null ? null : await sealedKey(given.id, added)
       let put: Client = { ...settings, revision: FIRST }
       await rows.changeClient(given, ({ stored, providerKnown }) => {
+        assertStill('client', given.id, stored?.client ?? null, condition)
         if (!providerKnown) throw unknownProvider(given.provider)
         if (stored !== null && stored.client.provider !== given.provider) throw otherProvider(stored.client)
         const keys = keysPut(stored?.keys ?? [], given, { tls, signing })
@@ -250,6 +253,22 @@ function canonical(value: unknown): string {
     .filter(([, member]) => member !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`
+}
+
+function assertStill(
+  what: 'provider' | 'client',
+  id: string,
+  found: { readonly revision: Revision } | null,
+  { revision }: PutCondition = {},
+): void {
+  if (revision === undefined || found?.revision === revision || (revision === 'any' && found !== null)) return
+  throw new TokenError(
+    'changed_meanwhile',
+    found === null
+      ? `there is no ${what} "${id}" whose settings could be replaced: leave the condition out to add it.`
+      : `${what} "${id}" was changed since you saw it: read it again, and make your change to what is there now.`,
+    { subject: id },
+  )
 }
 
 const unknownProvider = (id: ProviderId): TokenError =>

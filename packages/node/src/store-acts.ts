@@ -7,11 +7,14 @@ import {
   erased,
   eventsOf,
   eventsOfBirth,
+  labelled,
+  LABELS_MAX,
   later,
   ms,
   openAttempt,
   reconnected,
   refused,
+  sameLabels,
   signedOut,
   type ConnectionId,
   type ConnectionRow,
@@ -28,7 +31,7 @@ import { unchanged, type Change, type Rows } from './store-rows.ts'
 
 type Acts = Pick<
   ConnectionStore,
-  'create' | 'replaceGrant' | 'reject' | 'signOut' | 'presentNow' | 'beginDelete' | 'finishDelete'
+  'create' | 'replaceGrant' | 'reject' | 'signOut' | 'presentNow' | 'label' | 'beginDelete' | 'finishDelete'
 >
 interface Twin {
   readonly kind: 'twin'
@@ -122,6 +125,28 @@ export function acts(rows: Rows, context: StoreContext): Acts {
       return done.kind === 'written' ? context.view(done.snapshot) : done
     },
 
+    async label(at, changes, { unchangedFrom, within = {} }) {
+      type Refused = Gone | { readonly kind: 'changed' | 'too_many' | 'outside' }
+      const done = await rows.change(at.uid, (found, now): Change<Written | Refused> => {
+        const gone = goneOf(found?.row ?? null)
+        if (gone !== null || found === null) return unchanged(gone ?? UNKNOWN)
+        if (!hasLabels(found.row, within)) return unchanged(UNKNOWN)
+        if (unchangedFrom !== undefined && !sameLabels(found.row.labels, unchangedFrom))
+          return unchanged({ kind: 'changed' })
+        const row = labelled(found.row, changes, context.writing(now))
+        if (!hasLabels(row, within)) return unchanged({ kind: 'outside' })
+        if (row !== found.row && Object.keys(row.labels).length > LABELS_MAX) return unchanged({ kind: 'too_many' })
+        const snapshot = context.snapshot(found, row, now)
+        return {
+          row: row === found.row ? null : row,
+          history: [],
+          events: eventsOf(found.row, row, { kind: 'relabelled' }),
+          result: { kind: 'written', snapshot },
+        }
+      })
+      return done.kind === 'written' ? context.view(done.snapshot) : done
+    },
+
     async beginDelete(at) {
       const done = await rows.change(at.uid, (found, now): Change<Written | Gone | OnHold> => {
         if (found === null) return unchanged(UNKNOWN)
@@ -156,6 +181,9 @@ export function acts(rows: Rows, context: StoreContext): Acts {
 /** Whether what stands in the row is what the deletion was begun with: anything else has not been revoked. */
 const sawAll = ({ view }: Deletion, row: ConnectionRow): boolean =>
   row.refreshToken?.fingerprint === view.refreshToken?.fingerprint && (row.successor !== null) === view.hasSuccessor
+
+const hasLabels = ({ labels }: ConnectionRow, wanted: Readonly<Record<string, string>>): boolean =>
+  Object.entries(wanted).every(([name, value]) => labels[name] === value)
 
 interface Written {
   readonly kind: 'written'

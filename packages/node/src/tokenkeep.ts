@@ -8,6 +8,7 @@ import type {
   KeyAlg,
   Numbers,
   Provider,
+  PutCondition,
   Rejection,
   ReusePolicy,
   TokenEndpointAuthMethod,
@@ -64,16 +65,24 @@ export interface OpenOptions {
 }
 
 export interface Providers {
-  /** Adds or changes a provider. */
-  put(input: ProviderInput): Promise<Provider>
+  /**
+   * Adds or changes a provider.
+   *
+   * @throws TokenError `changed_meanwhile`: it has not the revision of `condition`
+   */
+  put(input: ProviderInput, condition?: PutCondition): Promise<Provider>
   /** @throws TokenError `unknown_provider` */
   get(id: string): Promise<Provider>
   list(): Promise<readonly Provider[]>
 }
 
 export interface Clients {
-  /** Adds or changes a client; what it proves itself with is sealed. Keys that it signs with stay as long as it signs. */
-  put(input: ClientInput): Promise<Client>
+  /**
+   * Adds or changes a client; what it proves itself with is sealed. Keys that it signs with stay as long as it signs.
+   *
+   * @throws TokenError `changed_meanwhile`: it has not the revision of `condition`
+   */
+  put(input: ClientInput, condition?: PutCondition): Promise<Client>
   /** @throws TokenError `unknown_client` */
   get(id: string): Promise<Client>
   list(): Promise<readonly Client[]>

@@ -44,6 +44,7 @@ const reached = async (answer: Promise<Answer>, status: number, code?: string): 
 const RIGHT: Readonly<Partial<Record<OperationId, Asking>>> = {
   rejectToken: { body: { access_token: 'nobody' } },
   importConnection: { body: { id: 'never', client: 'none', refresh_token: 'rt' } },
+  labelConnection: { body: { labels: {} } },
   reconnectConnection: { body: { refresh_token: 'rt' } },
   createConnectSession: { body: { client: 'none' } },
   shareConnection: { body: { api_key: 'key_00' } },
@@ -87,6 +88,7 @@ test('every operation says yes', async () => {
   await reached(api.ask('rejectToken', { ...of, body: { access_token } }), 200)
   await reached(api.ask('listConnections', { query: 'limit=1&status=ready&provider=external' }), 200)
   await reached(api.ask('getOverview'), 200)
+  await reached(api.ask('labelConnection', { ...of, body: { labels: { team: 'sales' } } }), 200)
   await reached(api.ask('getConnection', of), 200)
   await reached(api.ask('getHistory', { ...of, query: 'limit=5' }), 200)
   const session = await control.seedSession('external', { clientId: 'app' })
@@ -232,6 +234,7 @@ test('a connection that is being deleted is gone for whoever uses it', async () 
   await reached(api.ask('resolveConnection', { ids }), 404, 'deleting')
   await reached(api.ask('rejectToken', { ids, body: { access_token: accessToken } }), 404, 'deleting')
   await reached(api.ask('reconnectConnection', { ids, body: { refresh_token: 'rt-other' } }), 404, 'deleting')
+  await reached(api.ask('labelConnection', { ids, body: { labels: { team: 'sales' } } }), 404, 'deleting')
 })
 
 test('what the database no longer holds as it was sealed is unreadable, and said so', async () => {
@@ -309,6 +312,14 @@ test('what contradicts what is kept is refused', async () => {
   const made = await reached(api.ask('createConnectSession', { body: { ...session, connection: 'to-come' } }), 201)
   const { id: madeId } = JSON.parse(made.text) as { id: string }
   await reached(api.ask('getConnectSession', { ids: { id: madeId } }), 200)
+  const late = { headers: { 'if-match': '"another-state"' } }
+  for (const [operation, asking] of [
+    ['labelConnection', { ids: { id: 'kept' }, body: { labels: {} } }],
+    ['putProvider', { ids: { id: 'external' }, body: { issuer: 'https://id.example.org' } }],
+    ['putClient', { ids: { id: 'app' }, body: { provider: 'external', client_id: 'another' } }],
+  ] as const) {
+    await reached(api.ask(operation, { ...asking, ...late }), 412, 'changed_meanwhile')
+  }
   const held = { refresh_token: refreshToken }
   const twin = await reached(
     api.ask('importConnection', { body: { ...body, id: 'twin', ...held } }),

@@ -29,6 +29,7 @@ const SEEN: { readonly [Id in OperationId]?: Asking } = {
   importConnection: { body: { id: 'never', client: 'none', refresh_token: 'rt' } },
   reconnectConnection: { ids: { id: 'nobody' }, body: { refresh_token: 'rt' } },
   resolveConnection: { ids: { id: 'nobody' } },
+  labelConnection: { ids: { id: 'nobody' }, body: { labels: { team: 'sales' } } },
   deleteConnection: { ids: { id: 'nobody' } },
   createConnectSession: { body: { client: 'none' } },
   shareConnection: { ids: { id: 'nobody' }, body: { api_key: world.admin.id } },

@@ -24,6 +24,7 @@ interface DocumentedResponse {
   /** For a problem: its codes. */
   readonly description: string
   readonly content: Readonly<Record<string, unknown>>
+  readonly headers?: Readonly<Record<string, unknown>>
 }
 
 /** @param text the document, as it was answered */
@@ -77,8 +78,13 @@ export function readContract(text: string): Contract {
         sets,
         'a cookie comes where somebody signs in or out, and nowhere else',
       )
-      sameForAll(answer, status === 200 && /^\/clients\/[^/]+\/jwks\.json$/.test(target) ? PUBLIC : 'no-store')
       const operation = operations.find((each) => each.method === method && each.path.test(path))
+      // It names a state for If-Match; nothing is kept by it.
+      const tagged = operation?.responses[status]?.headers?.['ETag'] !== undefined
+      sameForAll(answer, {
+        kept: status === 200 && /^\/clients\/[^/]+\/jwks\.json$/.test(target) ? PUBLIC : 'no-store',
+        tagged,
+      })
       if (operation === undefined) {
         // The drop-in says errors as RFC 6749 does.
         if (status >= 400 && method !== 'HEAD' && !/^\/(realms|providers)\//.test(path))
@@ -108,13 +114,17 @@ export function readContract(text: string): Contract {
 
 /** What no answer lacks, and what none has. */
 const PUBLIC = 'public, max-age=300'
-export function sameForAll({ status, headers, text }: Answer, kept: typeof PUBLIC | 'no-store' = 'no-store'): void {
+export function sameForAll(
+  { status, headers, text }: Answer,
+  { kept = 'no-store', tagged = false }: { kept?: typeof PUBLIC | 'no-store'; tagged?: boolean } = {},
+): void {
   assert.equal(headers['cache-control'], kept, `cache-control of a ${status}: ${text.slice(0, 200)}`)
   assert.equal(headers['x-content-type-options'], 'nosniff')
   assert.equal(headers['content-security-policy'], "default-src 'none'; frame-ancestors 'none'")
   assert.equal(headers['referrer-policy'], 'no-referrer')
   assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
-  const foreign = Object.keys(headers).filter((name) => /^access-control-|^server$|^x-powered-by$|^etag$/.test(name))
+  const foreign = Object.keys(headers).filter((name) => /^access-control-|^server$|^x-powered-by$/.test(name))
+  assert.equal(headers['etag'] !== undefined, tagged, 'an ETag where the document announces one')
   assert.deepEqual(foreign, [], 'nothing for other origins, about our software, or to be kept')
   assert.doesNotMatch(text, /\\n\s+at |\n\s+at .+:\d+|node_modules|\.[jt]s:\d+/, 'no stack')
   if (status === 503 || status === 429) assert.match(String(headers['retry-after']), /^\d+$/)

@@ -33,6 +33,7 @@ test('every failure has an exit code, and what can pass by itself is never told 
     variant_unsupported: 2,
     scope_refused: 2,
     invalid_input: 2,
+    changed_meanwhile: 2,
     provider_refused: 2,
     in_use: 6,
     store_unavailable: 5,

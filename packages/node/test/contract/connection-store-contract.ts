@@ -7,6 +7,7 @@ import { dpopKeysContract } from './dpop-keys-contract.ts'
 import { eventsContract } from './events-contract.ts'
 import { noticesContract } from './notices-contract.ts'
 import { holdContract } from './hold-contract.ts'
+import { labelsContract } from './labels-contract.ts'
 import { listsContract } from './lists-contract.ts'
 import { overviewContract } from './overview-contract.ts'
 import { readingContract } from './reading-contract.ts'
@@ -18,6 +19,7 @@ import type { MakeBackend } from './store-world.ts'
 export function connectionStoreContract(name: string, make: MakeBackend): void {
   describe(`${name}: reading`, () => readingContract(make))
   describe(`${name}: lists`, () => listsContract(make))
+  describe(`${name}: labels`, () => labelsContract(make))
   describe(`${name}: overview`, () => overviewContract(make))
   describe(`${name}: attempts`, () => attemptsContract(make))
   describe(`${name}: answers`, () => answersContract(make))

@@ -5,6 +5,7 @@ import { EventsAnswer, EventsQuery } from './event-wire.ts'
 import { AuditAnswer, AuditQuery } from './audit-wire.ts'
 import { TrustBody } from './identity-wire.ts'
 import { ConnectionsQuery } from './connections-query.ts'
+import { LabelBody } from './label-wire.ts'
 import { OverviewAnswer } from './overview-wire.ts'
 import * as minutes from './minutes-wire.ts'
 import * as session from './session-wire.ts'
@@ -12,7 +13,7 @@ import * as wire from './wire.ts'
 import type { ProblemCode } from './problem-codes.ts'
 
 export interface Operation {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** With parameters as OpenAPI writes them: `{id}`. */
   readonly path: string
   readonly summary: string
@@ -112,6 +113,16 @@ export const OPERATIONS = {
     status: 200,
     answer: wire.Connection,
     problems: OF_A_CONNECTION,
+  },
+  labelConnection: {
+    method: 'PATCH',
+    path: '/v1/connections/{id}',
+    summary: 'Set labels of a connection, and take some away',
+    scopes: ['connections:write'],
+    body: LabelBody,
+    status: 200,
+    answer: wire.Connection,
+    problems: [...OF_A_CONNECTION, 'deleting', 'changed_meanwhile'],
   },
   reconnectConnection: {
     method: 'POST',
@@ -235,7 +246,7 @@ export const OPERATIONS = {
     body: wire.ProviderBody,
     status: 200,
     answer: wire.Provider,
-    problems: ['invalid_input', 'provider_refused'],
+    problems: ['invalid_input', 'provider_refused', 'changed_meanwhile'],
   },
   listClients: {
     method: 'GET',
@@ -263,7 +274,7 @@ export const OPERATIONS = {
     body: wire.ClientBody,
     status: 200,
     answer: wire.Client,
-    problems: ['invalid_input', 'unknown_provider'],
+    problems: ['invalid_input', 'unknown_provider', 'changed_meanwhile'],
   },
   listClientKeys: {
     method: 'GET',

@@ -44,6 +44,7 @@ export const HTTP_STATUS = {
   variant_unsupported: 422,
   scope_refused: 422,
   invalid_input: 400,
+  changed_meanwhile: 412,
   provider_refused: 400,
   in_use: 409,
   store_unavailable: 503,

@@ -43,6 +43,7 @@ const BY_FAILURE = {
   variant_unsupported: EXIT.input,
   scope_refused: EXIT.input,
   invalid_input: EXIT.input,
+  changed_meanwhile: EXIT.input,
   provider_refused: EXIT.input,
   in_use: EXIT.operator,
   store_unavailable: EXIT.later,

@@ -1,13 +1,8 @@
 /** The commands and their options. What a command does is loaded when it is called, so that `token` starts fast. */
 import { Command, Option } from 'commander'
 import { readFileSync } from 'node:fs'
-import {
-  KEY_ALGS,
-  METHODS_OF_SECRETS,
-  SECRET_ALGS,
-  TOKEN_ENDPOINT_AUTH_METHODS,
-  type Narrowing,
-} from '@tokenkeep/core'
+import { KEY_ALGS, METHODS_OF_SECRETS, SECRET_ALGS, TOKEN_ENDPOINT_AUTH_METHODS, type Narrowing } from '@tokenkeep/core'
+import { addConnectionLabel } from './connection-label.ts'
 import { addConnectionList } from './connection-list.ts'
 import {
   claim,
@@ -314,6 +309,7 @@ function addConnections(connection: Command, context: MakeContext, settle: (code
       }),
     )
   addConnectionList(connection, context)
+  addConnectionLabel(connection, context)
   connection
     .command('show <id>')
     .description('show one connection')

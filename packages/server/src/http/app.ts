@@ -264,11 +264,16 @@ const transportOf = ({ requestTimeoutMs }: Pick<HttpSettings, 'requestTimeoutMs'
 function readJson(app: FastifyInstance): void {
   const json = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    if (body.length === 0) done(null, undefined)
-    else if (!isUtf8(body)) done(new HttpProblem('malformed_request', 'the body is not UTF-8 (RFC 8259 section 8.1).'))
-    else void json(request, body.toString('utf8'), done)
-  })
+  app.addContentTypeParser(
+    ['application/json', 'application/merge-patch+json'],
+    { parseAs: 'buffer' },
+    (request, body: Buffer, done) => {
+      if (body.length === 0) done(null, undefined)
+      else if (!isUtf8(body))
+        done(new HttpProblem('malformed_request', 'the body is not UTF-8 (RFC 8259 section 8.1).'))
+      else void json(request, body.toString('utf8'), done)
+    },
+  )
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     done(body.length === 0 ? null : otherMediaType(), undefined)
   })
@@ -282,7 +287,7 @@ function answerAll({ server }: FastifyInstance): void {
   // An expectation that nobody knows may be ignored (RFC 9110 section 10.1.1).
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => {
-    const headers = { allow: 'GET, POST, PUT, DELETE' }
+    const headers = { allow: 'GET, POST, PUT, PATCH, DELETE' }
     endWith(socket, new HttpProblem('method_not_allowed', 'this is no proxy.', { headers }))
   })
 }

@@ -5,6 +5,7 @@ import { OPERATIONS, PROXY, type Operation } from '../api/operations.ts'
 import { RECEIVER_PATHS } from '../api/receivers.ts'
 import { HTTP_STATUS, type ProblemCode } from '../api/problem-codes.ts'
 import { Problem } from '../api/wire.ts'
+import { CONDITIONAL } from './preconditions.ts'
 
 /** What every operation can be answered with. */
 const EVERYWHERE = [
@@ -81,12 +82,17 @@ function operationObject(id: string, operation: Operation): ZodOpenApiOperationO
       ...(inPath.length === 0 ? {} : { path: z.object(Object.fromEntries(inPath)) }),
       ...(query === undefined ? {} : { query }),
       ...(id === 'getToken' ? { header: PREFER } : {}),
+      ...(isConditional(id) && method !== 'GET' ? { header: IF_MATCH } : {}),
     },
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
     responses: {
-      [`${status}` as const]: { description: 'Done', content: { 'application/json': { schema: answer } } },
+      [`${status}` as const]: {
+        description: 'Done',
+        ...(isConditional(id) ? { headers: z.object({ ETag: z.string() }) } : {}),
+        content: { 'application/json': { schema: answer } },
+      },
       ...problemResponses([
         ...operation.problems,
         ...EVERYWHERE.filter((code) => code !== 'forbidden' || scopes.length > 0),
@@ -120,6 +126,15 @@ function proxyObject(method: string): ZodOpenApiOperationObject {
     },
   }
 }
+
+const isConditional = (id: string): boolean => CONDITIONAL.some((each) => each === id)
+
+const IF_MATCH = z.object({
+  'If-Match': z
+    .string()
+    .optional()
+    .meta({ description: 'An ETag: only if it is still in that state, 412 otherwise (RFC 9110 section 13.1.1)' }),
+})
 
 const PREFER = z.object({
   Prefer: z

@@ -1,6 +1,13 @@
 /** What each operation of the API does, beside handing out: read, ask the library, write. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { parseConnectionId, runsAgain, TokenError, type Clock, type FailureCode } from '@tokenkeep/core'
+import {
+  parseConnectionId,
+  runsAgain,
+  TokenError,
+  type Clock,
+  type FailureCode,
+  type PutCondition,
+} from '@tokenkeep/core'
 import type { ApiKey, Tokenkeep, TrustedIdentityInput } from '@tokenkeep/node'
 import type { z } from 'zod'
 import { OPERATIONS, type Operation, type OperationId } from '../api/operations.ts'
@@ -12,6 +19,15 @@ import type { Addressed } from './addressed.ts'
 import { linkUrl } from './connect/connect.ts'
 import { readInput, readQuery } from './input.ts'
 import { createOverviews } from './overview.ts'
+import {
+  assertMatch,
+  CONDITIONAL,
+  readIfMatch,
+  tagOf,
+  tagOfConnection,
+  tagOfRevision,
+  type IfMatch,
+} from './preconditions.ts'
 import { HttpProblem } from './problem.ts'
 import type { Log } from './log.ts'
 import { minutesHandlers } from './minutes-routes.ts'
@@ -44,6 +60,8 @@ interface Asked<Id extends OperationId> {
   readonly baseUrl: string
   readonly query: Input<(typeof OPERATIONS)[Id], 'query'>
   readonly body: Input<(typeof OPERATIONS)[Id], 'body'>
+  /** Null: whatever state it is in. */
+  readonly ifMatch: IfMatch | null
 }
 type Input<Of, Part extends 'query' | 'body'> =
   Of extends Readonly<Record<Part, infer Schema extends z.ZodType>> ? z.infer<Schema> : undefined
@@ -78,13 +96,16 @@ export function registerRoutes(app: FastifyInstance, setup: RoutesSetup): void {
       },
       handler: async (request, reply) => {
         const baseUrl = setup.addressed.baseUrl(request.headers.host, request.protocol)
-        const asked = { ...readRequest(operation, request), baseUrl } as Asked<never>
+        const conditional = CONDITIONAL.find((each) => each === id)
+        const ifMatch = conditional === undefined ? null : readIfMatch(request.headers['if-match'])
+        const asked = { ...readRequest(operation, request), baseUrl, ifMatch } as Asked<never>
         const answer = await handle(asked).catch((error: unknown) => {
           // What a key may not pass on, or do beyond its labels, is known only here.
           if (error instanceof HttpProblem && error.code === 'forbidden' && request.caller !== null)
             setup.denied(request.caller, id, subjectIn(request))
           throw error
         })
+        if (conditional !== undefined) reply.header('etag', tagOf(conditional, answer))
         setup.metrics.answered(id, operation.status)
         if (operation.method !== 'GET' && !OF_TOKENS.includes(id)) tellOfAct(setup.log, id, request, answer)
         return reply
@@ -210,6 +231,17 @@ function handlersOf({ keep, acting, desk, clock, visible, forget }: RoutesSetup)
     async getConnection({ caller, ids }) {
       return wire.connectionWire(await keep.connections.get(await visible(caller, ids.id)))
     },
+    async labelConnection({ caller, ids, body, ifMatch }) {
+      const id = await visible(caller, ids.id)
+      const seen = ifMatch === null ? null : await keep.connections.get(id)
+      if (seen !== null && ifMatch !== null) assertMatch(ifMatch, tagOfConnection(seen), id)
+      const within = caller.apiKey.labels
+      const unchangedFrom = ifMatch === 'any' ? undefined : seen?.labels
+      const info = await acting(caller).connections.label(id, body.labels, { within, unchangedFrom })
+      // Who may see it has changed.
+      forget()
+      return wire.connectionWire(info)
+    },
     async reconnectConnection({ caller, ids, body }) {
       const id = await visible(caller, ids.id)
       const reconnected = acting(caller).connections.reconnect(id, wire.reconnectOf(body, now()))
@@ -278,8 +310,9 @@ function handlersOf({ keep, acting, desk, clock, visible, forget }: RoutesSetup)
     async getProvider({ ids }) {
       return wire.providerWire(await keep.providers.get(ids.id))
     },
-    async putProvider({ caller, ids, body }) {
-      return wire.providerWire(await acting(caller).providers.put(wire.providerInput(ids.id, body)))
+    async putProvider({ caller, ids, body, ifMatch }) {
+      const condition = await conditionOf(ifMatch, ids.id, keep.providers.get, 'unknown_provider')
+      return wire.providerWire(await acting(caller).providers.put(wire.providerInput(ids.id, body), condition))
     },
     async listClients() {
       return { clients: (await keep.clients.list()).map(wire.clientWire) }
@@ -287,8 +320,9 @@ function handlersOf({ keep, acting, desk, clock, visible, forget }: RoutesSetup)
     async getClient({ ids }) {
       return wire.clientWire(await keep.clients.get(ids.id))
     },
-    async putClient({ caller, ids, body }) {
-      return wire.clientWire(await acting(caller).clients.put(wire.clientInput(ids.id, body)))
+    async putClient({ caller, ids, body, ifMatch }) {
+      const condition = await conditionOf(ifMatch, ids.id, keep.clients.get, 'unknown_client')
+      return wire.clientWire(await acting(caller).clients.put(wire.clientInput(ids.id, body), condition))
     },
     async listClientKeys({ ids }) {
       return { keys: (await keep.clients.keys(ids.id)).map(wire.clientKeyWire) }
@@ -342,6 +376,19 @@ function handlersOf({ keep, acting, desk, clock, visible, forget }: RoutesSetup)
       return wire.apiKeyWire(distrusting)
     },
   }
+}
+
+/** @throws TokenError `changed_meanwhile` */
+async function conditionOf(
+  ifMatch: IfMatch | null,
+  id: string,
+  get: (id: string) => Promise<{ readonly revision: number }>,
+  unknown: FailureCode,
+): Promise<PutCondition> {
+  if (ifMatch === null) return {}
+  const found = await get(id).catch(nullWhere(unknown))
+  assertMatch(ifMatch, found && tagOfRevision(found), id)
+  return { revision: ifMatch === 'any' ? 'any' : found?.revision }
 }
 
 /** Whether a key may do and see at most what its caller may. */

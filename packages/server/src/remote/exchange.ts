@@ -6,7 +6,7 @@ import { transmit, type Received } from './transmission.ts'
 import { tooLate, unreachable, type Lost } from './unreachable.ts'
 
 export interface Asked {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Behind the server's URL, with every id escaped. */
   readonly path: string
   readonly query?: URLSearchParams

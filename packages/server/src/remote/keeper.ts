@@ -1,5 +1,5 @@
 import type { AuditReading } from './audit.ts'
-import type { ConnectFailure, Incarnation } from '@tokenkeep/core'
+import type { ConnectFailure, ConnectionInfo, Incarnation } from '@tokenkeep/core'
 import type { Adopted, ConnectSessionInput, Events, FollowOptions, RecordedEvent, Tokenkeep } from '@tokenkeep/node'
 
 /** What commands need of a Tokenkeep, wherever it is: in this process on a data folder, or behind a server's HTTP API. */
@@ -19,7 +19,9 @@ export interface Keeper extends Pick<
   incarnation(): Promise<Pick<Incarnation, 'hold'>>
   readonly audit: AuditReading
   adopt(): Promise<Pick<Adopted, 'wasOnHold' | 'inDoubt'>>
-  readonly connections: Omit<Tokenkeep['connections'], 'logout' | 'overview'>
+  readonly connections: Omit<Tokenkeep['connections'], 'logout' | 'overview' | 'label'> & {
+    label(id: string, changes: Readonly<Record<string, string | null>>): Promise<ConnectionInfo>
+  }
   readonly events: Pick<Events, 'list'> & {
     follow(options?: Omit<FollowOptions, 'after'>): AsyncIterable<RecordedEvent>
   }

@@ -8,6 +8,7 @@ export const ACTS = Object.keys({
   'connection.import': true,
   'connection.reconnect': true,
   'connection.resolve': true,
+  'connection.label': true,
   'connection.delete': true,
   'connect_session.create': true,
   'device_sign_in.begin': true,

@@ -114,6 +114,7 @@ export function openRemote(server: Server): ServerKeeper {
         const { connections, cursor } = await ask(get('/v1/connections', query), readPage)
         return { connections, next: cursor === null ? null : Buffer.from(cursor, 'base64url').toString('utf8') }
       },
+      label: async (id, labels) => ask({ method: 'PATCH', path: connectionPath(id), body: { labels } }, readConnection),
       delete: async (id) =>
         ask({ method: 'DELETE', path: connectionPath(id), withinMs: PROVIDER_ASKED_MS }, (answer) => ({
           revokedUpstream: membersOf<DeletedWire>(answer, 'the answer').flag('revoked_upstream'),

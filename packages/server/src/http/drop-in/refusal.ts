@@ -118,6 +118,7 @@ export const MEANINGS = {
   connection_exists: MISTAKE,
   sign_in_failed: MISTAKE,
   refresh_token_held: MISTAKE,
+  changed_meanwhile: MISTAKE,
   provider_refused: MISTAKE,
   in_use: MISTAKE,
   key_missing: MISTAKE,
