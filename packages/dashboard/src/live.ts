@@ -18,8 +18,9 @@ const SETTLE_MS = 700
 /**
  * @param path null: nothing is asked
  * @param everyMs 0: asked once, and when somebody calls `reload`
+ * @param keeps what was known of the path before is shown until this one is answered
  */
-export function useLive<T>(path: string | null, everyMs: number = EVERY_MS): Live<T> {
+export function useLive<T>(path: string | null, everyMs: number = EVERY_MS, keeps = false): Live<T> {
   const [state, setState] = useState<{ readonly path: string | null; data: T | null; problem: Problem | null }>({
     path,
     data: null,
@@ -75,6 +76,6 @@ export function useLive<T>(path: string | null, everyMs: number = EVERY_MS): Liv
   }, [load, everyMs])
 
   // What was asked for another path is not shown for this one.
-  const shown = state.path === path ? state : { data: null, problem: null }
+  const shown = state.path === path || keeps ? state : { data: null, problem: null }
   return { data: shown.data, problem: shown.problem, reload: () => void load() }
 }

@@ -1,8 +1,8 @@
 /** What refreshes did over time: how many, what became of them at whom, and how long they took. */
 import { useState } from 'preact/hooks'
-import { serverNow } from './api.ts'
 import type { Refreshes } from './contract.ts'
 import { useLive } from './live.ts'
+import { useNow } from './moments.tsx'
 import { Plot, type Line } from './plot.tsx'
 import { Card, Nothing } from './parts.tsx'
 import { countOf } from './words.ts'
@@ -16,15 +16,13 @@ const EVERY_MS = 15_000
 
 export function RefreshPlots() {
   const [span, setSpan] = useState<(typeof SPANS)[number]>(SPANS[0])
-  // The end is now, which the server knows; the beginning moves with it in whole steps, so that one question stays one.
-  const [begun] = useState(() => new Map<string, string>())
-  const from =
-    begun.get(span.name) ??
-    new Date((Math.floor(serverNow() / 1000 / span.step) * span.step - span.seconds) * 1000).toISOString()
-  begun.set(span.name, from)
+  // A page on a wall is never loaded again: the beginning moves with the time, a step at once.
+  const begins = Math.floor(useNow() / 1000 / span.step) * span.step - span.seconds
+  const from = new Date(begins * 1000).toISOString()
   const { data, problem } = useLive<Refreshes>(
     `/v1/refreshes?from=${encodeURIComponent(from)}&step=${span.step}`,
     EVERY_MS,
+    true,
   )
   // Of a key that sees some connections only, nobody can say it.
   if (problem?.code === 'forbidden' || problem?.code === 'unknown_route') return null
@@ -89,7 +87,7 @@ function Plots({ of }: { readonly of: Refreshes }) {
         times={times}
         lines={
           failed.length === 0
-            ? [{ name: 'none', values: times.map(() => 0), colour: 1 }]
+            ? [{ name: 'none', values: times.map(() => 0), colour: 0 }]
             : failed.map(({ name, counts }, at) => ({ name, values: counts, colour: (at % 4) + 1, isBars: true }))
         }
       />
