@@ -203,9 +203,10 @@ export function createAuditLog({
           if (id !== undefined && !(Number.isSafeInteger(id) && id >= 0)) throw wrong(`${name} is the id of a line`)
         if (by !== undefined && !/^(?:key_\w{1,80}|library|command)$/.test(by))
           throw wrong('actor is the id of an API key (key_...), library or command: the key itself is not asked for')
-        if (subject !== undefined && subjectOf(subject) === null) throw wrong('subject is no id')
+        const to = subject === undefined ? undefined : subjectOf(subject)
+        if (to === null) throw wrong('subject is no id')
         await ending
-        return rows.list({ subject, actor: by, after, before, limit })
+        return rows.list({ subject: to, actor: by, after, before, limit })
       },
       async denied(operation, subject) {
         const what = `${JSON.stringify(actor)} ${operation}`
@@ -239,11 +240,10 @@ function safely(say: () => Said): Said {
   }
 }
 
-/** Only what can be an id: whoever gives a secret for one must not find it here. */
+/** Only what can be an id: whoever gives a secret of ours for one must not find it here. */
 function subjectOf(given: unknown): string | null {
-  if (typeof given !== 'string' || given.startsWith(KEY_PREFIX) || given.startsWith(LOCAL_REFRESH_TOKEN_PREFIX))
-    return null
-  return 'wrong' in parseConnectionId(given) ? null : given
+  const parsed = parseConnectionId(given)
+  return 'wrong' in parsed ? null : parsed.id
 }
 
 function bounded(details: Details = {}): Details {

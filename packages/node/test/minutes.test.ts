@@ -76,6 +76,15 @@ suite('hand-outs', () => {
     assert.deepEqual(await counted(world.keep), { 'library a': 5, 'library b': 2 })
   })
 
+  test('what was handed out from memory and then dropped is counted all the same', async () => {
+    await using world = await openWorld()
+    await world.connect('a')
+    for (let call = 0; call < 6; call += 1) await world.keep.token('a')
+    await world.keep.rejected('a', (await world.keep.token('a')).accessToken)
+    await world.keep.token('a')
+    assert.deepEqual(await counted(world.keep), { 'library a': 8 })
+  })
+
   test('an orderly end writes what was counted, and another process reads it', async () => {
     await using world = await openWorld()
     await world.connect('a')
@@ -134,6 +143,7 @@ suite('hand-outs', () => {
       [{ cursor: 'x' }, /cursor/],
       [{ cursor: Buffer.from('[1,2,3,4]').toString('base64url') }, /cursor/],
       [{ connection: 'a b' }, /white space/],
+      [{ caller: `tkk_${'canary'.repeat(7)}x` }, /^a caller is the id of an API key[^x]*$/],
     ] as const) {
       await assert.rejects(() => handOuts.list(query), { code: 'invalid_input', message: words })
     }
