@@ -9,11 +9,13 @@ import { refreshes20Ms } from './rows/refreshes-20ms.ts'
 import { refreshesBare } from './rows/refreshes-bare.ts'
 import { refreshes } from './rows/refreshes.ts'
 import { startUp } from './rows/start-up.ts'
+import { tokenCounted } from './rows/token-counted.ts'
 import { tokenFresh } from './rows/token-fresh.ts'
 import { waiters } from './rows/waiters.ts'
 
 export const ROWS: readonly Row[] = [
   tokenFresh,
+  tokenCounted,
   coldHandOut,
   refreshes,
   refreshesBare,

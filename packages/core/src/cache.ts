@@ -218,27 +218,28 @@ export function createCache(maxBytes: number, numbers: Numbers, count: CountHand
     ) as UnixMs
     const given = handOutOf(token, view.row)
     const entry: Entry = {
+      // What a hand-out looks at and changes comes first: so it lies together, and is one or two lines of the processor's cache.
+      variant: token.variant,
+      handOut: given,
+      freshUntil,
+      freshUntilMono: later(now.mono, ms(freshUntil - now.wall)),
+      touched: old?.touched ?? false,
+      recent: by.recent,
+      used: by.used,
+      untold: 0,
       key,
       uid,
       id,
-      variant: token.variant,
       provider,
       createdAt,
       revision,
       fence: token.fence,
       fingerprint: token.fingerprint,
-      handOut: given,
       lifetimeMs: token.lifetimeMs,
       expiresAt: token.expiresAt,
-      freshUntil,
-      freshUntilMono: later(now.mono, ms(freshUntil - now.wall)),
       putAt: now,
       bytes: ENTRY_OVERHEAD_BYTES + key.length + given.accessToken.length + (given.scope?.length ?? 0),
-      touched: old?.touched ?? false,
-      recent: by.recent,
       place: free.pop() ?? ring.length,
-      used: by.used,
-      untold: 0,
     }
     entries.set(key, entry)
     const keys = keysOf.get(uid)
