@@ -47,8 +47,8 @@ const SEEN: { readonly [Id in OperationId]?: Asking } = {
   untrustIdentity: { ids: { id: world.admin.id, identity: 'idn_none' } },
   adopt: {},
 }
-/** These tell something, or hand out: nobody has to be asked later why. */
-const NO_ACTS: readonly OperationId[] = ['rejectToken', 'introspect']
+/** These tell something, hand out, or begin and end a session of the page, in which each act has its line. */
+const NO_ACTS: readonly OperationId[] = ['rejectToken', 'introspect', 'createSession', 'deleteSession']
 
 test('every operation that is no question has its line, with the key that asked', async () => {
   const changing = (Object.keys(OPERATIONS) as OperationId[]).filter((id) => OPERATIONS[id].method !== 'GET')
