@@ -113,7 +113,7 @@ type Told = {
 
 /** What made a row another one. */
 export type Cause =
-  | { readonly kind: 'reconnected' | 'signed_out' | 'relabelled' | 'rejected' | 'replayed' }
+  | { readonly kind: 'reconnected' | 'signed_out' | 'relabelled' | 'rejected' | 'replayed' | 'lapsed' }
   | { readonly kind: 'erased'; readonly revokedUpstream: boolean }
   | { readonly kind: 'taken_over'; readonly by: Evidence['kind'] }
   | { readonly kind: 'ended'; readonly lease: Lease; readonly end: End }
@@ -138,6 +138,8 @@ function told(before: ConnectionRow, after: ConnectionRow, cause: Cause): readon
       return [{ type: 'connection.signed_out', data: {} }]
     case 'relabelled':
       return [{ type: 'connection.updated', data: {} }]
+    case 'lapsed':
+      return [{ type: 'connection.needs_user', data: { reason: 'no_refresh_token' } }]
     case 'rejected':
       return [{ type: 'connection.access_token_rejected', data: { stillRefused: after.forced?.since === 'holding' } }]
     case 'erased':

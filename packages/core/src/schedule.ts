@@ -29,6 +29,7 @@ import {
   type Policy,
   type Terms,
 } from './policy.ts'
+import { lapsesAt } from './lapse.ts'
 import { siblingsLive, siblingToTry } from './sibling.ts'
 import {
   earliest,
@@ -59,6 +60,7 @@ export interface Facts {
   readonly presentNow: Moment | null
   readonly usedAt: UnixMs | null
   readonly lastGrant: ConnectionRow['lastGrant']
+  readonly createdAt: UnixMs
 }
 
 export type Schedule =
@@ -328,6 +330,8 @@ export function dueAt(facts: Facts, terms: Terms, owner: OwnerId, now: Moment): 
   const { policy } = terms
   switch (state.status) {
     case 'ready': {
+      const lapse = lapsesAt(facts)
+      if (lapse !== null) return lapse
       const ahead = readyDueAt(facts, policy, terms.provider.refreshTokenIdleMs)
       if (ahead === null) return null
       const free = schedule(facts, terms, owner, now, false)
@@ -359,7 +363,6 @@ export function dueAt(facts: Facts, terms: Terms, owner: OwnerId, now: Moment): 
 }
 
 function readyDueAt(facts: Facts, policy: Policy, idleMs: DurationMs | null): UnixMs | null {
-  if (facts.grantType === 'refresh_token' && facts.refreshToken === null) return null
   const moments: UnixMs[] = []
   const full = facts.accessTokens.find((at) => at.variant === '')
   if (full !== undefined && facts.usedAt !== null) {

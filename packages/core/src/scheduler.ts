@@ -73,9 +73,17 @@ export function startScheduler(
     held = hold !== null
   }
 
+  /** It was written when it was claimed, and is due no more. */
+  const tellOfLapse = ({ row: { state, id, uid, provider } }: View): void => {
+    if (state.status !== 'needs_user' || state.reason !== 'no_refresh_token') return
+    const { wall: at } = clock.now()
+    events.tell({ type: 'needs_user', at, connection: id, uid, provider, reason: state.reason })
+  }
+
   const claim = async (finishIt: (view: View) => Promise<void>): Promise<void> => {
     const except = await manager.gate.excepted(() => ports.registry.clients())
     for (const view of await store.due({ limit: BATCH, except })) {
+      tellOfLapse(view)
       // Nobody waits for these; each settles by itself, and what fails stays due.
       tend(view, finishIt).catch(() => undefined)
     }

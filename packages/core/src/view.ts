@@ -2,6 +2,7 @@
 import type { At, BoundKey, ConnectionRow, OpenedAccessToken, State, View } from './connection.ts'
 import { bindingOf } from './handout.ts'
 import type { Hold } from './incarnation.ts'
+import { lapsesAt } from './lapse.ts'
 import type { Terms } from './policy.ts'
 import type { Cipher } from './ports.ts'
 import type { Moment, Now, UnixMs } from './time.ts'
@@ -90,12 +91,8 @@ function readable(row: ConnectionRow, now: UnixMs): View['row'] {
   }
 }
 
-/** A connection that never had a refresh token needs its user when its access token has ended: no write says so. */
+/** What lapsed reads so before anybody has written it. */
 function stateNow(row: ConnectionRow, now: UnixMs): State {
-  const { state } = row
-  if (state.status !== 'ready' || row.grantType !== 'refresh_token' || row.refreshToken !== null) return state
-  const living = row.accessTokens.some((token) => token.expiresAt > now && token.refusedAt === null)
-  if (living) return state
-  const ends = row.accessTokens.map((token) => token.refusedAt ?? token.expiresAt)
-  return { status: 'needs_user', reason: 'no_refresh_token', since: Math.max(row.createdAt, ...ends) as UnixMs }
+  const since = lapsesAt(row)
+  return since === null || since > now ? row.state : { status: 'needs_user', reason: 'no_refresh_token', since }
 }

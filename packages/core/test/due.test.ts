@@ -39,6 +39,7 @@ const facts = (state: State, rest: Partial<Facts> = {}): Facts => ({
   signedOutAt: null,
   usedAt: null,
   lastGrant: { at: at(-MIN), attempt: null, fence: 1 as Fence },
+  createdAt: at(-H),
   ...rest,
 })
 const due = (of: Facts, terms: Terms = termsOf()): number | null => {
@@ -171,8 +172,9 @@ test('an end that no refresh moves is announced in time, and not run up against'
   assert.equal(due(facts(READY, { refreshToken: ENDING, ...capped(null) })), 2 * H, 'only to hear the last word')
 })
 
-test('without a refresh token nothing is ever due; client credentials need none', () => {
-  assert.equal(due(facts(READY, { refreshToken: null, usedAt: NOW.wall })), null)
+test('without a refresh token the end of the last access token is due, and nothing before; client credentials need none', () => {
+  assert.equal(due(facts(READY, { refreshToken: null, usedAt: NOW.wall })), H)
+  assert.equal(due(facts(READY, { refreshToken: null, accessTokens: [] })), -H, 'it never had one')
   const machine = facts(READY, { refreshToken: null, usedAt: NOW.wall, grantType: 'client_credentials' })
   assert.equal(due(machine), H - 6 * MIN)
 })

@@ -40,6 +40,7 @@ interface Given {
   readonly without?: 'refresh_token'
 }
 const facts = (given: Given): Facts => ({
+  createdAt: at(-H),
   uid: '00000000-0000-4000-8000-0000ffffffff' as Uid,
   grantType: given.grantType ?? 'refresh_token',
   state: given.state,

@@ -1,5 +1,6 @@
 /** A connection as rows of tables, and back. `docs/storage.md` says what each column means. */
 import {
+  lapsesAt,
   runsAgain,
   type ConnectionRow,
   type GrantRequest,
@@ -25,7 +26,7 @@ import {
   type Cell,
   type CellRecord,
 } from './cells.ts'
-import { expiringAt, lapsesAt, reasonIn } from './store-marks.ts'
+import { expiringAt, reasonIn } from './store-marks.ts'
 
 /** What never changes in a row's life stands before `uid`, which ends it: an update writes the rest. */
 export const CONNECTION_COLUMNS_FIXED = ['id', 'provider', 'client', 'grant_type', 'created_at', 'uid'] as const

@@ -1,6 +1,8 @@
 /** The connection store over rows: every verb once, whatever database holds them. */
 import {
   claimMs,
+  eventsOf,
+  lapsed,
   later,
   next,
   surelyElapsed,
@@ -64,6 +66,11 @@ function reads(rows: Rows, context: StoreContext): Reads {
         if (found.hold !== null) return unchanged(null)
         const { policy } = context.termsOf(found)
         if (isPromptRetryOfAnother(found.row, context.owner, policy.leaseMs, now)) return unchanged(null)
+        const lapse = lapsed(found.row, context.termsOf(found), context.writing(now))
+        if (lapse !== null) {
+          const events = eventsOf(found.row, lapse, { kind: 'lapsed' })
+          return { row: lapse, history: [], events, result: context.snapshot(found, lapse, now) }
+        }
         const dueAt = later(now.wall, claimMs(found.row, policy, now))
         const row = { ...found.row, revision: next(found.row.revision), dueAt, updatedAt: now.wall }
         return { row, history: [], events: [], result: context.snapshot(found, row, now) }

@@ -38,6 +38,7 @@ export function createFeed({ rows, clock }: FeedOptions): Feed {
   let looking: Promise<void> | null = null
 
   const begin = async (): Promise<void> => {
+    await looking?.catch(() => undefined)
     // What was in memory before may be long behind.
     kept = []
     keptFrom = head = await rows.newest()

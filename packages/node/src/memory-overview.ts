@@ -3,6 +3,7 @@ import {
   EXPIRING_NAMED,
   EXPIRING_WITHIN_MS,
   TROUBLES,
+  lapsesAt,
   later,
   overviewOf,
   type ConnectionRow,
@@ -12,7 +13,7 @@ import {
   type Trouble,
   type UnixMs,
 } from '@tokenkeep/core'
-import { expiringAt, lapsesAt, reasonIn, statusAt } from './store-marks.ts'
+import { expiringAt, reasonIn, statusAt } from './store-marks.ts'
 
 /** @param living every row that is not erased */
 export function memoryOverview(

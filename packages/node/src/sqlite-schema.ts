@@ -401,6 +401,11 @@ CREATE INDEX page_session_of_api_key ON page_session (api_key, created_at);
 CREATE INDEX page_session_end ON page_session (expires_at);
 `
 
+/** The end of a sign-in that cannot be refreshed is due, so that it is told. */
+const LAPSES = `
+UPDATE connection SET due_at = lapses_at WHERE lapses_at IS NOT NULL AND due_at IS NULL;
+`
+
 /** In order; the number of those applied is the database's version. */
 export const MIGRATIONS: readonly string[] = [
   FIRST,
@@ -420,6 +425,7 @@ export const MIGRATIONS: readonly string[] = [
   RECORDED_EVENTS,
   AUDIT,
   PAGE_SESSIONS,
+  LAPSES,
 ]
 export const VERSION = MIGRATIONS.length
 /** Since this one a database says whether it is on hold. */

@@ -1,15 +1,14 @@
 /** What a database keeps beside a row to find it again: when it lapses or expires, and what is wrong with it. Pure. */
-import { later, NUMBERS, TROUBLES, type ConnectionRow, type Moment, type Trouble, type UnixMs } from '@tokenkeep/core'
-
-/**
- * The moment from which a ready connection without refresh token reads as `needs_user`: no write happens then, so lists
- * need it to find what readers see. Null for every other connection.
- */
-export function lapsesAt(row: ConnectionRow): UnixMs | null {
-  if (row.state.status !== 'ready' || row.grantType !== 'refresh_token' || row.refreshToken !== null) return null
-  const ends = row.accessTokens.map((token) => token.refusedAt ?? token.expiresAt)
-  return Math.max(row.createdAt, ...ends) as UnixMs
-}
+import {
+  lapsesAt,
+  later,
+  NUMBERS,
+  TROUBLES,
+  type ConnectionRow,
+  type Moment,
+  type Trouble,
+  type UnixMs,
+} from '@tokenkeep/core'
 
 /**
  * The moment beyond which only a person keeps a connection alive, once that was announced. Not earlier: a session's known end

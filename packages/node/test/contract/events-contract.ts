@@ -314,4 +314,37 @@ export function eventsContract(make: MakeBackend): void {
     )
     await world.end()
   })
+
+  test('a connection that cannot be refreshed is due when its access token ends, and then told to need its user, once', async () => {
+    const world = await createWorld(make)
+    const due = () => world.one.store.due({ limit: 10, except: [] })
+    const { row } = await world.connect('a', { refreshToken: null, lifetimeMs: 60_000 })
+    assert.equal(row.dueAt, row.createdAt + 60_000)
+    world.time.pass(59_999)
+    assert.deepEqual(await due(), [])
+    world.time.pass(1)
+    const [claimed, ...others] = await due()
+    assert.deepEqual([claimed?.row.id, others], ['a', []])
+    const { state, dueAt } = (await mustRead(world.one, 'a')).row
+    assert.deepEqual(state, { status: 'needs_user', reason: 'no_refresh_token', since: row.createdAt + 60_000 })
+    assert.equal(dueAt, null)
+    world.time.pass(60_000)
+    assert.deepEqual(await due(), [])
+    const [, event, ...more] = await read(world.one)
+    assert.deepEqual([event?.type, event?.data, more], ['connection.needs_user', { reason: 'no_refresh_token' }, []])
+    await world.end()
+  })
+
+  test('where an API refused the only token of such a connection, it is due at once', async () => {
+    const world = await createWorld(make)
+    const { at } = await world.connect('a', { refreshToken: null })
+    await world.one.store.reject(at, fingerprintOf(world, 'access_token', 'at of a'))
+    assert.equal((await world.one.store.due({ limit: 10, except: [] })).length, 1)
+    assert.deepEqual(await told(world.one), [
+      'connection.created',
+      'connection.access_token_rejected',
+      'connection.needs_user',
+    ])
+    await world.end()
+  })
 }
