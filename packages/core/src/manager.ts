@@ -477,15 +477,15 @@ export function createManager(given: Ports, options: ManagerOptions): Manager {
     }
   }
 
+  const tokenFor: Manager['tokenFor'] = async (counting, id, asked = {}) =>
+    counted(counting, hot(id, asked) ?? (await together(id, asked)))
+
   return {
-    // The only async function between a caller and a remembered token.
+    // The only async function between a caller and a remembered token; one that awaits nothing costs less.
     async token(id, asked) {
-      const remembered = asked === undefined ? plain(id) : undefined
-      return remembered ?? counted(count, (asked && hot(id, asked)) ?? (await together(id, asked ?? {})))
+      return (asked === undefined ? plain(id) : undefined) ?? tokenFor(count, id, asked)
     },
-    async tokenFor(counting, id, asked = {}) {
-      return counted(counting, hot(id, asked) ?? (await together(id, asked)))
-    },
+    tokenFor,
     tellHandOuts: cache.tellHandOuts,
     tend,
     async hasRoom() {
