@@ -19,14 +19,23 @@ interface Line {
   readonly detail?: string
 }
 
+// With nothing of this file beside it: what others take of the machine says nothing about it.
+test('dev is ready within 10 s', async (t) => {
+  const desk = deskFor(t)
+  const began = Date.now()
+  const dev = desk.start([...DEV, '--json'])
+  await readyOf(dev)
+  assert.ok(Date.now() - began < READY_MS_MAX)
+  dev.child.kill('SIGTERM')
+  assert.equal((await dev.ended).code, 0)
+})
+
 // Each of them mostly waits, but for its start.
 suite('tokenkeep dev', { concurrency: 3 }, () => {
-  test('dev is ready within 10 s, serves a second terminal, ends without a trace, and goes on where it was', async (t) => {
+  test('dev serves a second terminal, ends without a trace, and goes on where it was', async (t) => {
     const desk = deskFor(t)
-    const began = Date.now()
     const first = desk.start([...DEV, '--json'])
     const ready = await readyOf(first)
-    assert.ok(Date.now() - began < READY_MS_MAX)
     assert.deepEqual(Object.keys(ready), [
       'ready',
       'authorizationServer',
