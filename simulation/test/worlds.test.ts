@@ -13,7 +13,7 @@ const WORLDS_MOST = 20_000
 /** With fewer of them nothing was shown: a core that six others want plays a hundred and fifty a second. */
 const WORLDS_LEAST = 1000
 /** A machine that is slow, or has other work, plays fewer. */
-const FOR_MS = 40_000
+const FOR_MS = 25_000
 /** `npm test` plays them alone, after everything else: the test runner follows every promise of its own thread, so not there. */
 const WORKERS = availableParallelism()
 const HARMLESS_FOR_MS = 5000

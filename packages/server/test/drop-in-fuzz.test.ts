@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import process from 'node:process'
 import fc from 'fast-check'
 import { openRawConnection, type RawAnswer } from './raw-http.ts'
 import { openServedWorld } from './served-world.ts'
 
-const REQUESTS = 100_000
+/** The whole of it takes minutes: CONTRIBUTING says how. */
+const SHARE = process.env['TOKENKEEP_GENERATED'] === 'whole' ? 1 : 1 / 5
+const REQUESTS = SHARE * 100_000
 const AT_A_TIME = 200
 const CONNECTIONS = 20
 /** This process makes the requests as well: a busy machine is no reason to refuse them. */
@@ -124,7 +127,7 @@ function wrongWith(answer: RawAnswer | null, secrets: readonly string[]): string
   return null
 }
 
-test('the token endpoint answers 100,000 generated requests without a failure of its own and without telling a secret', async (t) => {
+test('the token endpoint answers generated requests without a failure of its own and without telling a secret', async (t) => {
   await using served = await openServedWorld({ settings: UNLIMITED })
   const known = async (connection: string): Promise<Known> => {
     await served.connect(connection, { accessTokenSeconds: 3600 })
