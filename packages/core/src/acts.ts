@@ -6,6 +6,7 @@ import type { Writing } from './commit.ts'
 import type { Attempt, ConnectionRow, Resting, SealedGrant, StoredAccessToken, Suspect } from './connection.ts'
 import type { Fence, Fingerprint, Generation, GrantNo, Revision } from './ids.ts'
 import { next } from './ids.ts'
+import { lapsesAt } from './lapse.ts'
 import { written } from './lease.ts'
 import type { Terms } from './policy.ts'
 import { assertNever } from './failures.ts'
@@ -227,6 +228,13 @@ export function allowedNow(row: ConnectionRow, terms: Terms, { owner, now }: Wri
   const { status } = row.state
   const waits = status === 'in_doubt' || status === 'suspect' || status === 'blocked'
   return waits && row.presentNow === null ? written({ ...row, presentNow: now }, terms, owner, now) : row
+}
+
+/** The row that says that it has lapsed (`lapse.ts`); null: it has not. */
+export function lapsed(row: ConnectionRow, terms: Terms, { owner, now }: Writing): ConnectionRow | null {
+  const since = lapsesAt(row)
+  if (since === null || since > now.wall) return null
+  return written({ ...row, state: { status: 'needs_user', reason: 'no_refresh_token', since } }, terms, owner, now)
 }
 
 /** Hand-outs stop, no new attempt begins, an open one is awaited. */

@@ -114,6 +114,7 @@ export { takeOver } from './takeover.ts'
 export { accept, commit, keptFrom } from './commit.ts'
 export type { Concluded, Writing } from './commit.ts'
 export {
+  lapsed,
   allowedNow,
   born,
   deleting,
@@ -168,7 +169,7 @@ export type { EventType, TokenkeepEvent } from './events.ts'
 export { REFRESH_OUTCOMES, refreshOutcomeOf } from './refresh-outcome.ts'
 export type { RefreshOutcome } from './refresh-outcome.ts'
 // What is recorded of each change, and read again
-export { lapsed, lapsesAt } from './lapse.ts'
+export { lapsesAt } from './lapse.ts'
 export { eventsOf, eventsOfBirth, ROUTINE_EVENT } from './recorded-events.ts'
 export type { EventSubject, NewEvent, RecordedEventData, RecordedEventType } from './recorded-events.ts'
 export { FAILURE_CODES, TokenError, assertNever } from './failures.ts'
