@@ -42,8 +42,9 @@ function untold(row: ConnectionRow, events: readonly StoredEvent[]): readonly st
   if (first?.type !== 'connection.created') broken.push(`${row.id} was first told as ${first?.type ?? 'nothing'}`)
   const refreshes = told.filter(({ type }) => type === 'connection.refreshed').map(({ data }) => data['fence'])
   if (new Set(refreshes).size !== refreshes.length) broken.push(`one refresh of ${row.id} was told twice`)
-  const last = told.findLast(({ type }) => STANDINGS.includes(type))?.type
-  const failed = told.at(-1)?.type === 'connection.refresh_failed'
+  const stands = told.findLastIndex(({ type }) => STANDINGS.includes(type))
+  const last = told[stands]?.type
+  const failed = told.slice(stands + 1).some(({ type }) => type === 'connection.refresh_failed')
   if (last === undefined || !isToldAs(row, last, failed))
     broken.push(`${row.id} is ${row.state.status}, and was last told as ${last ?? 'nothing'}`)
   return broken
