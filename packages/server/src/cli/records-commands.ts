@@ -31,7 +31,9 @@ export function registerRecords(program: Command, context: () => Context): void 
     .option('--actor <id>', 'by this API key (key_...); library or command: where the data are', filled)
     .option('--after <id>', 'only later lines than this one', count)
     .option('--limit <n>', 'so many at most; default 100', count)
-    .action(async (given: import('./audit.ts').AuditArguments) => (await import('./audit.ts')).listAudit(context(), given))
+    .action(async (given: import('./audit.ts').AuditArguments) =>
+      (await import('./audit.ts')).listAudit(context(), given),
+    )
 }
 
 interface HandOutsGiven {
