@@ -1,7 +1,16 @@
 /** Recorded events as rows, the same for both engines. */
-import type { ConnectionId, ClientId, NewEvent, ProviderId, RecordedEventType, Uid, UnixMs } from '@tokenkeep/core'
+import {
+  ROUTINE_EVENT,
+  type ClientId,
+  type ConnectionId,
+  type NewEvent,
+  type ProviderId,
+  type RecordedEventType,
+  type Uid,
+  type UnixMs,
+} from '@tokenkeep/core'
 import { integer, json, text, textOrNull, type CellRecord } from './cells.ts'
-import type { EventQuery, StoredEvent } from './event-rows.ts'
+import type { Ages, EventQuery, StoredEvent } from './event-rows.ts'
 
 /** Position and id are given by the database. */
 export const EVENT_COLUMNS = 'type, at, uid, connection, provider, client, labels, data'
@@ -52,5 +61,20 @@ export function eventQuery(
   }
 }
 
+/** Up to where a page of the oldest events is looked through: what is too young for every end is where looking stops. */
+export const lookedThrough = (page: readonly CellRecord[], { routine }: Ages): number | null => {
+  const last = page.filter((each) => integer(each, 'at') < routine).at(-1)
+  return last === undefined ? null : integer(last, 'position')
+}
+
+/** What of it goes, and what is only too young to go: after the place, the values of both engines. */
+export const PRUNED = `position > ? AND position <= ? AND at < CASE type WHEN '${ROUTINE_EVENT}' THEN CAST(? AS bigint) ELSE CAST(? AS bigint) END`
+export const prunedValues = (from: number, to: number, { routine, notable }: Ages): readonly number[] => [
+  from,
+  to,
+  Math.floor(routine),
+  Math.floor(notable),
+]
+
 /** As the partial index says it. */
-const NOTABLE = `type <> 'connection.refreshed'`
+const NOTABLE = `type <> '${ROUTINE_EVENT}'`

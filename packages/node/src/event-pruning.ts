@@ -33,7 +33,7 @@ export function keepPruning({ rows, clock }: { readonly rows: Pick<EventRows, 'p
     }
     const before = { routine: later(wall, ms(-ROUTINE_KEPT_MS)), notable: later(wall, ms(-NOTABLE_KEPT_MS)) }
     while (!stopped) {
-      const to = await rows.prune(passed, before, Number.MAX_SAFE_INTEGER, AT_ONCE)
+      const to = await rows.prune(passed, before, AT_ONCE)
       if (to === passed) return
       passed = to
       await clock.alarm(PAUSE_MS).rung

@@ -22,6 +22,12 @@ export interface EventQuery {
   readonly limit: number
 }
 
+/** Events from before these moments are forgotten: routine sooner than the rest. */
+export interface Ages {
+  readonly routine: UnixMs
+  readonly notable: UnixMs
+}
+
 export interface EventRows {
   read(query: EventQuery): Promise<readonly StoredEvent[]>
   /** Of the newest one; 0: there was never any. */
@@ -38,14 +44,7 @@ export interface EventRows {
    * Deletes some of the oldest events.
    *
    * @param from positions up to here were looked through before
-   * @param before events from before these moments go
-   * @param read not what comes after this position: somebody still has to read it
    * @returns how far it looked; the same as `from`: nothing is left to do
    */
-  prune(
-    from: number,
-    before: { readonly routine: UnixMs; readonly notable: UnixMs },
-    read: number,
-    limit: number,
-  ): Promise<number>
+  prune(from: number, before: Ages, limit: number): Promise<number>
 }

@@ -41,9 +41,9 @@ export function memoryEvents(events: MemoryEvents, open: () => void): EventRows 
       once.add(word)
       tellMemory(events, event)
     },
-    async prune(from, before, read, limit) {
+    async prune(from, before, limit) {
       open()
-      const page = kept.filter(({ position }) => position > from && position <= read).slice(0, limit)
+      const page = kept.filter(({ position }) => position > from).slice(0, limit)
       const to = page.filter(({ at }) => at < before.routine).at(-1)?.position ?? from
       const goes = ({ position, type, at }: StoredEvent): boolean =>
         position > from && position <= to && at < (type === ROUTINE_EVENT ? before.routine : before.notable)

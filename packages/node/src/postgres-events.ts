@@ -3,9 +3,16 @@
  * written: whoever reads gives one to all that can be seen, in one transaction at a time. What a reader has passed never
  * gets company, and of one connection they stay in the order of its writes.
  */
-import { ROUTINE_EVENT } from '@tokenkeep/core'
 import { integer, text } from './cells.ts'
-import { EVENT_COLUMNS, eventQuery, eventValues, readEvent } from './event-codec.ts'
+import {
+  EVENT_COLUMNS,
+  PRUNED,
+  eventQuery,
+  eventValues,
+  lookedThrough,
+  prunedValues,
+  readEvent,
+} from './event-codec.ts'
 import type { EventRows } from './event-rows.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { statement, tableIn } from './postgres-statement.ts'
@@ -35,11 +42,8 @@ export function eventStatements(schema: string) {
     record: statement(`
       INSERT INTO ${event} (${EVENT_COLUMNS}, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (once) WHERE once IS NOT NULL DO NOTHING`),
-    oldest: statement(`
-      SELECT position, type, at FROM ${event} WHERE position > ? AND position <= ? ORDER BY position LIMIT ?`),
-    prune: statement(`
-      DELETE FROM ${event} WHERE position > ? AND position <= ?
-        AND at < CASE type WHEN '${ROUTINE_EVENT}' THEN ?::bigint ELSE ?::bigint END`),
+    oldest: statement(`SELECT position, at FROM ${event} WHERE position > ? ORDER BY position LIMIT ?`),
+    prune: statement(`DELETE FROM ${event} WHERE ${PRUNED}`),
   }
 }
 
@@ -70,12 +74,10 @@ export function postgresEvents({ schema, read, write, transaction }: PostgresDat
       return record === undefined ? null : text(record, 'id')
     },
     record: async (given, once) => void (await write(sql.record, [...eventValues(given), once])),
-    prune: async (from, before, readUpTo, limit) => {
-      const page = await read(sql.oldest, [from, readUpTo, limit])
-      const last = page.filter((each) => integer(each, 'at') < before.routine).at(-1)
-      if (last === undefined) return from
-      const to = integer(last, 'position')
-      await write(sql.prune, [from, to, Math.floor(before.routine), Math.floor(before.notable)])
+    prune: async (from, before, limit) => {
+      const to = lookedThrough(await read(sql.oldest, [from, limit]), before)
+      if (to === null) return from
+      await write(sql.prune, prunedValues(from, to, before))
       return to
     },
   }

@@ -1,5 +1,4 @@
 /** Connect sessions in SQLite. */
-import type { StatementSync } from 'node:sqlite'
 import {
   CONNECT_SESSION_CHANGE,
   CONNECT_SESSION_COLUMNS,
@@ -9,6 +8,7 @@ import {
 } from './connect-sessions-codec.ts'
 import type { ConnectSessionRows } from './connect-sessions.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { preparedOnDemand } from './sqlite-on-demand.ts'
 
 /** Every statement by what it is for. */
 export const CONNECT_SESSION_STATEMENTS = {
@@ -20,14 +20,9 @@ export const CONNECT_SESSION_STATEMENTS = {
   change: `UPDATE connect_session ${CONNECT_SESSION_CHANGE}`,
 } as const
 
-/** Prepared when the first of them is asked for: most processes never see a person sign in. */
 export function sqliteConnectSessions({ sql, read, write }: SqliteDatabase): ConnectSessionRows {
-  const known = new Map<keyof typeof CONNECT_SESSION_STATEMENTS, StatementSync>()
-  const statement = (name: keyof typeof CONNECT_SESSION_STATEMENTS): StatementSync => {
-    const prepared = known.get(name) ?? sql.prepare(CONNECT_SESSION_STATEMENTS[name])
-    known.set(name, prepared)
-    return prepared
-  }
+  const prepared = preparedOnDemand(sql)
+  const statement = (name: keyof typeof CONNECT_SESSION_STATEMENTS) => prepared(CONNECT_SESSION_STATEMENTS[name])
   return {
     add: (stored, forgetBefore) =>
       write(() => {

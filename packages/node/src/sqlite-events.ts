@@ -1,10 +1,17 @@
 /** Recorded events in SQLite: writers come one after another, so the order of the keys is that of the commits. */
-import type { StatementSync } from 'node:sqlite'
-import { ROUTINE_EVENT } from '@tokenkeep/core'
-import { integer, text } from './cells.ts'
-import { EVENT_COLUMNS, eventQuery, eventValues, readEvent } from './event-codec.ts'
+import { text } from './cells.ts'
+import {
+  EVENT_COLUMNS,
+  PRUNED,
+  eventQuery,
+  eventValues,
+  lookedThrough,
+  prunedValues,
+  readEvent,
+} from './event-codec.ts'
 import type { EventQuery, EventRows } from './event-rows.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { preparedOnDemand } from './sqlite-on-demand.ts'
 
 /** Every statement by what it is for; the queries are of {@link eventQuery}. */
 export const EVENT_STATEMENTS = {
@@ -13,18 +20,12 @@ export const EVENT_STATEMENTS = {
   idAt: 'SELECT id FROM event WHERE position = ?',
   record: `INSERT INTO event (${EVENT_COLUMNS}, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (once) WHERE once IS NOT NULL DO NOTHING`,
-  oldest: 'SELECT position, type, at FROM event WHERE position > ? AND position <= ? ORDER BY position LIMIT ?',
-  prune: `
-    DELETE FROM event WHERE position > ? AND position <= ? AND at < CASE type WHEN '${ROUTINE_EVENT}' THEN ? ELSE ? END`,
+  oldest: 'SELECT position, at FROM event WHERE position > ? ORDER BY position LIMIT ?',
+  prune: `DELETE FROM event WHERE ${PRUNED}`,
 } as const
 
 export function sqliteEvents({ sql, read, write }: SqliteDatabase): EventRows {
-  const known = new Map<string, StatementSync>()
-  const statement = (of: string): StatementSync => {
-    const prepared = known.get(of) ?? sql.prepare(of)
-    known.set(of, prepared)
-    return prepared
-  }
+  const statement = preparedOnDemand(sql)
   return {
     read: (query: EventQuery) =>
       read(() => {
@@ -40,17 +41,11 @@ export function sqliteEvents({ sql, read, write }: SqliteDatabase): EventRows {
         return record === undefined ? null : text(record, 'id')
       }),
     record: (event, once) => write(() => void statement(EVENT_STATEMENTS.record).run(...eventValues(event), once)),
-    prune: async (from, before, readUpTo, limit) => {
-      const page = await read(() => statement(EVENT_STATEMENTS.oldest).all(from, readUpTo, limit))
-      // What is too young for every end is where looking stops; what is only too young to go is passed.
-      const passed = page.filter((each) => integer(each, 'at') < before.routine)
-      const last = passed.at(-1)
-      if (last === undefined) return from
-      const to = integer(last, 'position')
-      await write(
-        () =>
-          void statement(EVENT_STATEMENTS.prune).run(from, to, Math.floor(before.routine), Math.floor(before.notable)),
-      )
+    prune: async (from, before, limit) => {
+      const page = await read(() => statement(EVENT_STATEMENTS.oldest).all(from, limit))
+      const to = lookedThrough(page, before)
+      if (to === null) return from
+      await write(() => void statement(EVENT_STATEMENTS.prune).run(...prunedValues(from, to, before)))
       return to
     },
   }

@@ -1,5 +1,4 @@
 /** Counts by the minute in SQLite. */
-import type { StatementSync } from 'node:sqlite'
 import { text } from './cells.ts'
 import { MINUTE_MS, type MinuteRows } from './minute-rows.ts'
 import {
@@ -19,6 +18,7 @@ import {
   type MinuteTables,
 } from './minutes-codec.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { preparedOnDemand } from './sqlite-on-demand.ts'
 
 const TABLES: MinuteTables = { handOuts: 'handout_minute', refreshes: 'refresh_minute', connections: 'connection' }
 const placeholders = (columns: readonly string[]): string => columns.map(() => '?').join(', ')
@@ -44,14 +44,9 @@ export const MINUTE_STATEMENTS = {
   uidOf: selectUid(TABLES),
 } as const
 
-/** Prepared when they are first asked for: a command that does one thing should start fast. */
 export function sqliteMinutes({ sql, read, write }: SqliteDatabase): MinuteRows {
-  const known = new Map<keyof typeof MINUTE_STATEMENTS, StatementSync>()
-  const statement = (name: keyof typeof MINUTE_STATEMENTS): StatementSync => {
-    const prepared = known.get(name) ?? sql.prepare(MINUTE_STATEMENTS[name])
-    known.set(name, prepared)
-    return prepared
-  }
+  const prepared = preparedOnDemand(sql)
+  const statement = (name: keyof typeof MINUTE_STATEMENTS) => prepared(MINUTE_STATEMENTS[name])
   return {
     addHandOuts: (rows) =>
       write(() => {

@@ -1,8 +1,8 @@
 /** Sessions of the web page in SQLite. */
-import type { StatementSync } from 'node:sqlite'
 import { readPageSession } from './page-sessions-codec.ts'
 import type { PageSessionRows } from './page-sessions.ts'
 import type { SqliteDatabase } from './sqlite-database.ts'
+import { preparedOnDemand } from './sqlite-on-demand.ts'
 
 /** Every statement by what it is for. */
 export const PAGE_SESSION_STATEMENTS = {
@@ -16,14 +16,9 @@ export const PAGE_SESSION_STATEMENTS = {
   remove: 'DELETE FROM page_session WHERE digest = ?',
 } as const
 
-/** Prepared when the first of them is asked for: most processes never meet the page. */
 export function sqlitePageSessions({ sql, read, write }: SqliteDatabase): PageSessionRows {
-  const known = new Map<keyof typeof PAGE_SESSION_STATEMENTS, StatementSync>()
-  const statement = (name: keyof typeof PAGE_SESSION_STATEMENTS): StatementSync => {
-    const prepared = known.get(name) ?? sql.prepare(PAGE_SESSION_STATEMENTS[name])
-    known.set(name, prepared)
-    return prepared
-  }
+  const prepared = preparedOnDemand(sql)
+  const statement = (name: keyof typeof PAGE_SESSION_STATEMENTS) => prepared(PAGE_SESSION_STATEMENTS[name])
   return {
     add: ({ digest, apiKey, createdAt, expiresAt }, most) =>
       write(() => {
