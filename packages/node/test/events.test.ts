@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TokenError, type ConnectionId, type NewEvent, type UnixMs } from '@tokenkeep/core'
+import { TokenError, type Clock, type ConnectionId, type UnixMs } from '@tokenkeep/core'
 import { createSystemClock } from '../src/clock-system.ts'
 import { createEvents, type Events, type FollowOptions, type FollowedEvent, type RecordedEvent } from '../src/events.ts'
 import type { EventRows } from '../src/event-rows.ts'
@@ -21,8 +21,17 @@ async function take(events: Events, count: number, options: FollowOptions = {}):
   return taken
 }
 
+/** Waits for what comes a moment later, and not for ever. */
+async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let looks = 0; looks < 500; looks += 1) {
+    if (await holds()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  assert.fail('it did not come within ten seconds')
+}
+
 /** Events in memory, and how often they were read. */
-function inMemory() {
+function inMemory(clock: Clock = createSystemClock()) {
   const kept = createMemoryEvents()
   const rows = memoryEvents(kept, () => undefined)
   let reads = 0
@@ -35,10 +44,10 @@ function inMemory() {
   }
   return {
     rows,
-    events: createEvents({ rows: counted, clock: createSystemClock() }),
+    events: createEvents({ rows: counted, clock }),
     reads: () => reads,
     tell(connection: string, type: 'connection.signed_out' | 'connection.updated' = 'connection.updated') {
-      const event: NewEvent = {
+      tellMemory(kept, {
         uid: null,
         connection: connection as ConnectionId,
         provider: null,
@@ -47,8 +56,7 @@ function inMemory() {
         at: 1 as UnixMs,
         type,
         data: {},
-      }
-      tellMemory(kept, event)
+      })
     },
   }
 }
@@ -161,6 +169,39 @@ test('fifty who follow cost as many reads as one', async () => {
   assert.ok(reads() <= 4, `${reads()} reads`)
 })
 
+test('who is behind, and is meant by nothing of what was missed, waits like everybody', async () => {
+  const { events, tell, reads } = inMemory()
+  tell('a')
+  const { cursor } = await events.list()
+  tell('a')
+  const all = take(events, 1)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  const before = reads()
+  const one = take(events, 1, { after: cursor ?? undefined, connection: 'b' })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(reads(), before + 1, 'what was missed is read once')
+  tell('b')
+  assert.deepEqual(
+    (await Promise.all([all, one])).flat().map(({ connection }) => connection),
+    ['b', 'b'],
+  )
+})
+
+test('a burst is told at once, however many it is', async () => {
+  const system = createSystemClock()
+  let looks = 0
+  const alarm: Clock['alarm'] = (afterMs) => {
+    looks += 1
+    return system.alarm(afterMs)
+  }
+  const { events, tell } = inMemory({ ...system, alarm })
+  const heard = take(events, 1_600)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  for (let index = 0; index < 1_600; index += 1) tell('a')
+  assert.equal((await heard).length, 1_600)
+  assert.equal(looks, 1)
+})
+
 test('who is slower than what happens misses nothing', async () => {
   const { events, tell } = inMemory()
   const seen: string[] = []
@@ -203,8 +244,45 @@ test('a client that its provider refuses is told once, though two processes see 
   for (const keep of [world.keep, other])
     for (const id of ['a', 'b', 'c', 'd']) await keep.token(id).catch(() => undefined)
   const told = async () => (await other.events.list({ types: ['provider.misconfigured'] })).events
-  while ((await told()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await eventually(async () => (await told()).length > 0)
   const [event, ...more] = await told()
   assert.deepEqual(more, [])
   assert.deepEqual([event?.provider, event?.client, event?.data['word']], ['external', 'app', 'invalid_client'])
+})
+
+test('the end of a sign-in that cannot be refreshed is told by the background, to the process and to everybody', async () => {
+  await using world = await openWorld({ open: { background: true } })
+  const { accessToken, expiresIn } = await world.server.control.seedSession('external', { clientId: 'app' })
+  const expiresAt = world.clocks.clock.now().wall + expiresIn * 1000
+  await world.keep.connections.import({ id: 'short', client: 'app', accessToken, expiresAt })
+  const told = take(world.keep.events, 1, { types: ['connection.needs_user'] })
+  world.clocks.forward(expiresIn * 1000)
+  const [event] = await told
+  assert.deepEqual([event?.connection, event?.data], ['short', { reason: 'no_refresh_token' }])
+  const heard = () => world.events.filter(({ type }) => type === 'needs_user')
+  await eventually(() => heard().length > 0)
+  assert.deepEqual(
+    heard().map((each) => 'reason' in each && each.reason),
+    ['no_refresh_token'],
+  )
+})
+
+test('a store that goes away ends following with its error, and whoever comes back misses nothing', async () => {
+  const { rows, tell } = inMemory()
+  let away = false
+  const read: typeof rows.read = async (query) => {
+    if (away) throw new TokenError('store_unavailable', 'the database is away')
+    return rows.read(query)
+  }
+  const events = createEvents({ rows: { ...rows, read }, clock: createSystemClock() })
+  tell('a')
+  const { cursor } = await events.list()
+  const following = take(events, 1)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  away = true
+  await assert.rejects(following, { code: 'store_unavailable' })
+  tell('b')
+  away = false
+  const [event] = await take(events, 1, { after: cursor ?? undefined })
+  assert.equal(event?.connection, 'b')
 })

@@ -271,6 +271,28 @@ test('a revoked key hears nothing from then on', async () => {
   assert.deepEqual(stream.frames, [])
 })
 
+test('one key has so many streams at most, and a place is free as soon as one is left', async () => {
+  const many = await api.key(['connections:read'])
+  const streams = await Promise.all(Array.from({ length: 500 }, () => listen(api, { key: many.key })))
+  assert.ok(streams.every(({ answer }) => answer.statusCode === 200))
+  const ask = () => listen(api, { key: many.key })
+  const refused = await ask()
+  assert.equal(refused.answer.statusCode, 429)
+  assert.ok(Number(refused.answer.headers['retry-after']) > 0)
+  const other = await listen(api)
+  assert.equal(other.answer.statusCode, 200, 'another key has its own')
+  other.leave()
+  streams[0]?.leave()
+  for (let looks = 0; ; looks += 1) {
+    const again = await ask()
+    again.leave()
+    if (again.answer.statusCode === 200) break
+    assert.ok(looks < 100, 'the place is still taken')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  for (const stream of streams) stream.leave()
+})
+
 test('a server that ends lets its streams go, and does not wait for them', async () => {
   const server = await api.serve()
   const stream = await listen(server)
