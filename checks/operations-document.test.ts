@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { RecordedEventData } from '@tokenkeep/core'
-import { BLOCKED_REASONS, NEEDS_USER_REASONS } from '../packages/core/src/overview.ts'
+import { BLOCKED_REASONS, NEEDS_USER_REASONS, type RecordedEventData } from '@tokenkeep/core'
 
 const text = readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8')
 

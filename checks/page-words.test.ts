@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { NEEDS_USER_REASONS } from '../packages/core/src/overview.ts'
+import { NEEDS_USER_REASONS } from '@tokenkeep/core'
 import { REASON } from '../packages/dashboard/src/words.ts'
 
 test('the page gives for each reason the words of docs/errors.md', () => {

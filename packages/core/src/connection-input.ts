@@ -170,8 +170,10 @@ export function readToken(field: string, value: unknown): string {
   return value
 }
 
-export function shortText(field: string, value: string | undefined): string | null {
-  if (value === undefined) return null
+export const shortText = (field: string, value: string | undefined): string | null =>
+  value === undefined ? null : requiredText(field, value)
+
+function requiredText(field: string, value: unknown): string {
   if (typeof value !== 'string' || value.length > TEXT_LENGTH_MAX || /\p{C}/u.test(value)) {
     throw new TokenError(
       'invalid_input',
@@ -203,8 +205,7 @@ export function readLabelChanges(changes: unknown): Readonly<Record<string, stri
   const entries = Object.entries(changes) as (readonly [string, unknown])[]
   for (const [name, value] of entries) {
     checkLabelName(name)
-    // Undefined would be neither a value nor none.
-    if (value !== null) shortText(`label "${name}"`, value === undefined ? '\0' : (value as string))
+    if (value !== null) requiredText(`label "${name}"`, value)
   }
   return Object.fromEntries(entries) as Readonly<Record<string, string | null>>
 }

@@ -142,7 +142,15 @@ export type { Manager, ManagerOptions } from './manager.ts'
 export type { TokenOptions } from './token-request.ts'
 export { createConnections, infoOf } from './connections.ts'
 export type { ConnectionInfo, Connections, ConnectionsPage, Custody, Rejection } from './connections.ts'
-export { EXPIRING_NAMED, EXPIRING_WITHIN_MS, LIVING, TROUBLES, overviewOf } from './overview.ts'
+export {
+  BLOCKED_REASONS,
+  EXPIRING_NAMED,
+  EXPIRING_WITHIN_MS,
+  LIVING,
+  NEEDS_USER_REASONS,
+  TROUBLES,
+  overviewOf,
+} from './overview.ts'
 export type { Count, Counted, Expiry, OfProvider, Overview, Trouble, TroubleFound } from './overview.ts'
 export { createIntrospections } from './introspections.ts'
 export type { Introspections } from './introspections.ts'

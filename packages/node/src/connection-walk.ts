@@ -4,7 +4,15 @@
  * All that fits is found by walking one index in the order of the ids, a stretch at a time, and by looking at each row that
  * it names: so no statement takes longer the more there are. Which index is for whoever asks (`store-page.ts`).
  */
-import { TROUBLES, type ListQuery, type Status, type Trouble, type UnixMs } from '@tokenkeep/core'
+import {
+  BLOCKED_REASONS,
+  NEEDS_USER_REASONS,
+  TROUBLES,
+  type ListQuery,
+  type Status,
+  type Trouble,
+  type UnixMs,
+} from '@tokenkeep/core'
 import { havingLabels, statusCondition, wholeConnections, type Dialect, type Page } from './connection-select.ts'
 
 /** Where to go on, and how many index entries to look at. */
@@ -94,24 +102,18 @@ export function walkQueries(dialect: Dialect): WalkQueries {
 function statusesOf({ status, reason }: ListQuery): readonly Status[] | null {
   const asked = status === undefined ? null : [status].flat().filter((each) => each !== 'erased')
   if (reason === undefined) return asked
-  const having = (['needs_user', 'blocked'] as const).filter((each) => reason.some((word) => word in REASONS_OF[each]))
+  const having = (['needs_user', 'blocked'] as const).filter((each) =>
+    reason.some((word) => REASONS_OF[each].includes(word)),
+  )
   return having.filter((each) => asked === null || asked.includes(each))
 }
 
-const REASONS_OF = {
-  needs_user: {
-    revoked: true,
-    expired: true,
-    answer_lost: true,
-    reused: true,
-    signed_out: true,
-    interaction_required: true,
-    no_refresh_token: true,
-  },
-  blocked: { client: true, endpoint: true, request: true, grant: true },
-} as const
+const REASONS_OF: Readonly<Record<'needs_user' | 'blocked', readonly string[]>> = {
+  needs_user: NEEDS_USER_REASONS,
+  blocked: BLOCKED_REASONS,
+}
 
-/** A connection without refresh token reads as `needs_user` from the moment when it lapses, and no write says that. */
+/** A connection without refresh token reads as `needs_user` from the moment when it lapses; the write that says so comes a moment later. */
 const LAPSED = `(c.status = 'ready' AND c.lapses_at <= ?)`
 
 function conditionsOf(

@@ -18,6 +18,7 @@ import {
   type MethodOfSecrets,
   type Winner,
 } from '@tokenkeep/core'
+import type { EndpointName } from './endpoint-discovery.ts'
 import {
   flag,
   isRecord,
@@ -245,16 +246,7 @@ const REUSE_KINDS = [
   'unknown',
 ] as const satisfies readonly ReusePolicy['kind'][]
 
-type EndpointMember =
-  | 'tokenEndpoint'
-  | 'refreshEndpoint'
-  | 'revocationEndpoint'
-  | 'introspectionEndpoint'
-  | 'authorizationEndpoint'
-  | 'pushedAuthorizationRequestEndpoint'
-  | 'deviceAuthorizationEndpoint'
-  | 'jwksUri'
-  | 'userinfoEndpoint'
+type EndpointMember = EndpointName | 'userinfoEndpoint'
 
 function presetOf(name: unknown, presets: Readonly<Record<string, Preset>>, refuse: Refuse): Preset | null {
   if (name === undefined || name === null) return null

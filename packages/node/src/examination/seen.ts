@@ -1,5 +1,6 @@
 /** What an examination sees of an installation. Nothing in here is secret, and nothing was changed to see it. */
 import type { ClientKeyState, HoldReason, KeyAlg, NotSentBecause, Trouble } from '@tokenkeep/core'
+import type { EndpointName } from '../endpoint-discovery.ts'
 
 export interface KeysSeen {
   /** `the key file ...` or `the variable TOKENKEEP_KEY`. */
@@ -121,15 +122,7 @@ export interface Metadata {
   readonly dpopAlgs: readonly string[] | null
   readonly grantTypes: readonly string[] | null
 }
-export type MetadataEndpoint =
-  | 'tokenEndpoint'
-  | 'revocationEndpoint'
-  | 'introspectionEndpoint'
-  | 'authorizationEndpoint'
-  | 'pushedAuthorizationRequestEndpoint'
-  | 'deviceAuthorizationEndpoint'
-  | 'jwksUri'
-  | 'userinfoEndpoint'
+export type MetadataEndpoint = Exclude<EndpointName, 'refreshEndpoint'> | 'userinfoEndpoint'
 
 export interface NotAsked {
   readonly notAsked: NotSentBecause | 'no_answer'

@@ -8,7 +8,7 @@ import { EventsQuery } from '../api/event-wire.ts'
 import { callerOf, forbidden, may, type Caller, type CallerDesk, type SessionsOfRequests } from './caller.ts'
 import { eventWire } from '../api/event-object.ts'
 import { readQuery } from './input.ts'
-import { labelsOf, merged } from './routes.ts'
+import { labelsOf, merged, type Labels } from './labels.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pressure } from './pressure.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
@@ -152,7 +152,6 @@ export function registerEvents(app: FastifyInstance, setup: EventsRouteSetup): E
 }
 
 type Asked = ReturnType<typeof readQuery<typeof EventsQuery>>
-type Labels = Readonly<Record<string, string>>
 
 /** Said where the cursor is of another database, or of before it was put back: what was missed nobody can say. */
 const GAP = 'event: gap\ndata: {}\n\n'

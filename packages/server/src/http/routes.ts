@@ -18,6 +18,7 @@ import { callerOf, forbidden, may, type Caller, type CallerDesk, type SessionsOf
 import type { Addressed } from './addressed.ts'
 import { linkUrl } from './connect/connect.ts'
 import { readInput, readQuery } from './input.ts'
+import { labelsOf, merged } from './labels.ts'
 import { createOverviews } from './overview.ts'
 import {
   assertMatch,
@@ -441,31 +442,6 @@ const beyond = (how: string): HttpProblem =>
   new HttpProblem('forbidden', `this API key cannot make one ${how}. Ask whoever has a key with scope admin.`)
 
 // ---- labels --------------------------------------------------------------------------------------------------------
-
-type Labels = Readonly<Record<string, string>>
-
-/** Both together; null: they contradict each other. */
-export function merged(own: Labels, asked: Labels): Labels | null {
-  const contradicts = Object.entries(own).some(([name, value]) => Object.hasOwn(asked, name) && asked[name] !== value)
-  return contradicts ? null : { ...asked, ...own }
-}
-
-export function labelsOf(given: readonly string[] | undefined): Labels {
-  const labels = new Map<string, string>()
-  for (const text of given ?? []) {
-    const at = text.indexOf('=')
-    const name = text.slice(0, at)
-    const value = text.slice(at + 1)
-    if ((labels.get(name) ?? value) !== value) {
-      throw new HttpProblem(
-        'invalid_input',
-        'in the query, label names one label with two values, which no connection has',
-      )
-    }
-    labels.set(name, value)
-  }
-  return Object.fromEntries(labels)
-}
 
 const otherLabels = (): HttpProblem =>
   new HttpProblem(
